@@ -1,0 +1,175 @@
+"""A real napari window to measure in: opened on a screen, or on a virtual one, and worked like a user would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_pathsrgan.plugin import screen
+from napari_pathsrgan.plugin.computing import SessionSettings
+from napari_pathsrgan.plugin.main_window import open_window
+from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20, ViewKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import napari
+
+    from napari_pathsrgan.inference.process import InferenceProcess
+    from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+
+CANVAS_PX = (1080, 1920)
+"""Height and width of the canvas."""
+MPP_20 = 0.293
+
+_PATIENCE_S = 300.0
+
+
+@contextmanager
+def some_large_screen() -> Iterator[None]:
+    """Provide a screen; a virtual one is made large enough for a canvas of `CANVAS_PX` with the dock beside it."""
+    usual, screen.VIRTUAL_SIZE = screen.VIRTUAL_SIZE, "2560x1440x24"
+    try:
+        with screen.some_screen():
+            yield
+    finally:
+        screen.VIRTUAL_SIZE = usual
+
+
+class Browser:
+    """A window on one slide, nothing kept on disk.
+
+    Parameters
+    ----------
+    path : Path
+        Of the slide.
+    kinds : collection of ViewKind
+        Computed panes shown.
+    show_scan : bool
+        Whether the slide's own pane is shown too.
+    memory_bytes : int, optional
+        Bound of the tile cache; the window's default otherwise.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kinds: Collection[ViewKind] = (SR_10, SR_20),
+        show_scan: bool = True,
+        memory_bytes: int | None = None,
+    ) -> None:
+        settings = SessionSettings(cache_folder=None)
+        if memory_bytes is not None:
+            settings = SessionSettings(cache_folder=None, memory_bytes=memory_bytes)
+        began = time.perf_counter()
+        self.viewer: napari.Viewer
+        self.widget: SuperResolutionWidget
+        self.viewer, self.widget = open_window(path, None, "lite", settings)
+        self.work()
+        self.opened_s = time.perf_counter() - began
+        """Seconds from the call to the first picture of all three panes."""
+        self.session = self.widget.session
+        self._problems: list[object] = []
+        self.session.problem.connect(self._problems.append)
+        self.scan, self.shown = next(iter(self.session.shown.items()))
+        self.scan.visible = show_scan
+        for kind in (SR_10, SR_20):
+            self.session.set_kind_shown(self.scan, kind, kind in kinds)
+        self._fit_canvas()
+        self.work(lambda: self.process.status.device != "")
+
+    @property
+    def process(self) -> InferenceProcess:
+        """The window's inference process."""
+        assert self.session.computing is not None
+        return self.session.computing.process
+
+    def close(self) -> None:
+        """Close the window and end its process."""
+        self.widget.end()
+        self.viewer.close()
+        self.work()
+
+    def work(self, until: Callable[[], bool] = lambda: True, at_least_s: float = 0.0) -> float:
+        """Let the window work, as its event loop would, until something has come true.
+
+        Returns
+        -------
+        float
+            Seconds that took, the redraw it caused included.
+
+        Raises
+        ------
+        TimeoutError
+            If it doesn't come true within five minutes.
+        """
+        began = time.perf_counter()
+        while True:
+            QApplication.processEvents()
+            waited = time.perf_counter() - began
+            if until() and waited >= at_least_s:
+                QApplication.processEvents()
+                return time.perf_counter() - began
+            if waited > _PATIENCE_S:
+                ready, wanted = self.session.progress()
+                raise TimeoutError(
+                    f"After {_PATIENCE_S:.0f} s {ready} of {wanted} tiles are sharp. Problems told: {self._problems}"
+                )
+            time.sleep(0.001)
+
+    def work_in_event_loop(self, seconds: float) -> None:
+        """Let the window work in Qt's own event loop, as in `napari.run`, for some seconds."""
+        loop = QEventLoop()
+        QTimer.singleShot(round(1e3 * seconds), loop.quit)
+        loop.exec()
+
+    def look(self, row_um: float, col_um: float, screen_mpp: float) -> None:
+        """Move the camera to a place, µm per screen pixel."""
+        camera = self.viewer.scene.camera
+        camera.zoom = 1 / screen_mpp
+        camera.center = (row_um, col_um)
+
+    def rest(self, quiet_s: float = 0.5) -> None:
+        """Let everything in sight and around it be computed, until nothing new has come for a while."""
+        held, since = -1, time.perf_counter()
+
+        def quiet() -> bool:
+            nonlocal held, since
+            ready, wanted = self.session.progress()
+            if len(self.session.cache) != held or ready < wanted:
+                held, since = len(self.session.cache), time.perf_counter()
+            return time.perf_counter() - since > quiet_s
+
+        self.work(quiet)
+
+    def _fit_canvas(self) -> None:
+        """Size the window so that the canvas has `CANVAS_PX`; its frame and docks take what they need."""
+        window = self.viewer.window
+        for _ in range(3):
+            height, width = self.viewer.canvas.size
+            _, _, window_width, window_height = window.geometry()
+            window.resize(window_width + CANVAS_PX[1] - width, window_height + CANVAS_PX[0] - height)
+            self.work(at_least_s=0.2)
+        if tuple(self.viewer.canvas.size) != CANVAS_PX:
+            raise RuntimeError(f"The canvas has {self.viewer.canvas.size} px, not {CANVAS_PX}.")
+
+
+@contextmanager
+def browser(
+    path: Path,
+    kinds: Collection[ViewKind] = (SR_10, SR_20),
+    show_scan: bool = True,
+    memory_bytes: int | None = None,
+) -> Iterator[Browser]:
+    """Open a `Browser` and close it again."""
+    opened = Browser(path, kinds, show_scan, memory_bytes)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,62 @@
+"""Slides to measure on: the same cells in the middle of a small slide and of a huge one, made once and kept."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from measure import say
+
+from napari_pathsrgan.phantom.sparse import write_sparse_phantom
+
+SMALL_PX, HUGE_PX = 4_000, 100_000
+"""Sides in 4× pixels."""
+CELLS_PX = 2048
+"""Side of the place with cells, 4× pixels: 3 mm, in the middle of either slide."""
+SCAN_MPP = 1.465
+
+_SEED = 11
+_TILE_PX = 256
+
+SLIDES_OPTION = (
+    "--slides",
+    {
+        "type": Path,
+        "default": Path(tempfile.gettempdir()) / "pathsrgan-benchmarks",
+        "help": "folder where the synthetic slides are kept (default %(default)s)",
+    },
+)
+
+
+def cells_origin_px(side_px: int) -> int:
+    """First row and column of the place with cells, 4× pixels: on a tile of the file."""
+    return (side_px - CELLS_PX) // 2 // _TILE_PX * _TILE_PX
+
+
+def cells_origin_um(side_px: int) -> float:
+    """First row and column of the place with cells, µm."""
+    return cells_origin_px(side_px) * SCAN_MPP
+
+
+def sample_slide(folder: Path, side_px: int) -> Path:
+    """Make a slide unless it is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Where slides are kept; the huge one takes 0.7 GB and some minutes.
+    side_px : int
+        `SMALL_PX` or `HUGE_PX`.
+
+    Returns
+    -------
+    Path
+        A pyramidal TIFF. No glass lies among its cells, so every tile there takes the network.
+    """
+    path = folder / f"sparse-{side_px}px-cells{CELLS_PX}-seed{_SEED}.tiff"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        say(f"Making {path}, once …")
+        origin = cells_origin_px(side_px)
+        write_sparse_phantom(path, side_px, _SEED, [(origin, origin, CELLS_PX, CELLS_PX)], glass_share=0.0)
+    return path

@@ -1,0 +1,62 @@
+"""Make the pictures of the documentation: ``python docs/make_pictures.py [--field PICTURE] [--slide SLIDE]``.
+
+Opens real windows, on a virtual screen where there is none, and writes docs/images/*.jpg. The phantom needs nothing;
+a cytology field (0.27 µm/px) is scanned through the 4× optics first; a slide is shown as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from napari_pathsrgan.phantom.picture_slide import write_picture_slide
+from napari_pathsrgan.phantom.settings import OBJECTIVES, draw_settings
+from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
+from napari_pathsrgan.plugin.main_window import open_window
+from napari_pathsrgan.plugin.samples import phantom_path
+from napari_pathsrgan.plugin.screen import some_screen
+from napari_pathsrgan.plugin.session import SessionSettings
+from napari_pathsrgan.training.fields import read_picture
+
+IMAGES = Path(__file__).parent / "images"
+FIELD_MPP = 0.27
+
+
+def photograph(slide: Path, name: str, screen_um_per_px: float) -> None:
+    """Open a slide in three panes, wait until it is sharp, and write the window."""
+    viewer, widget = open_window(slide, None, "lite", SessionSettings(cache_folder=None))
+    viewer.window.resize(1680, 840)
+    shown = next(iter(widget.session.shown.values()))
+    viewer.scene.camera.center = busiest_place_um(shown.super_resolved)
+    viewer.scene.camera.zoom = 1 / screen_um_per_px
+    print(f"{name}: sharp after {wait_until_sharp(widget):.1f} s")
+    window = viewer.screenshot(canvas_only=False, flash=False)
+    Image.fromarray(window[..., :3]).save(IMAGES / f"{name}.jpg", quality=90)
+    widget.end()
+    viewer.close()
+
+
+def main() -> None:
+    """Parse the command line and photograph."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--field", type=Path, help="a sharp cytology picture, 0.27 µm/px")
+    parser.add_argument("--slide", type=Path, help="a whole-slide image")
+    arguments = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, some_screen():
+        photograph(phantom_path(folder=Path(folder)), "phantom", 0.3)
+        if arguments.field:
+            scan = Path(folder) / "field-4x.tiff"
+            rng = np.random.default_rng(5)
+            write_picture_slide(read_picture(arguments.field), FIELD_MPP, scan, draw_settings(rng, OBJECTIVES[4]), rng)
+            photograph(scan, "field", 0.3)
+        if arguments.slide:
+            photograph(arguments.slide, "slide", 0.3)
+
+
+if __name__ == "__main__":
+    main()

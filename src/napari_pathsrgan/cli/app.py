@@ -1,0 +1,75 @@
+"""The verbs put together, and what a failure looks like: one sentence, exit code 2, no traceback unless asked for."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from napari_pathsrgan import __version__
+from napari_pathsrgan.cli import machine, models, slides, training, window
+from napari_pathsrgan.errors import PathSRGANError
+
+FAILED, INTERRUPTED = 2, 130
+
+app = App(
+    name="pathsrgan",
+    help="Super-resolve a 4× scan of a cytology slide to 10× and 20×. Computed pictures, not for diagnosis.",
+    version=__version__,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),
+)
+for verb in (window.demo, window.view, slides.info, slides.upscale, slides.phantom, training.train, machine.doctor):
+    app.command(verb)
+app.command(models.app)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    debug: Annotated[
+        bool, Parameter(negative=(), show_default=False, help="Show where in the program a failure arose.")
+    ] = False,
+) -> int:
+    try:
+        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        return _fail("Stopped.", debug, INTERRUPTED)
+    except PathSRGANError as error:
+        return _fail(str(error), debug)
+    except CycloptsError as error:
+        return _fail(_one_sentence(error), debug)
+    return int(code or 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``pathsrgan``.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows ``pathsrgan`` on the command line; by default ``sys.argv``'s.
+
+    Returns
+    -------
+    int
+        0 when all went well, 2 on bad input, 130 when interrupted.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    return int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+
+
+def _fail(sentence: str, debug: bool, code: int = FAILED) -> int:
+    if debug:
+        traceback.print_exc()
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def _one_sentence(error: CycloptsError) -> str:
+    sentence = " ".join(str(error).split())
+    return f"{sentence}{'' if sentence.endswith(('.', '?', '!')) else '.'} See pathsrgan --help."

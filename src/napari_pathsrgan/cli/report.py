@@ -1,0 +1,76 @@
+"""How verbs tell what they did: lines for people, JSON for programs, progress on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Protocol
+
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(name="--json", show_default=False, help="Print JSON for programs.")]
+
+
+def tell(record: Any, lines: Sequence[str], as_json: bool) -> None:
+    """Print a result on standard output.
+
+    Parameters
+    ----------
+    record : Any
+        The result as plain values; whatever else it holds is written as text.
+    lines : sequence of str
+        The same for people.
+    as_json : bool
+        Which of the two.
+    """
+    print(json.dumps(record, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(lines))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows of text out in columns two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def thousands(number: int) -> str:
+    """Write a whole number with thin spaces: 12 345."""
+    return f"{number:,}".replace(",", "\u2009")
+
+
+class Progress(Protocol):
+    """What a verb tells its progress to."""
+
+    def __call__(self, done: float, total: float, task: str = "") -> None:
+        """Tell what is done and what there is to do, and of what where that changed."""
+
+
+@contextmanager
+def progress(task: str) -> Iterator[Progress]:
+    """Show a bar with the time left on standard error while the block runs, where that is a terminal.
+
+    Parameters
+    ----------
+    task : str
+        What is being done at first.
+
+    Yields
+    ------
+    Progress
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, task="": None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    parts = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Bars(*parts, console=Console(stderr=True), transient=True) as bars:
+        shown = bars.add_task(task, total=None)
+
+        def tell_bar(done: float, total: float, task: str = "") -> None:
+            bars.update(shown, completed=done, total=total, description=task or None)
+
+        yield tell_bar

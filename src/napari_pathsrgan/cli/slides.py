@@ -1,0 +1,190 @@
+"""Verbs about slides: info, upscale, phantom."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, Token
+
+from napari_pathsrgan.cli.options import ModelOptions
+from napari_pathsrgan.cli.report import Json, columns, progress, tell, thousands
+from napari_pathsrgan.errors import OptionError
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.slides.slide import Slide
+
+RegionUm = tuple[float, float, float, float]
+
+
+def info(file: Path, /, *, mpp: float | None = None, json: Json = False) -> None:
+    """Say what a slide file holds.
+
+    Parameters
+    ----------
+    file
+        A slide.
+    mpp
+        Pixel size in µm, where the file does not say it or is wrong.
+    """
+    from napari_pathsrgan.slides.open_slide import open_slide
+
+    with open_slide(file, mpp) as slide:
+        record = _describe(slide)
+    tell(record, _describe_in_words(record), json)
+
+
+def _describe(slide: Slide) -> dict[str, Any]:
+    return {
+        "file": str(slide.path),
+        "reader": slide.reader,
+        "vendor": slide.vendor,
+        "objective_power": slide.objective_power,
+        "mpp": slide.mpp,
+        "pixel_size_um": slide.pixel_size_um,
+        "extent_um": slide.extent_um,
+        "bounds_um": slide.bounds_um,
+        "levels": [
+            {"rows": rows, "cols": cols, "mpp": mpp}
+            for (rows, cols), mpp in zip(slide.level_shapes, slide.level_mpps, strict=True)
+        ],
+        "associated_images": list(slide.associated_images),
+        "fingerprint": slide.fingerprint,
+    }
+
+
+def _describe_in_words(record: dict[str, Any]) -> list[str]:
+    power, (height, width) = record["objective_power"], record["extent_um"]
+    rows = [
+        ("File", record["file"]),
+        ("Reader", record["reader"] + (f" ({record['vendor']})" if record["vendor"] else "")),
+        ("Objective", "not stated" if power is None else f"{power:g}×"),
+        ("Pixel size", f"{record['mpp']:.4g} µm"),
+        ("Size", f"{height / 1000:.2f} × {width / 1000:.2f} mm (height × width)"),
+    ]
+    if record["bounds_um"]:
+        row, col, height, width = (part / 1000 for part in record["bounds_um"])
+        rows.append(("Scanned", f"{height:.2f} × {width:.2f} mm, from {row:.2f} mm down and {col:.2f} mm right"))
+    for number, level in enumerate(record["levels"]):
+        shape = f"{thousands(level['rows'])} × {thousands(level['cols'])} px"
+        rows.append((f"Level {number}", f"{shape}, {level['mpp']:.4g} µm/px"))
+    rows.append(("Also holds", ", ".join(record["associated_images"]) or "nothing"))
+    return columns(rows)
+
+
+def _parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
+    text = tokens[0].value
+    try:
+        row, col, height, width = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(
+            f"The region “{text}” is not four numbers.", "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500."
+        ) from error
+    return row, col, height, width
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """What of a slide is computed.
+
+    Parameters
+    ----------
+    region : (row, col, height, width), optional
+        Part of the slide as ROW,COL,HEIGHT,WIDTH in µm from its upper-left corner; all of it otherwise.
+    """
+
+    region: Annotated[
+        RegionUm | None, Parameter(converter=_parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH")
+    ] = None
+    looking: ModelOptions = field(default_factory=ModelOptions)
+
+
+_NO_UPSCALE_OPTIONS = UpscaleOptions()
+
+
+def upscale(slide: Path, out: Path, /, *, options: UpscaleOptions = _NO_UPSCALE_OPTIONS, json: Json = False) -> None:
+    """Write a slide's computed 20× and 10× views, and its own coarser ones, as OME-Zarr.
+
+    A killed run goes on where it stopped when it is given the same names again.
+
+    Parameters
+    ----------
+    slide
+        A slide file with pixels at least as fine as a 4× scan.
+    out
+        Folder to write, ending in .ome.zarr.
+    """
+    from napari_pathsrgan.slides.open_slide import open_slide
+
+    looking = options.looking
+    with open_slide(slide, looking.mpp) as opened:
+        from napari_pathsrgan.inference.engine import load_model
+        from napari_pathsrgan.inference.export import export
+        from napari_pathsrgan.inference.super_resolved import super_resolve
+
+        computed = super_resolve(opened, load_model(looking.model, looking.device, looking.precision))
+        if computed.resampling_note:
+            print(computed.resampling_note, file=sys.stderr)
+        with progress("Computing") as told:
+            export(computed, out, options.region, told)
+    tell({"out": str(out), "region_um": options.region}, [f"Written: {out}"], json)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PhantomOptions:
+    """A synthetic specimen and its scans.
+
+    Parameters
+    ----------
+    size_um : float
+        Height and width of the specimen, µm.
+    seed : int
+        Everything follows from it.
+    magnifications : tuple of int
+        Which of 4, 10 and 20 to scan at.
+    glass_share : float
+        Share of the area without cells, 0 to 1.
+    """
+
+    size_um: float = 2000.0
+    seed: int = 0
+    magnifications: tuple[int, ...] = (4, 10, 20)
+    glass_share: float = 0.4
+
+
+_USUAL_PHANTOM = PhantomOptions()
+
+
+def phantom(out: Path, /, *, options: PhantomOptions = _USUAL_PHANTOM, json: Json = False) -> None:
+    """Make a synthetic cytology slide, scanned at 4×, 10× and 20×, with the truth about it.
+
+    Parameters
+    ----------
+    out
+        Folder to make; it must not exist.
+    """
+    from napari_pathsrgan.phantom.scanner import write_phantom
+
+    with progress("Scanning") as told:
+        written = write_phantom(
+            out,
+            options.size_um,
+            options.seed,
+            options.magnifications,
+            options.glass_share,
+            progress=lambda share: told(share, 1.0),
+        )
+    record = {
+        "folder": written.folder,
+        "scans": written.scans,
+        "truth": written.truth,
+        "cells": written.cells,
+        "nuclei": written.nuclei,
+    }
+    lines = [f"{power}×  {path}" for power, path in written.scans.items()]
+    tell(record, [*lines, f"Truth  {written.truth}"], json)

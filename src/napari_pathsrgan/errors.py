@@ -1,0 +1,75 @@
+"""What can go wrong, said so that a pathologist knows what to do next.
+
+Every exception here carries two sentences: the problem and its remedy. The command line prints them and exits with
+code 2; the window shows them as a notification. Nothing else is meant to reach a user.
+"""
+
+from __future__ import annotations
+
+
+class PathSRGANError(Exception):
+    """A failure with its remedy.
+
+    Parameters
+    ----------
+    problem : str
+        One sentence: what is wrong, with the name of the file or the value at fault.
+    remedy : str
+        One sentence: what to do about it.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.remedy}"
+
+
+class SlideNotFoundError(PathSRGANError):
+    """There is no file at the path."""
+
+
+class SlideUnreadableError(PathSRGANError):
+    """The file is no slide, is damaged, or went away while it was open."""
+
+
+class MissingMppError(PathSRGANError):
+    """The slide does not say how wide its pixels are, and nobody told."""
+
+
+class SlideTooCoarseError(PathSRGANError):
+    """The slide's pixels are coarser than the model's input grid can make sense of."""
+
+
+class CardMismatchError(PathSRGANError):
+    """A model's card does not fit its network or the slide."""
+
+
+class CheckpointError(PathSRGANError):
+    """The file holds no weights that can be loaded safely into the network asked for."""
+
+
+class OutputError(PathSRGANError):
+    """The place to write to exists already, is read-only or is full."""
+
+
+class StoreMismatchError(PathSRGANError):
+    """A pyramid store belongs to another slide, another model or another version."""
+
+
+class WorkerError(PathSRGANError):
+    """The inference process could not be started or keeps dying."""
+
+
+class DeviceError(PathSRGANError):
+    """The device or precision asked for is not there."""
+
+
+class OptionError(PathSRGANError):
+    """An option has a value that makes no sense."""
+
+
+class ScreenError(PathSRGANError):
+    """There is neither a screen nor a virtual one to open a window on."""

@@ -1,0 +1,213 @@
+"""Where the scheduler's tiles come from: the disk, the slide, the inference process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from napari_pathsrgan.inference.process import Pictures, ProcessModel
+from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX
+from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, TileKey
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.disk_cache import DiskCache
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.tiles.lane import Done
+
+READERS = 2
+"""Threads that read the slide: more gain nothing (FIELD notes on openslide: 2 to 4)."""
+
+
+class StoredLane:
+    """Tiles that an earlier visit left on disk."""
+
+    capacity = 2
+
+    def __init__(self, cache: DiskCache, pool: ThreadPoolExecutor) -> None:
+        self._cache = cache
+        self._pool = pool
+
+    def accepts(self, key: TileKey) -> bool:
+        """Whether the tile is on disk."""
+        return self._cache.has(key)
+
+    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
+        """Up to eight at a time: each takes a millisecond or two."""
+        others = (key for key in wanted if key != first and self._cache.has(key))
+        return first, *(key for key, _ in zip(others, range(7), strict=False))
+
+    def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
+        """Read them in a thread; a damaged tile is missing, so that it is computed again."""
+        self._pool.submit(self._read, keys, done)
+
+    def _read(self, keys: tuple[TileKey, ...], done: Done) -> None:
+        tiles: dict[TileKey, Pixels] = {}
+        try:
+            for key in keys:
+                tile = self._cache.read(key)
+                if tile is not None:
+                    tiles[key] = tile
+        except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
+            done(tiles, error)
+            return
+        done(tiles, None)
+
+
+class SlideLane:
+    """The slide's own pixels."""
+
+    capacity = READERS
+
+    def __init__(self, slides: Callable[[TileKey], SuperResolvedSlide | None], pool: ThreadPoolExecutor) -> None:
+        self._slides = slides
+        self._pool = pool
+
+    def accepts(self, key: TileKey) -> bool:
+        """Whether it is of a level that needs no network."""
+        return key.level >= SLIDE_LEVEL
+
+    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
+        """One by one: a tile is read in milliseconds, and the first should show at once."""
+        return (first,)
+
+    def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
+        """Read in a thread."""
+        self._pool.submit(self._read, keys[0], done)
+
+    def _read(self, key: TileKey, done: Done) -> None:
+        super_resolved = self._slides(key)
+        if super_resolved is None:  # its layer was removed meanwhile
+            done({}, None)
+            return
+        try:
+            tile = super_resolved.compute_tile(key.level, key.row, key.col)
+        except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
+            done({}, error)
+            return
+        done({key: tile}, None)
+
+
+class NetworkLane:
+    """Tiles computed by the inference process.
+
+    Parameters
+    ----------
+    slides : callable
+        Finds the slide and model of a key; None where its layer was removed.
+    pool : ThreadPoolExecutor
+        Reads the windows, so that reading overlaps with the network.
+    keep : callable, optional
+        Given every computed tile, for the disk.
+    """
+
+    capacity = 2
+
+    def __init__(
+        self,
+        slides: Callable[[TileKey], SuperResolvedSlide | None],
+        pool: ThreadPoolExecutor,
+        keep: Callable[[TileKey, Pixels], None] | None = None,
+    ) -> None:
+        self._slides = slides
+        self._pool = pool
+        self._keep = keep
+
+    def accepts(self, key: TileKey) -> bool:
+        """Whether it needs a network."""
+        return key.level < SLIDE_LEVEL
+
+    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
+        """Choose a rectangle of blocks around the first, and both views of each block where 20× is wanted of it.
+
+        Blocks of one rectangle share their halo: 2 × 2 blocks cost 1.27 of their own pixels with a halo of 16, one
+        alone 1.56. A graphics card takes 4 × 4, since it is slow to start and fast to run.
+        """
+        wished = {key for key in wanted if key.slide == first.slide and key.model == first.model}
+        level = 0 if first.level == 0 or sibling(first, 0) in wished else 1
+        blocks = {(key.row, key.col) for key in wished if key.level == level} | {(first.row, first.col)}
+        top, left, n_rows, n_cols = grow_rectangle((first.row, first.col), blocks, self._largest_side(first))
+        return tuple(
+            TileKey(first.slide, first.model, part, row, col)
+            for row in range(top, top + n_rows)
+            for col in range(left, left + n_cols)
+            for part in range(level, SLIDE_LEVEL)
+        )
+
+    def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
+        """Read the window in a thread and hand it to the inference process."""
+        self._pool.submit(self._read, keys, done)
+
+    def _largest_side(self, key: TileKey) -> int:
+        super_resolved = self._slides(key)
+        if super_resolved is None or not isinstance(super_resolved.runner, ProcessModel):
+            return 1
+        on_card = super_resolved.runner.process.status.device not in ("", "cpu")
+        side = 4 if on_card else 2
+        return min(side, (LARGEST_WINDOW_PX - 2 * super_resolved.runner.halo) // CORE)
+
+    def _read(self, keys: tuple[TileKey, ...], done: Done) -> None:
+        super_resolved = self._slides(keys[0])
+        if super_resolved is None or not isinstance(super_resolved.runner, ProcessModel):
+            done({}, None)
+            return
+        rows, cols = [key.row for key in keys], [key.col for key in keys]
+        rectangle = min(rows), min(cols), max(rows) - min(rows) + 1, max(cols) - min(cols) + 1
+        stage = 2 - min(key.level for key in keys)
+        runner = super_resolved.runner
+        try:
+            window = super_resolved.read_window(*rectangle)
+            future = runner.submit(window, stage, super_resolved.glass, runner.halo)
+        except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
+            done({}, error)
+            return
+
+        def finish(future: Future[Pictures | None]) -> None:
+            try:
+                pictures = future.result()
+                assert pictures is not None
+                tiles = dict(super_resolved.cut_tiles(*rectangle, pictures))
+            except Exception as error:  # as above
+                done({}, error)
+                return
+            done(tiles, None)
+            if self._keep:
+                for key, tile in tiles.items():
+                    self._keep(key, tile)
+
+        future.add_done_callback(finish)
+
+
+def sibling(key: TileKey, level: int) -> TileKey:
+    """The tile of the same block at the other network level."""
+    return TileKey(key.slide, key.model, level, key.row, key.col)
+
+
+def grow_rectangle(
+    first: tuple[int, int], blocks: set[tuple[int, int]], largest_side: int
+) -> tuple[int, int, int, int]:
+    """Find the largest rectangle of wanted blocks that holds the first.
+
+    Parameters
+    ----------
+    first : (row, col)
+    blocks : set of (row, col)
+        All that are wanted, `first` among them.
+    largest_side : int
+
+    Returns
+    -------
+    tuple of int
+        Top, left, rows and columns; all its blocks are wanted.
+    """
+    best = (first[0], first[1], 1, 1)
+    for n_rows in range(1, largest_side + 1):
+        for n_cols in range(1, largest_side + 1):
+            if n_rows * n_cols <= best[2] * best[3]:
+                continue
+            for top in range(first[0] - n_rows + 1, first[0] + 1):
+                for left in range(first[1] - n_cols + 1, first[1] + 1):
+                    inside = ((r, c) for r in range(top, top + n_rows) for c in range(left, left + n_cols))
+                    if all(block in blocks for block in inside):
+                        best = (top, left, n_rows, n_cols)
+    return best

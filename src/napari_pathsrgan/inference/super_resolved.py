@@ -1,0 +1,263 @@
+"""A slide seen through a model: exact pixels at 20× and 10×, the slide's own beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from dask.base import tokenize
+
+from napari_pathsrgan.errors import CardMismatchError, SlideTooCoarseError
+from napari_pathsrgan.slides.foreground import REACH_PX, Glass, estimate_glass
+from napari_pathsrgan.slides.resample import enlarge
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, block_window
+from napari_pathsrgan.tiles.viewport import split_index
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.models.card import ModelCard
+    from napari_pathsrgan.slides.slide import Slide
+
+Pixels = npt.NDArray[np.uint8]
+
+COARSEST_RATIO = 1.15
+"""How much coarser than the scans a model was made for a slide may be."""
+CHUNK_PX = 512
+_NOMINAL_MAGNIFICATION_UM = 5.86
+"""Camera pixel of the paper's scanners: magnification times µm per pixel."""
+
+
+class Runner(Protocol):
+    """Something that runs a model on windows: an `Engine`, or a `ProcessModel`."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of the weights."""
+
+    @property
+    def halo(self) -> int:
+        """Context needed around a window, input pixels."""
+
+    def run(
+        self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0
+    ) -> tuple[Pixels, Pixels | None]:
+        """Super-resolve a window, see `Engine.run`."""
+
+
+class SuperResolvedSlide:
+    """Exact, blocking access to every level of a super-resolved slide.
+
+    Level 0 is stage 2 (0.293 µm/px), level 1 stage 1 (0.586 µm/px); level 2 (1.172 µm/px) and coarser ones are the
+    slide's own pixels, so zooming out never runs a network.
+
+    Parameters
+    ----------
+    slide : Slide
+    runner : Runner
+        From `load_model`, or a `ProcessModel`.
+    skip_glass : bool
+        Whether empty glass takes the bicubic path.
+
+    Raises
+    ------
+    SlideTooCoarseError
+        If the slide was scanned more coarsely than the model can make sense of.
+    CardMismatchError
+        If the model's pixel sizes contradict each other.
+    """
+
+    def __init__(self, slide: Slide, runner: Runner, skip_glass: bool = True) -> None:
+        card = runner.card
+        card.check_ratios()
+        if slide.mpp > card.mpp_scan * COARSEST_RATIO:
+            raise SlideTooCoarseError(
+                f"{slide.path.name} has {slide.mpp:.3g} µm/px, about "
+                f"{_NOMINAL_MAGNIFICATION_UM / slide.mpp:.2g}×; the model “{card.name}” needs a scan of "
+                f"{card.mpp_scan:g} µm/px (4×) or finer.",
+                "Scan the slide at 4× or more, or give its true pixel size with --mpp.",
+            )
+        if runner.halo < REACH_PX:
+            raise CardMismatchError(
+                f"The model “{card.name}” asks for {runner.halo} px of context, less than the {REACH_PX} px that "
+                "finding glass takes.",
+                f"Set halo_lr_px on its card to {REACH_PX} or more.",
+            )
+        self.slide = slide
+        self.runner = runner
+        self.grid = PyramidGrid.over_slide(slide.grid_shape(card.mpp_in), card.mpp_in)
+        self.glass = estimate_glass(slide, card.mpp_in) if skip_glass else None
+
+    @property
+    def resampling_note(self) -> str:
+        """A sentence for slides that are finer than the scans the model was made for; empty for others."""
+        card = self.runner.card
+        if self.slide.mpp >= card.mpp_scan / COARSEST_RATIO:
+            return ""
+        return (
+            f"This slide has {self.slide.mpp:.3g} µm/px, finer than the 4× scans the model was made for: "
+            f"it is resampled to {card.mpp_in:g} µm/px first."
+        )
+
+    @property
+    def levels(self) -> list[da.Array]:
+        """Dask arrays of all levels, (rows, cols, 3) uint8, 20× first; computing them is exact and blocking."""
+        name = f"pathsrgan-{tokenize(self.slide.fingerprint, self.runner.identity, self.slide.mpp, self.glass)}"
+        return [
+            da.from_array(
+                LevelArray(self, level),
+                chunks=(CHUNK_PX, CHUNK_PX, 3),
+                name=f"{name}-{level}",
+                asarray=False,
+                fancy=False,
+                meta=np.empty((0, 0, 0), np.uint8),
+            )
+            for level in range(self.grid.n_levels)
+        ]
+
+    def key(self, level: int, row: int, col: int) -> TileKey:
+        """Identity of a tile; slide pixels are shared by all models."""
+        model = self.runner.identity if level < SLIDE_LEVEL else ""
+        return TileKey(self.slide.fingerprint, model, level, row, col)
+
+    def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
+        """Read a region of a level, computing what has to be computed.
+
+        Parameters
+        ----------
+        level : int
+        row, col, height, width : int
+            In pixels of the level, inside it.
+
+        Returns
+        -------
+        (height, width, 3) uint8
+        """
+        if level >= SLIDE_LEVEL:
+            return self.slide.read_grid(self.grid.level_mpps[level], row, col, height, width)
+        out = np.empty((height, width, 3), np.uint8)
+        rows, cols = slice(row, row + height), slice(col, col + width)
+        for tile_row, tile_col in self.grid.tiles_in(level, rows, cols):
+            tile_rows, tile_cols = self.grid.tile_slices(level, tile_row, tile_col)
+            top, left = max(tile_rows.start, row), max(tile_cols.start, col)
+            bottom, right = min(tile_rows.stop, row + height), min(tile_cols.stop, col + width)
+            tile = self.compute_tile(level, tile_row, tile_col)
+            out[top - row : bottom - row, left - col : right - col] = tile[
+                top - tile_rows.start : bottom - tile_rows.start, left - tile_cols.start : right - tile_cols.start
+            ]
+        return out
+
+    def read_bicubic(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
+        """Read a region of level 0 or 1 as the slide's input pixels enlarged by the bicubic kernel: no network.
+
+        Parameters and result as for `read`.
+        """
+        factor = 2 ** (SLIDE_LEVEL - level)
+        border = 2  # the kernel's reach
+        top, left = row // factor - border, col // factor - border
+        bottom, right = -(-(row + height) // factor) + border, -(-(col + width) // factor) + border
+        window = self.slide.read_grid(self.grid.level_mpps[SLIDE_LEVEL], top, left, bottom - top, right - left)
+        first_row, first_col = row - top * factor, col - left * factor
+        return enlarge(window, factor)[first_row : first_row + height, first_col : first_col + width]
+
+    def compute_tile(self, level: int, row: int, col: int) -> Pixels:
+        """Compute one tile of the grid, cropped to the slide; exact and blocking."""
+        if level >= SLIDE_LEVEL:
+            rows, cols = self.grid.tile_slices(level, row, col)
+            return self.read(level, rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
+        pictures = self.runner.run(
+            self.read_window(row, col, 1, 1), stage=2 - level, glass=self.glass, halo=self.runner.halo
+        )
+        return dict(self.cut_tiles(row, col, 1, 1, pictures))[self.key(level, row, col)]
+
+    def export(
+        self,
+        path: Path | str,
+        region_um: tuple[float, float, float, float] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Fill an OME-Zarr with what is missing, see `inference.export.export`."""
+        from napari_pathsrgan.inference.export import export  # it is built on this module
+
+        export(self, Path(path), region_um, progress)
+
+    def read_window(self, row_block: int, col_block: int, n_row_blocks: int, n_col_blocks: int) -> Pixels:
+        """Read the network's input for a rectangle of blocks with its halo, reflected at the slide's edges."""
+        window = block_window(row_block, col_block, n_row_blocks, n_col_blocks, self.runner.halo)
+        return self.slide.read_grid(self.runner.card.mpp_in, *window)
+
+    def cut_tiles(
+        self,
+        row_block: int,
+        col_block: int,
+        n_row_blocks: int,
+        n_col_blocks: int,
+        pictures: tuple[Pixels, Pixels | None],
+    ) -> Iterator[tuple[TileKey, Pixels]]:
+        """Cut the pictures of a rectangle of blocks into tiles of levels 1 and 0, cropped to the slide."""
+        mr, hr = pictures
+        for level, picture in ((1, mr), (0, hr)):
+            if picture is None:
+                continue
+            side = self.grid.tile_px[level]
+            n_rows, n_cols = self.grid.n_tiles(level)
+            for row in range(row_block, min(row_block + n_row_blocks, n_rows)):
+                for col in range(col_block, min(col_block + n_col_blocks, n_cols)):
+                    height, width = self.grid.tile_shape(level, row, col)
+                    top, left = (row - row_block) * side, (col - col_block) * side
+                    yield self.key(level, row, col), picture[top : top + height, left : left + width].copy()
+
+
+class LevelArray:
+    """One level as an array that computes what is indexed.
+
+    Parameters
+    ----------
+    super_resolved : SuperResolvedSlide
+    level : int
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, super_resolved: SuperResolvedSlide, level: int) -> None:
+        self._super_resolved = super_resolved
+        self._level = level
+        self.shape = (*super_resolved.grid.level_shapes[level], 3)
+
+    def __getitem__(self, index: Any) -> Pixels:
+        rows, cols, rest = split_index(index, self.shape)
+        region = self._super_resolved.read(
+            self._level, rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
+        )
+        return region[rest]
+
+
+def super_resolve(slide: Slide, model: Runner, skip_glass: bool = True) -> SuperResolvedSlide:
+    """See a slide through a model; nothing is computed yet.
+
+    Parameters
+    ----------
+    slide : Slide
+        From `open_slide`.
+    model : Runner
+        From `load_model`.
+    skip_glass : bool
+        Whether empty glass takes the bicubic path, which costs no network run.
+
+    Returns
+    -------
+    SuperResolvedSlide
+
+    Raises
+    ------
+    SlideTooCoarseError, CardMismatchError
+        If the model can't work on this slide.
+    """
+    return SuperResolvedSlide(slide, model, skip_glass)

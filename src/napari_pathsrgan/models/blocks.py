@@ -1,0 +1,156 @@
+"""Building blocks of the generators."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+RESIDUAL_SCALE_ADDITION = 0.5
+"""β of the dense block by addition (Ma et al. 2020, § III-C)."""
+RESIDUAL_SCALE_STACKING = 0.2
+"""Residual scale of the dense block by concatenation (ESRGAN's choice; the paper names none)."""
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
+    """Build a convolution that keeps height and width."""
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+
+
+class DenseAdditionBlock(nn.Module):
+    """Dense block of constant width whose layers are joined by addition (Ma et al. 2020, Fig. 5).
+
+    Four 3×3 convolutions with LeakyReLU and a linear one; the block's input is added to β times the result.
+
+    Parameters
+    ----------
+    width : int
+        Channels in, inside and out.
+    negative_slope : float
+        Of the LeakyReLU.
+    dense_sum : {"running", "literal"}
+        "running": sₖ = sₖ₋₁ + fₖ(sₖ₋₁). "literal": each layer adds every earlier partial sum once more, as the
+        authors' released network does (shared by preset ``authors``); x then enters the last sum four times.
+    """
+
+    def __init__(self, width: int, negative_slope: float, dense_sum: Literal["running", "literal"]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(conv(width, width) for _ in range(4))
+        self.last = conv(width, width)
+        self.negative_slope = negative_slope
+        self.dense_sum = dense_sum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) float → the same shape."""
+        if self.dense_sum == "running":
+            total = x
+            for layer in self.layers:
+                total = total + self._activate(layer(total))
+        else:
+            first, second, third, fourth = self.layers
+            s1 = x + self._activate(first(x))
+            s2 = x + s1 + self._activate(second(s1))
+            s3 = x + s1 + s2 + self._activate(third(s2))
+            total = x + s1 + s2 + self._activate(fourth(s3))
+        out: Tensor = x + RESIDUAL_SCALE_ADDITION * self.last(total)
+        return out
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(x, self.negative_slope)
+
+
+class DenseStackingBlock(nn.Module):
+    """Dense block whose layers are joined by concatenation (Ma et al. 2020, § III-C: "stacking").
+
+    Parameters
+    ----------
+    width : int
+        Channels in and out.
+    growth : int
+        Channels that each of the four inner layers adds.
+    """
+
+    def __init__(self, width: int = 64, growth: int = 32) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(conv(width + index * growth, growth) for index in range(4))
+        self.last = conv(width + 4 * growth, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) float → the same shape."""
+        stack = [x]
+        for layer in self.layers:
+            stack.append(functional.leaky_relu(layer(torch.cat(stack, dim=1)), 0.1))
+        out: Tensor = x + RESIDUAL_SCALE_STACKING * self.last(torch.cat(stack, dim=1))
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a ReLU, added to the input: the cheapest block on a CPU (preset ``lite``)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = conv(width, width)
+        self.second = conv(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) float → the same shape."""
+        out: Tensor = x + self.second(functional.relu(self.first(x), inplace=True))
+        return out
+
+
+class BicubicEnlargement(nn.Module):
+    """Fixed bicubic enlargement by 2 or 4 (Keys' kernel, a = −0.5, pixel areas aligned at the corners).
+
+    The same kernel as `slides.resample.enlarge`, written as a convolution and a pixel shuffle.
+
+    Parameters
+    ----------
+    factor : {2, 4}
+        Output pixels per input pixel.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        offsets = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
+        distance = (torch.arange(-2, 3, dtype=torch.float64)[None, :] - offsets[:, None]).abs()
+        near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+        far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+        taps = torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
+        kernel = torch.einsum("ay,bx->abyx", taps, taps).reshape(factor**2, 1, 5, 5)
+        self.register_buffer("kernel", kernel.float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) float → (N, C, factor·H, factor·W) in the kernel's dtype, float32."""
+        batch, channels, height, width = x.shape
+        planes = x.to(self.kernel.dtype).reshape(batch * channels, 1, height, width)
+        padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
+        phases = functional.conv2d(padded, self.kernel)
+        enlarged = functional.pixel_shuffle(phases, self.factor)
+        return enlarged.reshape(batch, channels, height * self.factor, width * self.factor)
+
+
+class ShuffleUp(nn.Module):
+    """A 3×3 convolution, PixelShuffle by 2 and an activation.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels before and after.
+    activation : nn.Module
+        Applied after the shuffle.
+    """
+
+    def __init__(self, inputs: int, outputs: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv(inputs, 4 * outputs)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) float → (N, outputs, 2H, 2W)."""
+        out: Tensor = self.activation(functional.pixel_shuffle(self.conv(x), 2))
+        return out

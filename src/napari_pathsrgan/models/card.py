@@ -1,0 +1,146 @@
+"""What a checkpoint says of itself. Read without torch, so that a window can list models at once."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_pathsrgan.errors import CardMismatchError, CheckpointError
+
+PRESET_NAMES = ("lite", "paper", "authors")
+HALO_LR_PX = {"lite": 16, "paper": 32, "authors": 32}
+"""Context each network needs around a tile, input pixels (ours, measured: ``python benchmarks/exactness.py``)."""
+CARD_KEY = "pathsrgan_card"
+_LARGEST_HEADER = 50_000_000
+
+
+class ModelCard(BaseModel):
+    """The card of a set of weights; stored in the safetensors header of the same file.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it.
+    preset, preset_options
+        The network, see `models.presets`.
+    mpp_in, mpp_mr, mpp_hr : float
+        Pixel size of the input, the 10× and the 20× picture, µm.
+    mpp_scan : float
+        Pixel size of the scans the weights were made for, µm: scans coarser than this by 15 % are refused.
+    halo_lr_px : int
+        Context a tile needs on each side so that it equals the same pixels of one big pass, input pixels.
+    training_data, licence, command, limits : str
+        In words for the user; the command makes the weights again.
+    metrics : dict
+        Measured figures by name, on images left out of training.
+    date : str
+        ISO 8601.
+    weights_hash : str
+        BLAKE2b of all tensors in the order of their names; identifies the model in caches and stores.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    preset: str
+    preset_options: dict[str, Any] = Field(default_factory=dict)
+    mpp_in: float = Field(default=1.172, gt=0, allow_inf_nan=False)
+    mpp_mr: float = Field(default=0.586, gt=0, allow_inf_nan=False)
+    mpp_hr: float = Field(default=0.293, gt=0, allow_inf_nan=False)
+    mpp_scan: float = Field(default=1.465, gt=0, allow_inf_nan=False)
+    halo_lr_px: int = Field(default=32, ge=0, multiple_of=8)
+    training_data: str = "unknown"
+    licence: str = "unknown"
+    command: str = "unknown"
+    limits: str = "Computed pictures. Not for diagnosis."
+    metrics: dict[str, float] = Field(default_factory=dict)
+    date: str = ""
+    weights_hash: str = ""
+
+    def check_ratios(self) -> None:
+        """Refuse a card whose pixel sizes are not those of a ×2, ×2 network.
+
+        Raises
+        ------
+        CardMismatchError
+            If the 10× pixels are not half and the 20× pixels not a quarter of the input's, to 1 %.
+        """
+        for mpp, factor, view in ((self.mpp_mr, 2, "10×"), (self.mpp_hr, 4, "20×")):
+            if abs(mpp * factor / self.mpp_in - 1) > 0.01:
+                raise CardMismatchError(
+                    f"The model “{self.name}” says it turns {self.mpp_in:g} µm/px into {mpp:g} µm/px at {view}, "
+                    f"but its network enlarges by {factor}.",
+                    "Ask whoever made the model for a corrected card.",
+                )
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read a safetensors file's JSON header without its tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is absent or no safetensors file.
+    """
+    try:
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+            if not 2 <= length <= _LARGEST_HEADER:
+                raise ValueError("no safetensors header")
+            header = json.loads(file.read(length).decode("utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"There is no model file {path}.", "Check the path, or list models with `pathsrgan models`."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} is not a model file of napari-pathsrgan.",
+            "Give a .safetensors file; turn the authors' .pth into one with `pathsrgan models import`.",
+        ) from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path.name} is not a model file of napari-pathsrgan.", "Give a .safetensors file.")
+    return header
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read and check the card of a model file.
+
+    Parameters
+    ----------
+    path : Path
+        A .safetensors file.
+
+    Returns
+    -------
+    ModelCard
+        The card; its hash is not compared with the tensors, since they are not read.
+
+    Raises
+    ------
+    CheckpointError
+        If the file has no card, or one of another version.
+    CardMismatchError
+        If the card contradicts the network.
+    """
+    metadata = read_header(path).get("__metadata__")
+    text = metadata.get(CARD_KEY) if isinstance(metadata, dict) else None
+    if text is None:
+        raise CheckpointError(
+            f"{path.name} holds tensors but no card, so their pixel size and network are unknown.",
+            "If they are the authors' weights, import them with `pathsrgan models import`.",
+        )
+    try:
+        card = ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"The card of {path.name} does not fit this version: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            "Use the version of napari-pathsrgan that wrote it, or export the model again.",
+        ) from error
+    card.check_ratios()
+    return card

@@ -1,0 +1,245 @@
+"""Weights on disk: safetensors with a card, and the import of the authors' checkpoint.
+
+Nothing here unpickles: our files are safetensors, and a foreign .pth goes through ``torch.load(weights_only=True)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
+from napari_pathsrgan.models.card import CARD_KEY, HALO_LR_PX, ModelCard, read_card
+from napari_pathsrgan.models.presets import build_generator
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.models.generator import Generator
+
+
+def hash_weights(tensors: Mapping[str, Tensor]) -> str:
+    """Hash tensors by name, dtype, shape and bytes.
+
+    Returns
+    -------
+    str
+        BLAKE2b, 32 hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_generator(network: Generator, card: ModelCard, path: Path) -> ModelCard:
+    """Write a generator and its card into one file, whole or not at all.
+
+    Parameters
+    ----------
+    network : Generator
+        The weights; stored in float32.
+    card : ModelCard
+        Its ``weights_hash`` is filled in here.
+    path : Path
+        Ends in .safetensors; an older file there is replaced.
+
+    Returns
+    -------
+    ModelCard
+        The card as written.
+
+    Raises
+    ------
+    OutputError
+        If the file can't be written.
+    """
+    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    written = card.model_copy(update={"weights_hash": hash_weights(tensors)})
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata={CARD_KEY: written.model_dump_json()})
+        partial.chmod(0o644)  # safetensors writes for the owner alone
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path} can't be written: {error}.", "Free some space or choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):  # a folder that can't be entered has no partial file either
+            partial.unlink(missing_ok=True)
+    return written
+
+
+def load_generator(path: Path) -> tuple[Generator, ModelCard]:
+    """Read a generator and its card.
+
+    Parameters
+    ----------
+    path : Path
+        A .safetensors file written by `save_generator`.
+
+    Returns
+    -------
+    Generator
+        On the CPU, float32, in eval mode.
+    ModelCard
+        Its card.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, holds another network's weights, or does not match its own hash.
+    CardMismatchError
+        If the card contradicts the network.
+    """
+    card = read_card(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is damaged: {error}.", "Copy or download it again.") from error
+    if hash_weights(tensors) != card.weights_hash:
+        raise CheckpointError(
+            f"The weights in {path.name} are not those its card was written for.", "Copy or download it again."
+        )
+    try:
+        network = build_generator(card.preset, **card.preset_options)
+    except OptionError as error:
+        raise CheckpointError(f"{path.name}: {error.problem}", error.remedy) from error
+    _load(network, tensors, path.name, card.preset)
+    return network.eval(), card
+
+
+def _load(network: Generator, tensors: Mapping[str, Tensor], file_name: str, preset: str) -> None:
+    own = network.state_dict()
+    wrong = sorted(own.keys() ^ tensors.keys()) or sorted(n for n in own if own[n].shape != tensors[n].shape)
+    if wrong:
+        raise CheckpointError(
+            f"{file_name} holds another network than “{preset}”: {len(wrong)} tensors differ, the first is {wrong[0]}.",
+            "Choose the preset it was trained with.",
+        )
+    network.load_state_dict(dict(tensors))
+
+
+AUTHORS_STAGES = (
+    (r"stage1_eye\.([01])\.", r"stage1.head.\1."),
+    (r"stage1_down1\.([01])\.", r"stage1.down1.blocks.\1."),
+    (r"stage1_down([23])\.0\.", r"stage1.down\1.entry."),
+    (r"stage1_down([23])\.1\.", r"stage1.down\1.blocks.0."),
+    (r"stage1_down([23])\.2\.", r"stage1.down\1.blocks.1."),
+    (r"stage1_bottom\.", r"stage1.bottom."),
+    (r"stage1_up([123])\.([01])\.", r"stage1.up\1.entry.\2."),
+    (r"stage1_up([123])\.2\.([01])\.", r"stage1.up\1.blocks.\2."),
+    (r"stage1_up([123])\.3\.", r"stage1.up\1.exit.0."),
+    (r"stage1_up([123])\.4\.", r"stage1.up\1.exit.1."),
+    (r"stage1_upsample\.conv\.", r"stage1.upsample.conv."),
+    (r"stage1_upsample\.prelu\.", r"stage1.upsample.activation."),
+    (r"stage1_out\.", r"stage1.picture."),
+    (r"stage2_down1\.([01])\.", r"stage2.first.\1."),
+    (r"stage2_down2\.([0123])\.", r"stage2.second.\1."),
+    (r"stage2_upsample\.conv\.", r"stage2.upsample.conv."),
+    (r"stage2_upsample\.prelu\.", r"stage2.upsample.activation."),
+    (r"stage2_out\.", r"stage2.picture."),
+)
+"""The authors' names of modules, as patterns, and ours (shared by the method's notes under "authors, exactly")."""
+
+
+def rename_authors(name: str) -> str | None:
+    """Turn a name in the authors' state dict into ours.
+
+    Parameters
+    ----------
+    name : str
+        Like ``module.stage1_down2.1.conv_module3.0.weight``.
+
+    Returns
+    -------
+    str or None
+        Our name, or None where there is no such tensor in our network.
+    """
+    bare = name.removeprefix("module.")
+    for pattern, replacement in AUTHORS_STAGES:
+        renamed, count = re.subn(f"^{pattern}", replacement, bare)
+        if count:
+            renamed = re.sub(r"conv_module([1-4])\.0\.", lambda match: f"layers.{int(match[1]) - 1}.", renamed)
+            return renamed.replace("last_conv.", "last.")
+    return None
+
+
+def import_authors(source: Path, destination: Path, name: str | None = None) -> ModelCard:
+    """Turn a checkpoint of the authors' released network into a file of ours.
+
+    Parameters
+    ----------
+    source : Path
+        A state dict saved by ``torch.save``, its names with or without ``module.``.
+    destination : Path
+        The .safetensors file to write; must not exist.
+    name : str, optional
+        Name on the card; the source's stem otherwise.
+
+    Returns
+    -------
+    ModelCard
+        The card as written.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is absent, needs more than weights to load, or is another network.
+    OutputError
+        If the destination exists or can't be written.
+    """
+    if destination.exists():
+        raise OutputError(f"{destination} exists already.", "Choose another name or remove it.")
+    state = _load_weights_only(source)
+    renamed = {rename_authors(key): value for key, value in state.items()}
+    if None in renamed:
+        foreign = next(key for key in state if rename_authors(key) is None)
+        raise CheckpointError(
+            f"{source.name} is not the authors' network: it has a tensor “{foreign}”.",
+            "Give the authors' generator checkpoint, such as G_9_100.pth.",
+        )
+    network = build_generator("authors")
+    tensors = {key: value.float() for key, value in renamed.items() if key is not None}
+    _load(network, tensors, source.name, "authors")
+    card = ModelCard(
+        name=name or source.stem,
+        preset="authors",
+        halo_lr_px=HALO_LR_PX["authors"],
+        training_data="The authors' own slides (Ma et al. 2020, § IV-A).",
+        licence="Not stated by the authors: ask them before passing it on.",
+        command=f"pathsrgan models import {source.name} --preset authors",
+    )
+    return save_generator(network, card, destination)
+
+
+def _load_weights_only(source: Path) -> Mapping[str, Tensor]:
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no file {source}.", "Check the path.") from error
+    except Exception as error:  # damaged bytes fail in any way: struct.error, AssertionError, IndexError …
+        raise CheckpointError(
+            f"{source.name} can't be loaded as plain weights; loading anything more could run code from it.",
+            "Ask for a file saved as torch.save(model.state_dict(), …).",
+        ) from error
+    for wrapper in ("state_dict", "model", "generator"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    named = isinstance(state, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not named or not state:
+        raise CheckpointError(
+            f"{source.name} holds no named weights.", "Give a file saved as torch.save(model.state_dict(), …)."
+        )
+    weights: Mapping[str, Tensor] = state
+    return weights

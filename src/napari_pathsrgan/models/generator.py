@@ -1,0 +1,277 @@
+"""The two-stage generators: 1.172 µm/px → 0.586 µm/px (G1) → 0.293 µm/px (G2).
+
+A stage gives a residual; `Generator` adds the bicubic enlargement of its input where the preset has a global skip.
+G2 works on G1's feature maps, never on its picture (Ma et al. 2020, § III-C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_pathsrgan.models.blocks import (
+    BicubicEnlargement,
+    DenseAdditionBlock,
+    DenseStackingBlock,
+    ResidualBlock,
+    ShuffleUp,
+    conv,
+)
+
+DenseSum = Literal["running", "literal"]
+
+
+class _DownBlock(nn.Module):
+    def __init__(self, inputs: int, width: int, block: _BlockSettings, entry: Literal["none", "linear", "prelu"]):
+        super().__init__()
+        self.entry = nn.Identity() if entry == "none" else conv(inputs, width)
+        self.activation = nn.PReLU() if entry == "prelu" else nn.Identity()
+        self.blocks = nn.Sequential(block.build(width), block.build(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.blocks(self.activation(self.entry(x)))
+        return out
+
+
+class _UpBlock(nn.Module):
+    def __init__(self, inputs: int, width: int, outputs: int, block: _BlockSettings):
+        super().__init__()
+        self.entry = nn.Sequential(conv(inputs, width), nn.PReLU())
+        self.blocks = nn.Sequential(block.build(width), block.build(width))
+        self.exit = nn.Sequential(conv(width, outputs), nn.PReLU())
+
+    def forward(self, skip: Tensor, x: Tensor) -> Tensor:
+        stacked = torch.cat([skip, functional.interpolate(x, scale_factor=2, mode="nearest")], dim=1)
+        out: Tensor = self.exit(self.blocks(self.entry(stacked)))
+        return out
+
+
+class _BlockSettings:
+    def __init__(self, negative_slope: float, dense_sum: DenseSum) -> None:
+        self.negative_slope = negative_slope
+        self.dense_sum = dense_sum
+
+    def build(self, width: int) -> DenseAdditionBlock:
+        return DenseAdditionBlock(width, self.negative_slope, self.dense_sum)
+
+
+class DenseUNet(nn.Module):
+    """G1 of presets ``paper`` and ``authors``: a U-Net of dense blocks by addition (Ma et al. 2020, Figs 4 and 5).
+
+    Parameters
+    ----------
+    widths : sequence of 3 int
+        Channels of the three levels; the bottom has twice the last.
+    picture_kernel : int
+        Kernel of the convolution to the 10× picture: 9 in the paper, 7 in the authors' network.
+    negative_slope : float
+        LeakyReLU in the dense blocks.
+    dense_sum : {"running", "literal"}
+        See `DenseAdditionBlock`.
+    first_level_entry : bool
+        Whether the first level begins with a 3×3 convolution (paper) or not (authors).
+    entry_activation : bool
+        Whether the levels' entry convolutions are followed by a PReLU (paper) or not (authors).
+
+    Notes
+    -----
+    Height and width must be multiples of 8, since three poolings halve them.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (64, 128, 256),
+        picture_kernel: int = 9,
+        negative_slope: float = 0.1,
+        dense_sum: DenseSum = "running",
+        first_level_entry: bool = True,
+        entry_activation: bool = True,
+    ) -> None:
+        super().__init__()
+        first, second, third = widths
+        block = _BlockSettings(negative_slope, dense_sum)
+        entry: Literal["linear", "prelu"] = "prelu" if entry_activation else "linear"
+        self.head = nn.Sequential(conv(3, first, 9), nn.PReLU())
+        self.down1 = _DownBlock(first, first, block, entry if first_level_entry else "none")
+        self.down2 = _DownBlock(first, second, block, entry)
+        self.down3 = _DownBlock(second, third, block, entry)
+        self.bottom = nn.Sequential(
+            conv(third, 2 * third), nn.PReLU(),
+            conv(2 * third, 2 * third), nn.PReLU(),
+            conv(2 * third, third), nn.PReLU(),
+        )  # fmt: skip
+        self.up1 = _UpBlock(2 * third, third, second, block)
+        self.up2 = _UpBlock(2 * second, second, first, block)
+        self.up3 = _UpBlock(2 * first, first, first, block)
+        self.upsample = ShuffleUp(first, first, nn.PReLU())
+        self.picture = conv(first, 3, picture_kernel)
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) → features (N, widths[0], 2H, 2W) and picture (N, 3, 2H, 2W), unclamped."""
+        skip1 = self.down1(self.head(lr))
+        skip2 = self.down2(functional.avg_pool2d(skip1, 2))
+        skip3 = self.down3(functional.avg_pool2d(skip2, 2))
+        x = self.bottom(functional.avg_pool2d(skip3, 2))
+        x = self.up3(skip1, self.up2(skip2, self.up1(skip3, x)))
+        features = self.upsample(x)
+        return features, self.picture(features)
+
+
+class StackingStage(nn.Module):
+    """G2 of preset ``paper``: two dense blocks by concatenation, one long skip, one PixelShuffle (§ III-C).
+
+    Parameters
+    ----------
+    width : int
+        Channels of G1's features and of the stage.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.entry = conv(width, width)
+        self.blocks = nn.Sequential(DenseStackingBlock(width), DenseStackingBlock(width))
+        self.exit = conv(width, width)
+        self.upsample = ShuffleUp(width, width, nn.LeakyReLU(0.1))
+        self.picture = conv(width, 3, 9)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, width, H, W) → picture (N, 3, 2H, 2W), unclamped."""
+        x = self.entry(features)
+        x = x + self.exit(self.blocks(x))
+        out: Tensor = self.picture(self.upsample(x))
+        return out
+
+
+class AuthorsStage(nn.Module):
+    """G2 of preset ``authors``: the network of the authors' released code, so that their checkpoint loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(DenseAdditionBlock(64, 0.01, "literal"), nn.PReLU())
+        self.second = nn.Sequential(conv(64, 128), nn.PReLU(), DenseAdditionBlock(128, 0.01, "literal"), nn.PReLU())
+        self.upsample = ShuffleUp(128, 128, nn.PReLU())
+        self.picture = conv(128, 3, 9)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, 64, H, W) → picture (N, 3, 2H, 2W), 0 to 1."""
+        return torch.sigmoid(self.picture(self.upsample(self.second(self.first(features)))))
+
+
+class LiteStage1(nn.Module):
+    """G1 of preset ``lite``: residual blocks on the input grid, then one PixelShuffle.
+
+    Parameters
+    ----------
+    width : int
+        Channels on the input grid.
+    blocks : int
+        Residual blocks.
+    features : int
+        Channels handed to stage 2 on the 10× grid.
+    """
+
+    def __init__(self, width: int = 48, blocks: int = 6, features: int = 32) -> None:
+        super().__init__()
+        self.head = conv(3, width)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.upsample = ShuffleUp(width, features, nn.ReLU())
+        self.picture = conv(features, 3)
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) → features (N, features, 2H, 2W) and residual picture (N, 3, 2H, 2W)."""
+        x = self.head(lr)
+        features = self.upsample(x + self.blocks(x))
+        return features, self.picture(features)
+
+
+class LiteStage2(nn.Module):
+    """G2 of preset ``lite``: residual blocks on the 10× grid with a long skip, then one PixelShuffle to RGB.
+
+    Parameters
+    ----------
+    features : int
+        Channels from stage 1.
+    blocks : int
+        Residual blocks.
+    """
+
+    def __init__(self, features: int = 32, blocks: int = 2) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(ResidualBlock(features) for _ in range(blocks)))
+        self.picture = conv(features, 12)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, features, H, W) → residual picture (N, 3, 2H, 2W)."""
+        return functional.pixel_shuffle(self.picture(features + self.blocks(features)), 2)
+
+
+class Generator(nn.Module):
+    """Both stages, and the global bicubic skip where there is one.
+
+    Parameters
+    ----------
+    stage1, stage2 : nn.Module
+        See above.
+    bicubic_skip : bool
+        Whether the pictures are residuals on the bicubic enlargement of the input. The skip is computed in float32
+        whatever the stages' dtype, so half precision touches only the residual.
+    """
+
+    def __init__(self, stage1: nn.Module, stage2: nn.Module, bicubic_skip: bool) -> None:
+        super().__init__()
+        self.stage1 = stage1
+        self.stage2 = stage2
+        self.bicubic_skip = bicubic_skip
+        self.enlarge2 = BicubicEnlargement(2)
+        self.enlarge4 = BicubicEnlargement(4)
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Super-resolve to both grids.
+
+        Parameters
+        ----------
+        lr : (N, 3, H, W) float32
+            RGB, 0 to 1, at 1.172 µm/px; H and W multiples of 8.
+
+        Returns
+        -------
+        tuple of (N, 3, 2H, 2W) and (N, 3, 4H, 4W) float32
+            10× and 20× pictures, unclamped.
+        """
+        features, mr = self.mr_features(lr)
+        return mr, self.hr_from(features, lr)
+
+    def mr_features(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Run stage 1 alone: features on the 10× grid in the stages' dtype, and the 10× picture in float32."""
+        features, mr = self.stage1(lr.to(self._dtype))
+        mr = mr.float()
+        return features, self.enlarge2(lr) + mr if self.bicubic_skip else mr
+
+    def hr_from(self, features: Tensor, lr: Tensor) -> Tensor:
+        """Run stage 2 on stage 1's features: the 20× picture in float32."""
+        hr: Tensor = self.stage2(features).float()
+        return self.enlarge4(lr) + hr if self.bicubic_skip else hr
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.stage1.parameters()).dtype
+
+    def cast_stages(self, dtype: torch.dtype) -> None:
+        """Cast the stages' weights, leaving the bicubic skip in float32."""
+        self.stage1.to(dtype)
+        self.stage2.to(dtype)
+
+
+def initialise(network: nn.Module, scale: float = 0.1) -> None:
+    """Draw all convolutions from Kaiming's normal distribution times `scale`, biases zero (ESRGAN's practice)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=0.1)
+            with torch.no_grad():
+                module.weight.mul_(scale)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

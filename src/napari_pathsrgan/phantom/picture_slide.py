@@ -1,0 +1,74 @@
+"""A sharp picture as a slide: scanned through the optics of an objective and written as a pyramidal TIFF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.phantom.optics import density_of, scan_field
+from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
+from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, whole_shape, write_pyramid
+
+Pixels = npt.NDArray[np.uint8]
+
+_LOSSLESS_QUALITY = 98
+"""JPEG quality where the settings ask for none: slide files are JPEG, and this is not to be seen."""
+
+
+def write_picture_slide(
+    picture: Pixels,
+    picture_mpp: float,
+    path: Path,
+    settings: ScannerSettings,
+    rng: np.random.Generator,
+    magnification: int = 4,
+) -> None:
+    """Scan a picture and write it as a slide that openslide reads with pixel size and objective power.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) uint8
+        Sharp RGB, finer than the objective's pixels.
+    picture_mpp : float
+        Its pixel size, µm.
+    path : Path
+        The TIFF to write; must not exist.
+    settings : ScannerSettings
+        The scanner; its JPEG quality is the file's.
+    rng : numpy.random.Generator
+        Source of the noise.
+    magnification : {4, 10, 20}
+
+    Raises
+    ------
+    OutputError
+        If the file exists or can't be written; nothing is left behind then.
+    """
+    if path.exists():
+        raise OutputError(f"{path} exists already.", "Choose another name or remove it.")
+    objective = OBJECTIVES[magnification]
+    uncompressed = replace(settings, jpeg_quality=0)
+    scan = scan_field(density_of(picture), picture_mpp, objective, uncompressed, rng)
+    rows, cols = whole_shape(*scan.shape[:2])
+    scan = np.pad(scan, ((0, rows - scan.shape[0]), (0, cols - scan.shape[1]), (0, 0)), mode="symmetric")
+    quality = settings.jpeg_quality or _LOSSLESS_QUALITY
+    file_format = FileFormat(magnification, objective.mpp, quality, settings.jpeg_subsampling)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_pyramid(partial, (rows, cols), _chunks(scan), file_format)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {error.strerror}.", "Choose another folder.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _chunks(scan: Pixels) -> Iterator[tuple[int, int, Pixels]]:
+    for row in range(0, scan.shape[0], TILE_PX):
+        yield row, 0, scan[row : row + TILE_PX]

@@ -1,0 +1,183 @@
+"""One scan of a specimen: objective, sensor, and where the scan lies, made piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from napari_pathsrgan.phantom import optics
+from napari_pathsrgan.phantom.settings import OBJECTIVES, ColourResponse, Objective, ScannerSettings, draw_settings
+from napari_pathsrgan.phantom.slide_file import TILE_PX, whole_shape
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.phantom.cells import Specimen
+    from napari_pathsrgan.phantom.truth import Coordinates, ScanOffset
+
+Pixels = npt.NDArray[np.uint8]
+
+_WINDOW_PX = 1536
+"""Side of the piece of specimen made at once; with seven depths it takes about 0.3 GB."""
+
+_HALO_PX = 8
+"""Border that sharpening and the colour mosaic reach into."""
+
+_OFFSET_STEP_PX = 64
+"""Offsets are computed every so many pixels and interpolated between."""
+
+
+class Scan:
+    """One specimen under one objective and sensor.
+
+    Parameters
+    ----------
+    specimen : Specimen
+        What is scanned.
+    magnification : int
+        A key of `OBJECTIVES`.
+    settings : ScannerSettings
+        State of the scanner.
+    offset : ScanOffset
+        Where the scan shows the specimen.
+    """
+
+    def __init__(self, specimen: Specimen, magnification: int, settings: ScannerSettings, offset: ScanOffset) -> None:
+        self._specimen = specimen
+        self._magnification = magnification
+        self._settings = settings
+        self._offset = offset
+        self.objective = OBJECTIVES[magnification]
+        # Twice the scan's resolution, but no finer than a 20× scan, whose pixels carry all that cells are drawn with.
+        self._pitch_um = max(self.objective.mpp / 2, OBJECTIVES[20].mpp)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the scan."""
+        height, width = self._specimen.size_um
+        return whole_shape(int(np.ceil(height / self.objective.mpp)), int(np.ceil(width / self.objective.mpp)))
+
+    def chunks(self) -> Iterator[tuple[int, int, int, int]]:
+        """Row, column, height and width of the pieces that a scan is made of, row by row."""
+        step = max(TILE_PX, int(_WINDOW_PX * self._pitch_um / self.objective.mpp) // TILE_PX * TILE_PX)
+        rows, cols = self.shape
+        for row in range(0, rows, step):
+            for col in range(0, cols, step):
+                yield row, col, min(step, rows - row), min(step, cols - col)
+
+    def pixels(self, row: int, col: int, height: int, width: int) -> Pixels:
+        """Image a piece.
+
+        Parameters
+        ----------
+        row, col, height, width : int
+            The piece, pixels of the scan. The noise follows from the corner: make it from `chunks` for the slide's own.
+
+        Returns
+        -------
+        (height, width, 3) uint8
+            RGB before compression.
+        """
+        halo = _HALO_PX
+        rows, cols = self._specimen_map(row - halo, col - halo, height + 2 * halo, width + 2 * halo)
+        margin = optics.margin_um(self.objective, self._settings, 12.0) + 4 * self._pitch_um
+        window = self._window(rows, cols, margin)
+        layers = _merged(self._specimen.render_layers(*window, self._pitch_um), self.objective.depth_of_field_um / 2)
+        if any(layer.any() for _, layer in layers):
+            blurred = optics.image_layers(layers, self._pitch_um, self.objective, self._settings)
+            # OpenCV rounds positions to 1/32 px, 12 nm at most: far below any truth, and 40 times faster than a spline.
+            positions = self._sheet_positions(rows, cols, window)
+            density = np.asarray(cv2.remap(blurred, *positions, cv2.INTER_LANCZOS4), np.float32)
+        else:
+            density = np.zeros((*rows.shape, 3), np.float32)
+        rng = np.random.default_rng([self._specimen.seed, 6, self._magnification, row, col])
+        return optics.develop(density, self._settings, rng)[halo:-halo, halo:-halo]
+
+    def nucleus_mask(self, row: int, col: int, height: int, width: int) -> Pixels:
+        """Classes of nuclei on the scan's pixels, as `Specimen.nucleus_mask`; (height, width) uint8."""
+        rows, cols = self._specimen_map(row, col, height, width)
+        window = self._window(rows, cols, 2 * self._pitch_um)
+        mask = self._specimen.nucleus_mask(*window, self._pitch_um)
+        positions = self._sheet_positions(rows, cols, window)
+        return np.asarray(cv2.remap(mask, *positions, cv2.INTER_NEAREST), np.uint8)
+
+    def _specimen_map(self, row: int, col: int, height: int, width: int) -> tuple[Coordinates, Coordinates]:
+        """Where in the specimen each pixel's centre lies, µm."""
+        axes = []
+        for start, size in ((row, height), (col, width)):
+            nodes = np.arange(start, start + size + _OFFSET_STEP_PX, _OFFSET_STEP_PX) + 0.5
+            part = np.arange(size) / _OFFSET_STEP_PX
+            axes.append((nodes * self.objective.mpp, part.astype(np.intp), part % 1))
+        (node_rows, row_node, row_part), (node_cols, col_node, col_part) = axes
+        maps = []
+        for coarse in self._offset.specimen_um(node_rows[:, None], node_cols[None, :]):
+            along = coarse[row_node] * (1 - row_part[:, None]) + coarse[row_node + 1] * row_part[:, None]
+            maps.append(along[:, col_node] * (1 - col_part) + along[:, col_node + 1] * col_part)
+        return maps[0], maps[1]
+
+    def _window(self, rows_um: Coordinates, cols_um: Coordinates, margin_um: float) -> tuple[float, float, int, int]:
+        """Window of the specimen on its own grid that holds all positions and a margin."""
+        parts = []
+        for positions in (rows_um, cols_um):
+            first = int(np.floor((positions.min() - margin_um) / self._pitch_um))
+            last = int(np.ceil((positions.max() + margin_um) / self._pitch_um))
+            parts.append((first * self._pitch_um, last - first))
+        (row_um, height), (col_um, width) = parts
+        return row_um, col_um, height, width
+
+    def _sheet_positions(
+        self, rows_um: Coordinates, cols_um: Coordinates, window: tuple[float, float, int, int]
+    ) -> tuple[optics.Floats, optics.Floats]:
+        """Columns and rows of positions in a window's own pixels, as `cv2.remap` wants them."""
+        row = np.asarray((rows_um - window[0]) / self._pitch_um - 0.5, np.float32)
+        return np.asarray((cols_um - window[1]) / self._pitch_um - 0.5, np.float32), row
+
+
+def _merged(layers: list[tuple[float, optics.Floats]], step_um: float) -> list[tuple[float, optics.Floats]]:
+    """Lay planes together that the objective can't tell apart: those nearest to the same multiple of a step."""
+    merged: dict[int, optics.Floats] = {}
+    for depth, density in layers:
+        key = round(depth / step_um)
+        if key in merged:
+            merged[key] += density
+        else:
+            merged[key] = density
+    return [(key * step_um, density) for key, density in sorted(merged.items())]
+
+
+def draw_mild_settings(rng: np.random.Generator, objective: Objective) -> ScannerSettings:
+    """Draw a well-kept scanner: a phantom is to show what is there, not what a scanner spoils.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of chance.
+    objective : Objective
+        The objective the settings are for.
+
+    Returns
+    -------
+    ScannerSettings
+        A third of the defocus and colour errors of `draw_settings`, white level 0.92–0.99 with at most 3 %
+        difference between channels, gamma 0.95–1.1, little noise and flare, JPEG quality 80–92 in 4:2:0.
+    """
+    white = rng.uniform(0.92, 0.99) * rng.uniform(0.97, 1.0, 3)
+    colour = ColourResponse((float(white[0]), float(white[1]), float(white[2])), float(rng.uniform(0.95, 1.1)))
+    drawn = draw_settings(rng, objective, colour)
+    red, green, blue = drawn.channel_defocus_um
+    return replace(
+        drawn,
+        na_scale=float(rng.uniform(0.95, 1.0)),
+        defocus_um=drawn.defocus_um / 3,
+        channel_defocus_um=(red / 3, green / 3, blue / 3),
+        channel_shift_px=tuple((row / 3, col / 3) for row, col in drawn.channel_shift_px),
+        flare=drawn.flare / 3,
+        full_well=max(drawn.full_well, 15_000.0),
+        read_noise=min(drawn.read_noise, 0.6),
+        sharpen_amount=min(drawn.sharpen_amount, 0.5),
+        jpeg_quality=int(rng.integers(80, 93)),
+        jpeg_subsampling="420",
+    )

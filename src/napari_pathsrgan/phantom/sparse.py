@@ -1,0 +1,151 @@
+"""Huge slides that are empty but for a few places, made in about a minute: to measure what a slide's size costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.phantom import optics
+from napari_pathsrgan.phantom.cells import Specimen
+from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
+from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
+from napari_pathsrgan.phantom.slide_file import (
+    REDUCTION,
+    TILE_PX,
+    FileFormat,
+    level_shapes,
+    reduced,
+    whole_shape,
+    write_level,
+)
+from napari_pathsrgan.phantom.truth import ScanOffset
+
+Pixels = npt.NDArray[np.uint8]
+Tiles = dict[tuple[int, int], Pixels]
+
+_INSET_UM = 60.0
+"""Cells keep so far from the edge of their window that none is cut off there."""
+
+
+def write_sparse_phantom(
+    path: Path,
+    side_px: int,
+    seed: int,
+    windows: Sequence[tuple[int, int, int, int]],
+    magnification: int = 4,
+    glass_share: float = 0.2,
+) -> Path:
+    """Write one scan of a square slide of which only a few windows hold cells.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file to write.
+    side_px : int
+        Rows and columns; rounded up so that every level's pixels are whole.
+    seed : int
+        At least 0.
+    windows : sequence of (row, col, height, width)
+        Where there are cells, pixels of the scan; grown to whole tiles of 256 px.
+    magnification : int
+        A key of `OBJECTIVES`.
+    glass_share : float
+        Share of a window without cells.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OptionError
+        If a window does not fit.
+    OutputError
+        If the file exists or cannot be written.
+    """
+    shape = whole_shape(side_px, side_px)
+    for row, col, height, width in windows:
+        if min(row, col) < 0 or row + height > shape[0] or col + width > shape[1] or min(height, width) < TILE_PX:
+            raise OptionError(
+                f"A window of {height} × {width} px at ({row}, {col}) does not fit a slide of {shape[0]} px.",
+                f"Keep windows of at least {TILE_PX} px within the slide.",
+            )
+    if path.exists():
+        raise OutputError(f"{path} exists already.", "Choose another file, or remove it first.")
+    settings = draw_mild_settings(np.random.default_rng([seed, 8]), OBJECTIVES[magnification])
+    file_format = FileFormat(
+        magnification, OBJECTIVES[magnification].mpp, settings.jpeg_quality, settings.jpeg_subsampling
+    )
+    # One tile stands for all glass; without noise it is small, and nobody sees a pattern repeat.
+    still = replace(settings, full_well=float("inf"), read_noise=0.0)
+    glass = optics.develop(np.zeros((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
+    tiles: Tiles = {}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        for number, window in enumerate(windows):
+            tiles |= _scanned(window, magnification, settings, seed + number, glass_share)
+        with tifffile.TiffWriter(partial, bigtiff=True) as writer:
+            for level_shape in level_shapes(*shape):
+                write_level(writer, _encoded(tiles, glass, level_shape, file_format), level_shape, shape, file_format)
+                tiles = _coarser(tiles, glass)
+        partial.rename(path)
+    except OSError as error:
+        raise OutputError(
+            f"The slide cannot be written to {path} ({error.strerror or error}).",
+            "Free some space or choose another folder.",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _scanned(
+    window: tuple[int, int, int, int],
+    magnification: int,
+    settings: ScannerSettings,
+    seed: int,
+    glass_share: float,
+) -> Tiles:
+    """Scan a specimen of its own for one window, tile by tile."""
+    row, col, height, width = window
+    first_row, first_col = row // TILE_PX, col // TILE_PX
+    rows = -(-(row + height) // TILE_PX) - first_row
+    cols = -(-(col + width) // TILE_PX) - first_col
+    mpp = OBJECTIVES[magnification].mpp
+    size_um = (rows * TILE_PX * mpp - 2 * _INSET_UM, cols * TILE_PX * mpp - 2 * _INSET_UM)
+    specimen = Specimen(seed, size_um, glass_share)
+    scan = Scan(specimen, magnification, settings, ScanOffset((_INSET_UM, _INSET_UM), ()))
+    tiles = {}
+    for tile_row in range(rows):
+        for tile_col in range(cols):
+            pixels = scan.pixels(tile_row * TILE_PX, tile_col * TILE_PX, TILE_PX, TILE_PX)
+            tiles[first_row + tile_row, first_col + tile_col] = pixels
+    return tiles
+
+
+def _encoded(tiles: Tiles, glass: Pixels, shape: tuple[int, int], file_format: FileFormat) -> Iterator[bytes]:
+    empty = file_format.encode(np.ascontiguousarray(glass))
+    for row in range(-(-shape[0] // TILE_PX)):
+        for col in range(-(-shape[1] // TILE_PX)):
+            tile = tiles.get((row, col))
+            yield empty if tile is None else file_format.encode(np.ascontiguousarray(tile))
+
+
+def _coarser(tiles: Tiles, glass: Pixels) -> Tiles:
+    """Tiles of the next level of which any part is not glass."""
+    step = TILE_PX // REDUCTION
+    coarser: Tiles = {}
+    for (row, col), tile in tiles.items():
+        key = (row // REDUCTION, col // REDUCTION)
+        if key not in coarser:
+            coarser[key] = glass.copy()
+        top, left = row % REDUCTION * step, col % REDUCTION * step
+        coarser[key][top : top + step, left : left + step] = reduced(np.ascontiguousarray(tile))
+    return coarser

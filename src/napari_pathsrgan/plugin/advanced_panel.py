@@ -1,0 +1,113 @@
+"""Settings that most users never touch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QPushButton, QSpinBox, QWidget
+from superqt import QCollapsible
+
+from napari_pathsrgan.inference.disk_cache import default_folder
+from napari_pathsrgan.plugin.computing import DEFAULT_MEMORY_BYTES
+from napari_pathsrgan.plugin.slide_form import combo_box
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.plugin.computing import SessionSettings
+
+MIB = 2**20
+
+
+class AdvancedPanel(QCollapsible):
+    """Device, precision, memory, disk.
+
+    Parameters
+    ----------
+    settings : SessionSettings
+        What holds at first.
+
+    Attributes
+    ----------
+    settings_changed : Signal(SessionSettings)
+        Device, precision or disk: the process has to be started anew.
+    memory_changed : Signal(object)
+        Bytes.
+    clear_asked : Signal()
+    opened : Signal()
+        The user looks at the panel.
+    """
+
+    settings_changed = Signal(object)
+    memory_changed = Signal(object)
+    clear_asked = Signal()
+    opened = Signal()
+
+    def __init__(self, settings: SessionSettings) -> None:
+        super().__init__("Advanced")
+        self._settings = settings
+        self._folder = settings.cache_folder or default_folder()
+        self.device = combo_box(
+            "Where the network runs.\nauto: a graphics card if there is one, else the CPU (default)"
+        )
+        self.device.setEditable(True)
+        self.device.addItems(["auto", "cpu", "cuda", "mps"])
+        self.device.setCurrentText(settings.device)
+        self.precision = combo_box(
+            "How numbers are kept while computing.\n"
+            "auto: half precision where it is faster and within one grey level of fp32 (default)"
+        )
+        self.precision.addItems(["auto", "fp32", "bf16", "fp16"])
+        self.precision.setCurrentText(settings.precision)
+        self.memory = QSpinBox()
+        self.memory.setRange(64, 65536)
+        self.memory.setSingleStep(128)
+        self.memory.setValue(settings.memory_bytes // MIB)
+        self.memory.setSuffix(" MiB")
+        self.memory.setToolTip(
+            f"Bound of the pictures kept in memory, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
+            "what is in sight always stays"
+        )
+        self.keep_on_disk = QCheckBox("keep views")
+        self.keep_on_disk.setChecked(settings.cache_folder is not None)
+        self.clear_disk = QPushButton("Clear")
+        disk = QHBoxLayout()
+        disk.addWidget(self.keep_on_disk, 1)
+        disk.addWidget(self.clear_disk)
+        panel = QWidget()
+        form = QFormLayout(panel)
+        form.setContentsMargins(0, 4, 0, 4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Device", self.device)
+        form.addRow("Precision", self.precision)
+        form.addRow("Memory", self.memory)
+        form.addRow("Disk", disk)
+        self.addWidget(panel)
+        self.collapse(animate=False)
+        self.device.activated.connect(self._tell)
+        self.precision.activated.connect(self._tell)
+        self.keep_on_disk.toggled.connect(self._tell)
+        self.memory.valueChanged.connect(lambda mib: self.memory_changed.emit(mib * MIB))
+        self.clear_disk.clicked.connect(self.clear_asked)
+        self.toggled.connect(lambda open_: self.opened.emit() if open_ else None)
+        self.show_disk_use(None)
+
+    def show_disk_use(self, n_bytes: int | None) -> None:
+        """Say how much is kept; None where nothing is kept at present."""
+        self.clear_disk.setEnabled(bool(n_bytes))
+        self.clear_disk.setToolTip(
+            "Nothing is kept" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of computed views kept on disk"
+        )
+        self.keep_on_disk.setToolTip(f"A slide opened again is sharp at once (default: on)\nKept in {self._folder}")
+
+    def _tell(self, _value: object = None) -> None:
+        settings = replace(
+            self._settings,
+            device=self.device.currentText().strip() or "auto",
+            precision=self.precision.currentText(),
+            memory_bytes=self.memory.value() * MIB,
+            cache_folder=self._folder if self.keep_on_disk.isChecked() else None,
+        )
+        if settings != self._settings:
+            self._settings = settings
+            self.settings_changed.emit(settings)

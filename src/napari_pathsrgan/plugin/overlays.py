@@ -1,0 +1,172 @@
+"""Where one is on the slide: the overview map, and the magnification on the canvas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+if TYPE_CHECKING:
+    import napari
+    import numpy.typing as npt
+
+CAMERA_PIXEL_UM = 5.86
+"""Camera pixel of the paper's scanners: an objective's magnification times its µm per pixel (5.86 for all three)."""
+
+_COMPUTED = QColor(86, 180, 233, 70)
+_FRAME = QColor(230, 159, 0)
+
+
+class OverviewMap(QWidget):
+    """The whole slide with the visible rectangle; a click or drag jumps there.
+
+    Attributes
+    ----------
+    jumped : Signal(float, float)
+        Row and column of the place clicked, µm.
+    """
+
+    jumped = Signal(float, float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shown: npt.NDArray[np.uint8] | None = None
+        self._picture = QPixmap()
+        self._computed: QImage | None = None
+        self._extent_um = (1.0, 1.0)
+        self._computed_extent_um = (1.0, 1.0)
+        self._visible_um: tuple[float, float, float, float] | None = None
+        self.setMinimumHeight(120)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setCursor(Qt.CursorShape.CrossCursor)
+        self.setToolTip("The whole slide. The frame is what you see; blue is computed. Click or drag to go there.")
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Tall enough to aim at a cell cluster."""
+        return QSize(280, 220)
+
+    def set_slide(self, picture: npt.NDArray[np.uint8] | None, extent_um: tuple[float, float] = (1.0, 1.0)) -> None:
+        """Show a slide.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) uint8 or None
+            Overview; None for no slide.
+        extent_um : (height, width)
+        """
+        if picture is self._shown:
+            return
+        self._shown = picture
+        self._computed = self._visible_um = None
+        self._extent_um = extent_um
+        self._picture = QPixmap() if picture is None else QPixmap.fromImage(_rgb_image(picture))
+        self.update()
+
+    def set_computed(self, blocks: npt.NDArray[np.bool_], extent_um: tuple[float, float]) -> None:
+        """Shade what has been computed: a (rows, cols) mask of blocks and the area it covers, µm."""
+        colour = np.array([_COMPUTED.red(), _COMPUTED.green(), _COMPUTED.blue(), _COMPUTED.alpha()], np.uint8)
+        rgba = np.ascontiguousarray(blocks[..., None] * colour)
+        height, width = blocks.shape
+        self._computed = QImage(rgba.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
+        self._computed_extent_um = extent_um
+        self.update()
+
+    def set_visible(self, row_um: float, col_um: float, height_um: float, width_um: float) -> None:
+        """Frame the part of the slide that a pane shows."""
+        rectangle = (row_um, col_um, height_um, width_um)
+        if rectangle != self._visible_um:
+            self._visible_um = rectangle
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw picture, shading and frame."""
+        if self._picture.isNull():
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        target = self._target()
+        painter.drawPixmap(target, self._picture, QRectF(self._picture.rect()))
+        scale = target.width() / self._extent_um[1]
+        if self._computed is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+            height, width = self._computed_extent_um
+            painter.setClipRect(target)
+            shaded = QRectF(target.left(), target.top(), width * scale, height * scale)
+            painter.drawImage(shaded, self._computed, QRectF(self._computed.rect()))
+            painter.setClipping(False)
+        if self._visible_um is not None:
+            row, col, height, width = self._visible_um
+            frame = QRectF(target.left() + col * scale, target.top() + row * scale, width * scale, height * scale)
+            grown = _at_least(frame, 6).intersected(target)
+            painter.setPen(QPen(QColor(0, 0, 0, 160), 3))
+            painter.drawRect(grown)
+            painter.setPen(QPen(_FRAME, 1.5))
+            painter.drawRect(grown)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        """Jump."""
+        self._jump(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        """Jump along while dragged."""
+        self._jump(event)
+
+    def _jump(self, event: QMouseEvent | None) -> None:
+        if event is None or self._picture.isNull() or not event.buttons() & Qt.MouseButton.LeftButton:
+            return
+        target, point = self._target(), QPointF(event.pos())
+        col = min(max((point.x() - target.left()) / target.width(), 0.0), 1.0) * self._extent_um[1]
+        row = min(max((point.y() - target.top()) / target.height(), 0.0), 1.0) * self._extent_um[0]
+        self.jumped.emit(row, col)
+
+    def _target(self) -> QRectF:
+        height, width = self._extent_um
+        scale = min(self.width() / width, self.height() / height)
+        size = width * scale, height * scale
+        return QRectF((self.width() - size[0]) / 2, 0, *size)
+
+
+def _rgb_image(picture: npt.NDArray[np.uint8]) -> QImage:
+    height, width = picture.shape[:2]
+    pixels = np.ascontiguousarray(picture)
+    return QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+
+def _at_least(frame: QRectF, side: float) -> QRectF:
+    width, height = max(frame.width(), side), max(frame.height(), side)
+    centre = frame.center()
+    return QRectF(centre.x() - width / 2, centre.y() - height / 2, width, height)
+
+
+def visible_um(viewer: napari.Viewer) -> tuple[float, float, float, float]:
+    """Part of the slide one pane shows: row, column, height and width, µm."""
+    camera = viewer.scene.camera
+    height, width = (size / camera.zoom for size in viewer.canvas.viewbox_size(viewer.layers))
+    row, col = camera.center[-2:]
+    return row - height / 2, col - width / 2, height, width
+
+
+def magnification_text(um_per_screen_px: float) -> str:
+    """What the screen shows, in a pathologist's and in a physicist's terms."""
+    return f"on screen: {CAMERA_PIXEL_UM / um_per_screen_px:.3g}× · {um_per_screen_px:.3g} µm/px"
+
+
+def show_measures(viewer: napari.Viewer) -> None:
+    """Put scale bar and magnification on the canvas."""
+    overlays = viewer.canvas.overlays
+    overlays.scale_bar.visible = True
+    overlays.scale_bar.gridded = False
+    overlays.scale_bar.box = True
+    overlays.text.visible = True
+    overlays.text.position = "bottom_left"
+    overlays.text.box = True
+    overlays.text.font_size = 9
+    overlays.text.text = magnification_text(1 / viewer.scene.camera.zoom)
+
+
+def hide_measures(viewer: napari.Viewer) -> None:
+    """Take them off again: nobody keeps the magnification up to date any more."""
+    viewer.canvas.overlays.text.visible = False

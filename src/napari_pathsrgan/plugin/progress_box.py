@@ -1,0 +1,86 @@
+"""How far the view is, how fast, and a button to pause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.process import WorkerStatus
+
+_BAR_STYLE = """
+QProgressBar { border: none; border-radius: 3px; background: rgba(128, 128, 128, 70); }
+QProgressBar::chunk { border-radius: 3px; background: #3c9dd0; }
+"""
+
+
+class ProgressBox(QWidget):
+    """Bar, counts, speed and pause button.
+
+    Attributes
+    ----------
+    pause_asked : Signal(bool)
+        Whether to pause or to go on.
+    """
+
+    pause_asked = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.bar.setStyleSheet(_BAR_STYLE)
+        self.counts = QLabel()
+        self.counts.setToolTip("Computed pieces of what you see, over all panes")
+        self.speed = QLabel()
+        self.speed.setToolTip("Millions of 20× pixels computed per second, and on what")
+        self.pause = QPushButton("Pause")
+        self.pause.setCheckable(True)
+        self.pause.setMinimumWidth(80)
+        self.pause.toggled.connect(self._on_pause)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(self.counts)
+        words.addWidget(self.speed)
+        line = QHBoxLayout()
+        line.addLayout(words, 1)
+        line.addWidget(self.pause, 0, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.addWidget(self.bar)
+        layout.addLayout(line)
+        self._word_pause(False)
+
+    def show_progress(self, ready: int, wanted: int, paused: bool) -> None:
+        """Say how many of the wanted tiles are there."""
+        self.bar.setRange(0, max(1, wanted))
+        self.bar.setValue(ready if wanted else 1)
+        if not wanted:
+            self.counts.setText("Sharp as scanned at this zoom")
+        elif ready == wanted:
+            self.counts.setText(f"Sharp: all {wanted}")
+        else:
+            self.counts.setText(f"{'Paused: ' if paused else ''}{ready} of {wanted} sharp")
+        with QSignalBlocker(self.pause):
+            self.pause.setChecked(paused)
+        self._word_pause(paused)
+
+    def show_status(self, status: WorkerStatus | None) -> None:
+        """Say what the process computes on, and how fast; None before there is one."""
+        if status is None or not status.device:
+            self.speed.setText("Starting …")
+            return
+        device = status.device.upper().replace("CUDA", "GPU")
+        speed = f"{status.mpx_per_s:.2g} Mpx/s · " if status.mpx_per_s else ""
+        self.speed.setText(f"{speed}{device}, {status.precision}")
+
+    def _on_pause(self, paused: bool) -> None:
+        self._word_pause(paused)
+        self.pause_asked.emit(paused)
+
+    def _word_pause(self, paused: bool) -> None:
+        self.pause.setText("Resume" if paused else "Pause")
+        self.pause.setToolTip("Go on computing" if paused else "Pause computing; what is there stays")

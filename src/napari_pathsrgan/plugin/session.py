@@ -1,0 +1,367 @@
+"""The slides of one viewer with their computed views, from the first to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_pathsrgan.errors import PathSRGANError, WorkerError
+from napari_pathsrgan.inference.process import ProcessModel
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+from napari_pathsrgan.plugin.computing import Computing, Listeners, SessionSettings
+from napari_pathsrgan.plugin.overlays import visible_um
+from napari_pathsrgan.plugin.redraw import Redraw
+from napari_pathsrgan.plugin.shown_slide import ShownSlide
+from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20, ViewKind
+from napari_pathsrgan.tiles.cache import TileCache
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, RectangleUm, TileKey
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+
+class BrowsingSession(QObject):
+    """Computed views of the slides in one viewer.
+
+    Signals are emitted in the window's thread: ``advanced`` when tiles came or went, ``problem`` with a
+    `PathSRGANError`, ``notice`` with a sentence, ``changed`` when a slide or view was added, removed, shown or hidden,
+    ``exchanged`` with the model that has come into use.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Or the proxy of it that napari gives to docks; layers are compared by ``==``, which a proxy does not disturb.
+    settings : SessionSettings, optional
+    """
+
+    advanced = Signal()
+    problem = Signal(object)
+    notice = Signal(str)
+    changed = Signal()
+    exchanged = Signal(object)
+    _failed = Signal(object)
+    _loaded = Signal(object, object)
+
+    def __init__(self, viewer: napari.Viewer, settings: SessionSettings | None = None) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.settings = settings or SessionSettings()
+        self.shown: dict[Layer, ShownSlide] = {}
+        self.computed_blocks: dict[tuple[str, str], set[tuple[int, int]]] = {}
+        self.cache = TileCache(self.settings.memory_bytes)
+        self.computing: Computing | None = None
+        self._paused = False
+        self._process_given_up = False
+        self._closed = False
+        self._redraw = Redraw(self)
+        self._redraw.due.connect(self._refresh)
+        self._redraw.settled.connect(self._look)
+        self._failed.connect(self._tell_problem)
+        self._loaded.connect(self._on_loaded)
+        self._removed_event = viewer.layers.events.removed
+        self._camera_events = viewer.scene.camera.events
+        self._removed_event.connect(self._on_layer_removed)
+        self._camera_events.zoom.connect(self._redraw.camera_moved)
+        self._camera_events.center.connect(self._redraw.camera_moved)
+
+    # ------------------------------------------------------------------ slides and views
+
+    def show(self, source: Layer, model: str | Path, kinds: tuple[ViewKind, ...] = (SR_10, SR_20)) -> ShownSlide:
+        """Show a slide's computed views beside its own layer.
+
+        Parameters
+        ----------
+        source : Layer
+            A layer made by our reader.
+        model : str or Path
+            See `models.zoo.find_model`.
+        kinds : tuple of ViewKind
+
+        Raises
+        ------
+        PathSRGANError
+            If the slide or the model can't be used; nothing has changed then.
+        """
+        computing = self._start()
+        try:
+            shown = ShownSlide.open(source, ProcessModel(computing.process, model))
+        except PathSRGANError:
+            if not self.shown:
+                self._stop()
+            raise
+        self.shown[source] = shown
+        if computing.disk is not None:
+            computing.disk.attach(shown.super_resolved)
+        self._load(shown.super_resolved.runner.path)
+        for kind in kinds:
+            self._add_view(shown, kind)
+        source.events.visible.connect(self._on_visibility)
+        self.changed.emit()
+        return shown
+
+    def set_kind_shown(self, source: Layer, kind: ViewKind, wanted: bool) -> None:
+        """Add or remove one of a slide's views; without any, the slide is as scanned only and holds nothing."""
+        shown = self.shown[source]
+        if not wanted and kind in shown.views:
+            self.viewer.layers.remove(shown.views[kind][0])
+        elif wanted and kind not in shown.views:
+            self._add_view(shown, kind)
+            self.changed.emit()
+        elif wanted:
+            shown.views[kind][0].visible = True
+
+    def exchange_model(self, model: str | Path) -> None:
+        """Show every slide with another model, once that has been loaded; until then, the last one's picture stays.
+
+        Emits ``exchanged`` when it is in use; ``problem`` and ``changed`` when it can't be loaded.
+
+        Raises
+        ------
+        PathSRGANError
+            If there is no such model, or it does not fit a slide; nothing has changed then.
+        """
+        if self.computing is None:
+            return
+        process = self.computing.process
+        prepared = {
+            source: SuperResolvedSlide(shown.slide, ProcessModel(process, model))
+            for source, shown in self.shown.items()
+        }
+
+        def use() -> None:
+            for source, super_resolved in prepared.items():
+                if source in self.shown:
+                    self._bind(self.shown[source], super_resolved)
+            self.exchanged.emit(model)
+            self.changed.emit()
+
+        for super_resolved in list(prepared.values())[:1]:
+            self._load(super_resolved.runner.path, use)
+
+    def close(self, remove_views: bool = False) -> None:
+        """End the process, its threads and all handles.
+
+        Parameters
+        ----------
+        remove_views : bool
+            Whether the computed layers go as well, in a window that stays: nothing would fill them any more.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._redraw.stop()
+        self._removed_event.disconnect(self._on_layer_removed)
+        self._camera_events.zoom.disconnect(self._redraw.camera_moved)
+        self._camera_events.center.disconnect(self._redraw.camera_moved)
+        self._stop()
+        for source, shown in self.shown.items():
+            source.events.visible.disconnect(self._on_visibility)
+            layers = shown.take_views()
+            if remove_views:
+                self._remove_layers(layers)
+            shown.slide.close()
+        self.shown.clear()
+        self.cache.clear()
+
+    # ------------------------------------------------------------------ computing
+
+    def progress(self) -> tuple[int, int]:
+        """Tiles in sight that are sharp, and all that are in sight, over all visible computed views."""
+        wanted = {key for shown in self.shown.values() for key in shown.wanted() if key.level < SLIDE_LEVEL}
+        return len(wanted) - len(self.cache.missing(wanted)), len(wanted)
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing new is computed."""
+        return self._paused
+
+    def set_paused(self, paused: bool) -> None:
+        """Stop computing, or go on."""
+        self._paused = paused
+        if self.computing is not None:
+            (self.computing.scheduler.pause if paused else self.computing.scheduler.resume)()
+        self.advanced.emit()
+
+    def retry(self) -> None:
+        """Try again what failed; a process that was given up is started anew.
+
+        Raises
+        ------
+        PathSRGANError
+            As `restart`.
+        """
+        if self._process_given_up:
+            self.restart(self.settings)
+        elif self.computing is not None:
+            self.computing.scheduler.retry_failed()
+
+    def set_memory(self, n_bytes: int) -> None:
+        """Change the bound of the pictures kept in memory."""
+        self.settings = replace(self.settings, memory_bytes=n_bytes)
+        self.cache.resize(n_bytes)
+
+    def restart(self, settings: SessionSettings) -> None:
+        """Use other settings: process, threads and disk cache are started anew; layers and computed tiles stay.
+
+        Raises
+        ------
+        PathSRGANError
+            If a slide or its model can't be used any more; the others go on.
+        """
+        self._stop()
+        self.settings = settings
+        self.cache.resize(settings.memory_bytes)
+        problem: PathSRGANError | None = None
+        for shown in list(self.shown.values()):
+            path = shown.super_resolved.runner.path
+            try:
+                self._bind(shown, SuperResolvedSlide(shown.slide, ProcessModel(self._start().process, path)))
+                self._load(path)
+            except PathSRGANError as error:
+                problem = problem or error
+        self.changed.emit()
+        if problem is not None:
+            raise problem
+
+    def _start(self) -> Computing:
+        if self.computing is None:
+            listeners = Listeners(self._redraw.add, self._on_given_up, self._on_process_died, self._on_disk_failed)
+            self.computing = Computing(self.settings, self.cache, self._find, listeners)
+            self._process_given_up = False
+            if self._paused:
+                self.computing.scheduler.pause()
+        return self.computing
+
+    def _stop(self) -> None:
+        if self.computing is not None:
+            computing, self.computing = self.computing, None
+            computing.close()
+
+    def _load(self, path: Path, then: Callable[[], None] | None = None) -> None:
+        """Have the process import torch and load a model, while the user still looks at what there is."""
+        computing = self._start()
+
+        def tell(done: Future[Any]) -> None:
+            if not self._closed and self.computing is computing:
+                self._loaded.emit(done.exception(), then)
+
+        try:
+            computing.process.load(path).add_done_callback(tell)
+        except PathSRGANError as error:
+            self._loaded.emit(error, then)
+
+    def _on_loaded(self, error: Exception | None, then: Callable[[], None] | None) -> None:
+        if error is not None:
+            self._tell_problem(error)
+            self.changed.emit()
+        elif then is not None:
+            then()
+        self.advanced.emit()
+
+    # ------------------------------------------------------------------ layers
+
+    def _add_view(self, shown: ShownSlide, kind: ViewKind) -> None:
+        layer = shown.add_view(self.viewer, kind, self.cache, self._start().scheduler)
+        layer.events.visible.connect(self._on_visibility)
+
+    def _remove_layers(self, layers: list[Any]) -> None:
+        for layer in layers:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+    def _bind(self, shown: ShownSlide, super_resolved: SuperResolvedSlide) -> None:
+        """Show a slide through another model, or the same one in another process."""
+        computing = self._start()
+        self._detach(shown)
+        if computing.disk is not None:  # first, or what is on disk would be computed once more
+            computing.disk.attach(super_resolved)
+        fits = shown.bind(super_resolved, computing.scheduler)
+        if not fits:
+            kinds = tuple(shown.views)
+            outdated = shown.take_views()
+            for kind in kinds:
+                self._add_view(shown, kind)
+            self._remove_layers(outdated)
+
+    def _find(self, key: TileKey) -> SuperResolvedSlide | None:
+        return next((shown.super_resolved for shown in list(self.shown.values()) if shown.has(key)), None)
+
+    def _detach(self, shown: ShownSlide) -> None:
+        """Stop serving a slide's tiles from disk, unless another layer shows the same file."""
+        if self.computing is not None and self.computing.disk is not None and not self._shares_tiles(shown):
+            self.computing.disk.detach(shown.super_resolved)
+
+    def _shares_tiles(self, shown: ShownSlide) -> bool:
+        return any(other is not shown and other.identity == shown.identity for other in self.shown.values())
+
+    def _on_visibility(self, event: Any) -> None:
+        for shown in self.shown.values():
+            shown.forget_hidden(event.source)
+        self.changed.emit()
+
+    def _on_layer_removed(self, event: Any) -> None:
+        for source, shown in list(self.shown.items()):
+            if source == event.value:
+                self._forget_slide(source, shown)
+            elif shown.take_views(event.value):
+                if not shown.views:
+                    self._forget_slide(source, shown)
+                self.changed.emit()
+
+    def _forget_slide(self, source: Layer, shown: ShownSlide) -> None:
+        source.events.visible.disconnect(self._on_visibility)
+        layers = shown.take_views()
+        self._detach(shown)
+        if not self._shares_tiles(shown):
+            self.cache.drop(lambda key: key.slide == shown.slide.fingerprint)
+        del self.shown[source]
+        self._remove_layers(layers)
+        shown.slide.close()
+        if not self.shown:
+            self._stop()
+            self.cache.clear()
+        self.changed.emit()
+
+    # ------------------------------------------------------------------ told by the lanes' threads
+
+    def _on_given_up(self, keys: frozenset[TileKey], error: Exception) -> None:
+        if not self._closed:
+            self._failed.emit(error)
+
+    def _on_process_died(self) -> None:
+        if not self._closed:
+            self.notice.emit("The computing process stopped and was started again. Nothing was lost.")
+
+    def _on_disk_failed(self, error: PathSRGANError) -> None:
+        if not self._closed:
+            self.problem.emit(error)
+
+    def _tell_problem(self, error: Exception) -> None:
+        self._process_given_up = isinstance(error, WorkerError)
+        if not isinstance(error, PathSRGANError):
+            error = WorkerError(f"The view could not be computed: {error}.", "Try again, or open the slide anew.")
+        self.problem.emit(error)
+        self.advanced.emit()
+
+    # ------------------------------------------------------------------ redrawing
+
+    def _refresh(self, fresh: set[TileKey]) -> None:
+        for key in fresh:
+            if key.level < SLIDE_LEVEL:
+                self.computed_blocks.setdefault((key.slide, key.model), set()).add((key.row, key.col))
+        for shown in list(self.shown.values()):
+            shown.refresh(fresh)
+        self.advanced.emit()
+
+    def _look(self) -> None:
+        """Ask for what is in sight now, for napari did not slice again if that is less than before."""
+        in_sight = RectangleUm(*visible_um(self.viewer))
+        for shown in self.shown.values():
+            shown.look(in_sight)
+        self.advanced.emit()

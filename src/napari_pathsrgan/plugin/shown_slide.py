@@ -1,0 +1,163 @@
+"""One slide of a viewer: its file, the model it is seen through, and its layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_pathsrgan.errors import PathSRGANError
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
+from napari_pathsrgan.plugin.panes import NAME_KEY
+from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SlideView, ViewKind
+from napari_pathsrgan.slides.open_slide import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    import napari
+    from napari.layers import Image, Layer
+
+    from napari_pathsrgan.inference.process import ProcessModel
+    from napari_pathsrgan.slides.slide import Slide
+    from napari_pathsrgan.tiles.cache import TileCache
+    from napari_pathsrgan.tiles.grid import Pixels, RectangleUm, TileKey
+    from napari_pathsrgan.tiles.scheduler import Scheduler
+
+VIEW_KEY = "pathsrgan_view"
+"""Metadata of a computed layer: the name of its kind."""
+
+
+class ShownSlide:
+    """A slide with its layers.
+
+    Parameters
+    ----------
+    source : Layer
+        The slide's own layer, 4×.
+    slide : Slide
+        A handle of ours; the reader's layer has its own. Closed here.
+    super_resolved : SuperResolvedSlide
+        The slide seen through the model in use.
+
+    Attributes
+    ----------
+    overview : (rows, cols, 3) uint8
+        The coarsest level, whole and read-only.
+    views : dict
+        Layer and view of each kind that is shown.
+    """
+
+    def __init__(self, source: Layer, slide: Slide, super_resolved: SuperResolvedSlide) -> None:
+        self.source = source
+        self.slide = slide
+        self.super_resolved = super_resolved
+        self.overview = _read_overview(super_resolved)
+        self.views: dict[ViewKind, tuple[Image, SlideView]] = {}
+
+    @classmethod
+    def open(cls, source: Layer, runner: ProcessModel) -> ShownSlide:
+        """Open the file of a layer that our reader made.
+
+        Raises
+        ------
+        PathSRGANError
+            If the file can't be read, or the model does not fit it.
+        """
+        told = source.metadata[SLIDE_KEY]
+        slide = open_slide(told["path"], told["mpp"])
+        try:
+            return cls(source, slide, SuperResolvedSlide(slide, runner))
+        except PathSRGANError:
+            slide.close()
+            raise
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Slide and model, as tiles are known by."""
+        return self.slide.fingerprint, self.super_resolved.runner.identity
+
+    def has(self, key: TileKey) -> bool:
+        """Whether a tile is of this slide and of the model in use; the slide's own pixels are any model's."""
+        return key.slide == self.identity[0] and key.model in ("", BICUBIC_MODEL, self.identity[1])
+
+    def add_view(self, viewer: napari.Viewer, kind: ViewKind, cache: TileCache, scheduler: Scheduler) -> Image:
+        """Add the layer of a kind to the right of what comes before it in `PANE_ORDER`."""
+        from napari.layers import Image
+
+        view = SlideView(kind, self.super_resolved, self.overview, cache, scheduler)
+        mpp = view.grid.level_mpps[kind.finest_level]
+        label = f"{kind.name} · {mpp:.3f} µm/px"
+        layer = Image(
+            view.levels(),
+            multiscale=True,
+            rgb=True,
+            name=label,
+            scale=(mpp, mpp),
+            translate=(mpp / 2, mpp / 2),
+            units=("um", "um"),
+            interpolation2d="linear",
+            metadata={VIEW_KEY: kind.name, NAME_KEY: label, "progressive_loader": False},
+        )
+        before = [other for other in PANE_ORDER[: PANE_ORDER.index(kind)] if other in self.views]
+        left = self.views[before[-1]][0] if before else self.source
+        self.views[kind] = (layer, view)
+        viewer.layers.insert(viewer.layers.index(left) + 1, layer)
+        return layer
+
+    def bind(self, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> bool:
+        """Go on with another model, or the same one in another process, in the same layers.
+
+        Returns
+        -------
+        bool
+            False if the model has another grid: then the layers have to be made anew.
+        """
+        fits = super_resolved.grid == self.super_resolved.grid
+        self.super_resolved = super_resolved
+        if not fits:
+            self.overview = _read_overview(super_resolved)
+            return False
+        for layer, view in self.views.values():
+            view.exchange(super_resolved, scheduler)
+            layer.refresh(thumbnail=False, extent=False, highlight=False)
+        return True
+
+    def refresh(self, fresh: Set[TileKey]) -> None:
+        """Redraw the layers that show any of these tiles."""
+        for layer, view in self.views.values():
+            if layer.visible and not view.wanted.isdisjoint(fresh):
+                layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def look(self, in_sight: RectangleUm) -> None:
+        """Have the views ask for what is in sight, µm."""
+        for kind, (layer, view) in self.views.items():
+            level = kind.finest_level + layer.data_level
+            rows, cols = view.grid.slices_um(level, in_sight)
+            if layer.visible and rows.start < rows.stop and cols.start < cols.stop:
+                view.look(level, rows, cols)
+
+    def wanted(self) -> set[TileKey]:
+        """Tiles in sight of all visible views."""
+        return {key for layer, view in self.views.values() if layer.visible for key in view.wanted}
+
+    def forget_hidden(self, layer: Layer) -> None:
+        """Want nothing more for a layer that was hidden."""
+        for own, view in self.views.values():
+            if own == layer and not own.visible:
+                view.forget()
+
+    def take_views(self, layer: Layer | None = None) -> list[Image]:
+        """Let go of all views, or of one layer's, and return their layers."""
+        kinds = [kind for kind, (own, _) in self.views.items() if layer is None or own == layer]
+        taken = [self.views.pop(kind) for kind in kinds]
+        for _, view in taken:
+            view.forget()
+        return [own for own, _ in taken]
+
+
+def _read_overview(super_resolved: SuperResolvedSlide) -> Pixels:
+    coarsest = super_resolved.grid.n_levels - 1
+    overview = super_resolved.read(coarsest, 0, 0, *super_resolved.grid.level_shapes[coarsest])
+    overview.flags.writeable = False
+    return overview

@@ -1,0 +1,161 @@
+"""Which slide, which model, which panes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+from napari_pathsrgan.models.zoo import available_models
+from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, ViewKind
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_pathsrgan.models.card import ModelCard
+    from napari_pathsrgan.slides.slide import Slide
+
+_OTHER_MODEL = "Other file …"
+_BOXES: tuple[tuple[ViewKind | None, str, str], ...] = (
+    (None, "4×", "The slide as scanned (default: shown)"),
+    (SR_10, "10×", "Computed 10× view, 0.586 µm/px (default: shown)"),
+    (SR_20, "20×", "Computed 20× view, 0.293 µm/px (default: shown)"),
+    (BICUBIC, "bicubic", "The scan enlarged to 20× without a network, for comparison (default: hidden)"),
+)
+
+
+class SlideForm(QWidget):
+    """The choices at the top of the dock.
+
+    Attributes
+    ----------
+    slide_chosen : Signal()
+    model_chosen : Signal(object)
+        A name or a path.
+    kind_toggled : Signal(object, bool)
+        A `ViewKind`, or None for the scan itself, and whether to show it.
+    mode_chosen : Signal()
+    """
+
+    slide_chosen = Signal()
+    model_chosen = Signal(object)
+    kind_toggled = Signal(object, bool)
+    mode_chosen = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.slides = combo_box("The slide that this dock speaks of")
+        self.facts = QLabel()
+        self.facts.setWordWrap(True)
+        self.models = combo_box("The network that computes the views")
+        self.modes = combo_box(
+            "Side by side: one pane each, one camera (default). One at a time: the topmost visible layer."
+        )
+        self.modes.addItems(["Side by side", "One at a time"])
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Slide", self.slides)
+        form.addRow("", self.facts)
+        form.addRow("Model", self.models)
+        form.addRow("Show", self._build_boxes())
+        form.addRow("View", self.modes)
+        self.slides.currentIndexChanged.connect(lambda _: self.slide_chosen.emit())
+        self.models.activated.connect(self._on_model)
+        self.modes.currentIndexChanged.connect(lambda _: self.mode_chosen.emit())
+
+    @property
+    def current_source(self) -> Layer | None:
+        """The layer of the slide chosen."""
+        return self.slides.currentData()
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether each picture has a pane of its own."""
+        return self.modes.currentIndex() == 0
+
+    def list_slides(self, layers: list[Layer]) -> None:
+        """Offer these slides; the one chosen stays chosen where it can."""
+        chosen = self.current_source
+        with QSignalBlocker(self.slides):
+            self.slides.clear()
+            for layer in layers:
+                self.slides.addItem(layer.metadata[SLIDE_KEY]["name"], layer)
+            if chosen in layers:
+                self.slides.setCurrentIndex(layers.index(chosen))
+
+    def choose_slide(self, layer: Layer) -> None:
+        """Make a slide the one spoken of."""
+        with QSignalBlocker(self.slides):
+            self.slides.setCurrentIndex(self.slides.findData(layer))
+
+    def show_facts(self, slide: Slide | None) -> None:
+        """Say what the chosen slide is; None for one that is shown as scanned only."""
+        if slide is None:
+            self.facts.setText("Shown as scanned only")
+            self.facts.setToolTip("No view is computed of this slide; tick 10× or 20× to have one.")
+            return
+        rows, cols = slide.level_shapes[0]
+        power = f"{slide.objective_power:g}× · " if slide.objective_power else ""
+        self.facts.setText(f"{power}{slide.mpp:.3f} µm/px · {_thin(cols)} × {_thin(rows)} px")
+        self.facts.setToolTip(f"{slide.path}\nRead by {slide.reader}")
+
+    def show_model(self, model: str | Path, card: ModelCard | None) -> None:
+        """List the models there are and mark the one in use."""
+        named = available_models()
+        with QSignalBlocker(self.models):
+            self.models.clear()
+            self.models.addItems([*named])
+            if str(model) not in named:
+                self.models.addItem(Path(model).stem, str(model))
+            self.models.addItem(_OTHER_MODEL)
+            own = self.models.findData(str(model))
+            self.models.setCurrentIndex(own if own >= 0 else self.models.findText(str(model)))
+        about = "" if card is None else f"\n{card.name}: {card.training_data}\n{card.licence}\n{card.limits}"
+        self.models.setToolTip(f"The network that computes the views (default: lite){about}")
+
+    def tick(self, kinds: Collection[ViewKind | None]) -> None:
+        """Tick the boxes of what is shown; None stands for the scan."""
+        for kind, box in self.boxes.items():
+            with QSignalBlocker(box):
+                box.setChecked(kind in kinds)
+
+    def _build_boxes(self) -> QWidget:
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        self.boxes: dict[ViewKind | None, QCheckBox] = {}
+        for kind, text, tip in _BOXES:
+            box = QCheckBox(text)
+            box.setToolTip(tip)
+            box.toggled.connect(lambda wanted, kind=kind: self.kind_toggled.emit(kind, wanted))
+            self.boxes[kind] = box
+            layout.addWidget(box)
+        layout.addStretch(1)
+        return row
+
+    def _on_model(self, index: int) -> None:
+        chosen: str = self.models.itemData(index) or self.models.itemText(index)
+        if chosen == _OTHER_MODEL:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
+        self.model_chosen.emit(chosen)
+
+
+def combo_box(tip: str) -> QComboBox:
+    """Make a combo box that takes the width there is, however long its items are."""
+    box = QComboBox()
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    box.setToolTip(tip)
+    return box
+
+
+def _thin(number: int) -> str:
+    """Group digits by thin spaces."""
+    return f"{number:,}".replace(",", "\u2009")

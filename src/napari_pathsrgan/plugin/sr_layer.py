@@ -1,0 +1,189 @@
+"""Layers that are drawn at once and get sharp: arrays that never compute while napari draws.
+
+How a picture comes about:
+
+1. napari slices a level of the layer with the part it is about to draw; a `TileLevel` sees this and answers from the
+   cache at once, sharp where there are tiles and softly enlarged where there are none.
+2. What was missing goes to the scheduler as the view's new wish list, the middle of the view first.
+3. Tiles arrive in the cache, from whichever thread; the session refreshes the layers that show them, back to 1.
+4. napari does not slice again while one zooms in within a level, nor for the coarsest one: the session tells the view
+   what is in sight once the camera rests, back to 2.
+
+Whoever else indexes a level, a script or napari's own writer, gets exact pixels and waits for them.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey
+from napari_pathsrgan.tiles.placeholder import compose
+from napari_pathsrgan.tiles.priority import centre_outward
+from napari_pathsrgan.tiles.viewport import ancestor_tiles, prefetch_tiles, split_index, visible_tiles
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.tiles.cache import TileCache
+    from napari_pathsrgan.tiles.grid import Pixels
+    from napari_pathsrgan.tiles.scheduler import Scheduler
+
+CHUNK_PX = 64
+"""napari grows what it asks for to whole chunks: small ones keep it to what is visible."""
+
+
+@dataclass(frozen=True)
+class ViewKind:
+    """One of the pictures a slide can be shown as.
+
+    Attributes
+    ----------
+    name : str
+        On the layer and in the pane's corner.
+    finest_level : int
+        Level of the super-resolved slide the layer begins with.
+    computed : bool
+        Whether a network makes it; bicubic enlargement is only resampled.
+    """
+
+    name: str
+    finest_level: int
+    computed: bool
+
+
+SR_10 = ViewKind("SR-10× computed", 1, computed=True)
+SR_20 = ViewKind("SR-20× computed", 0, computed=True)
+BICUBIC = ViewKind("Bicubic 20×", 0, computed=False)
+PANE_ORDER = (SR_10, SR_20, BICUBIC)
+"""From left to right, after the scan itself."""
+
+
+class SlideView:
+    """One slide shown as one kind of picture: draws regions and says what it would like to have.
+
+    Parameters
+    ----------
+    kind : ViewKind
+    super_resolved : SuperResolvedSlide
+    overview : (rows, cols, 3) uint8
+        The whole coarsest level.
+    cache : TileCache
+    scheduler : Scheduler
+    """
+
+    def __init__(
+        self,
+        kind: ViewKind,
+        super_resolved: SuperResolvedSlide,
+        overview: Pixels,
+        cache: TileCache,
+        scheduler: Scheduler,
+    ) -> None:
+        self.kind = kind
+        self.super_resolved = super_resolved
+        self.overview = overview
+        self._cache = cache
+        self._scheduler = scheduler
+        self.wanted: frozenset[TileKey] = frozenset()
+
+    @property
+    def grid(self) -> PyramidGrid:
+        """Levels and tiles of the slide."""
+        return self.super_resolved.grid
+
+    def levels(self) -> list[TileLevel]:
+        """Arrays for napari, the finest first."""
+        return [TileLevel(self, level) for level in range(self.kind.finest_level, self.grid.n_levels)]
+
+    def exchange(self, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> None:
+        """Go on with another model or scheduler, in the same arrays; the grid must be equal."""
+        if super_resolved.grid != self.grid:
+            raise ValueError("Another grid needs other arrays: make a new view.")
+        self.forget()
+        self.super_resolved, self._scheduler = super_resolved, scheduler
+
+    def draw(self, level: int, rows: slice, cols: slice) -> Pixels:
+        """Draw a region from what there is, and ask for what is missing."""
+        self.look(level, rows, cols)
+        return compose(level, rows, cols, self.grid, self._lookup, self.overview)
+
+    def look(self, level: int, rows: slice, cols: slice) -> None:
+        """Ask for what a region needs to be sharp, the middle first; it replaces what was asked for before."""
+        sharp: list[TileKey] = []
+        under: list[TileKey] = []
+        around: list[TileKey] = []
+        if level < self.grid.n_levels - 1:  # the coarsest level is there whole
+            centre = (rows.start + rows.stop) / 2, (cols.start + cols.stop) / 2
+            side = self.grid.tile_px[level]
+            sharp = self._keys(level, centre_outward(visible_tiles(self.grid, level, rows, cols), *centre, side))
+            around = self._keys(level, centre_outward(prefetch_tiles(self.grid, level, rows, cols), *centre, side))
+        if level < SLIDE_LEVEL < self.grid.n_levels - 1:
+            under = self._keys(SLIDE_LEVEL, ancestor_tiles(self.grid, level, rows, cols, SLIDE_LEVEL))
+        self.wanted = frozenset([*sharp, *under])
+        self._scheduler.want((self, "under"), under)
+        self._scheduler.want(self, sharp, around)
+
+    def forget(self) -> None:
+        """Want nothing more, for a hidden or removed layer."""
+        self.wanted = frozenset()
+        self._scheduler.forget(self)
+        self._scheduler.forget((self, "under"))
+
+    def key(self, level: int, row: int, col: int) -> TileKey:
+        """Identity of a tile of this picture."""
+        key = self.super_resolved.key(level, row, col)
+        return key if self.kind.computed or level >= SLIDE_LEVEL else key._replace(model=BICUBIC_MODEL)
+
+    def read(self, level: int, rows: slice, cols: slice) -> Pixels:
+        """Read a region exactly, computing what has to be computed."""
+        if level == self.grid.n_levels - 1:
+            return self.overview[rows, cols]
+        region = rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
+        if level < SLIDE_LEVEL and not self.kind.computed:
+            return self.super_resolved.read_bicubic(level, *region)
+        return self.super_resolved.read(level, *region)
+
+    def _lookup(self, level: int, row: int, col: int) -> Pixels | None:
+        return self._cache.get(self.key(level, row, col))
+
+    def _keys(self, level: int, tiles: list[tuple[int, int]]) -> list[TileKey]:
+        return [self.key(level, row, col) for row, col in tiles]
+
+
+class TileLevel:
+    """One level of a `SlideView` as napari wants it.
+
+    Parameters
+    ----------
+    view : SlideView
+    level : int
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+    chunks = (CHUNK_PX, CHUNK_PX, 3)
+
+    def __init__(self, view: SlideView, level: int) -> None:
+        self._view = view
+        self._level = level
+        self.shape: tuple[int, int, int] = (*view.grid.level_shapes[level], 3)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.shape[0] * self.shape[1] * 3
+
+    def __getitem__(self, index: Any) -> Pixels:
+        """Draw for napari, at once; compute for anybody else, exactly."""
+        rows, cols, rest = split_index(index, self.shape)
+        asks_napari = sys._getframe(1).f_globals.get("__name__", "").startswith("napari.")
+        return (self._view.draw if asks_napari else self._view.read)(self._level, rows, cols)[rest]
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """Compute the whole level, exactly; napari does so for the coarsest, which is there already."""
+        whole = self._view.read(self._level, slice(0, self.shape[0]), slice(0, self.shape[1]))
+        return np.array(whole, dtype, copy=copy)

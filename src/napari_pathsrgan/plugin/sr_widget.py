@@ -1,0 +1,353 @@
+"""The dock *Super-resolution*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+
+from napari_pathsrgan.errors import OutputError, PathSRGANError
+from napari_pathsrgan.models.zoo import model_card
+from napari_pathsrgan.plugin.advanced_panel import AdvancedPanel
+from napari_pathsrgan.plugin.notifications import MessageStrip
+from napari_pathsrgan.plugin.overlays import (
+    OverviewMap,
+    hide_measures,
+    magnification_text,
+    show_measures,
+    visible_um,
+)
+from napari_pathsrgan.plugin.panes import fit_labels, lay_out_panes, unlay_panes
+from napari_pathsrgan.plugin.progress_box import ProgressBox
+from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.session import BrowsingSession
+from napari_pathsrgan.plugin.slide_form import SlideForm
+from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_10, SR_20, ViewKind
+from napari_pathsrgan.tiles.grid import CORE
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+    from napari_pathsrgan.plugin.computing import SessionSettings
+    from napari_pathsrgan.plugin.shown_slide import ShownSlide
+
+DEFAULT_MODEL = "lite"
+_NOTHING_OPEN = "Drop a slide here, or open the sample:\nFile ▸ Open Sample ▸ Cytology phantom."
+
+
+class SuperResolutionWidget(QWidget):
+    """Shows computed 10× and 20× views beside every open slide, and what is being done.
+
+    Closing the window, or the dock for good, ends the session; hiding the dock does not.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    settings : SessionSettings, optional
+    model : str or Path
+        What slides are shown with at first.
+    """
+
+    # Here, since Qt may still send events when Python has begun to take the object apart.
+    _docked = _closing = _ended = False
+    _window: QObject | None = None
+
+    def __init__(
+        self,
+        napari_viewer: napari.viewer.Viewer,
+        settings: SessionSettings | None = None,
+        model: str | Path = DEFAULT_MODEL,
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = BrowsingSession(napari_viewer, settings)
+        self._model: str | Path = model
+        self._kinds: tuple[ViewKind, ...] = (SR_10, SR_20)  # what the user last asked for, and a new slide gets
+        self._offered: WeakSet[Layer] = WeakSet()  # slides that were shown once, or could not be
+        self._show_timer = QTimer(self)
+        self._show_timer.setSingleShot(True)
+        self._show_timer.timeout.connect(self._show_slides)
+        self._build()
+        self._connect()
+        self._show_model()
+        self._show_slides()
+
+    def _build(self) -> None:
+        self.setMinimumWidth(260)
+        self.messages = MessageStrip()
+        self.empty = QLabel(_NOTHING_OPEN)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        self.form = SlideForm()
+        self.progress = ProgressBox()
+        self.overview = OverviewMap()
+        self.advanced = AdvancedPanel(self.session.settings)
+        self.body = QWidget()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.addWidget(self.messages)
+        layout.addWidget(self.empty, 1)
+        layout.addWidget(self.body, 1)
+        body = QVBoxLayout(self.body)
+        body.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.form, self.progress):
+            body.addWidget(widget)
+        body.addWidget(self.overview, 1)
+        body.addWidget(self.advanced)
+
+    def _connect(self) -> None:
+        self.session.advanced.connect(self._update_progress)
+        self.session.changed.connect(self._update_slide)
+        self.session.exchanged.connect(self._on_exchanged)
+        self.session.problem.connect(self._on_problem)
+        self.session.notice.connect(self.messages.show_notice)
+        self.form.slide_chosen.connect(self._update_slide)
+        self.form.model_chosen.connect(self.choose_model)
+        self.form.kind_toggled.connect(self._on_kind)
+        self.form.mode_chosen.connect(self._lay_out)
+        self.progress.pause_asked.connect(self.session.set_paused)
+        self.overview.jumped.connect(self._jump)
+        self.advanced.settings_changed.connect(self._restart)
+        self.advanced.memory_changed.connect(self.session.set_memory)
+        self.advanced.clear_asked.connect(self._clear_disk)
+        self.advanced.opened.connect(self._show_disk_use)
+        layers, camera, canvas = self.viewer.layers.events, self.viewer.scene.camera.events, self.viewer.canvas.events
+        self._connected = (
+            (layers.inserted, self._on_layer_inserted),
+            (layers.removed, self._update_slide),
+            (camera.zoom, self._on_camera),
+            (camera.center, self._on_camera),
+            (canvas.size, self._on_canvas_size),
+        )
+        for event, callback in self._connected:
+            event.connect(callback)
+        QApplication.instance().aboutToQuit.connect(self.end)
+
+    # ------------------------------------------------------------------ slides
+
+    def current(self) -> ShownSlide | None:
+        """The slide chosen in the dock; None where there is none, or it is as scanned only."""
+        return self.session.shown.get(self.form.current_source)
+
+    def choose_model(self, model: str | Path) -> None:
+        """Show every slide with another model; the last one stays where it can't be used."""
+        try:
+            if model:
+                model_card(model)
+                if self.session.shown:
+                    self.session.exchange_model(model)
+                    return  # `exchanged` comes when it has been loaded
+                self._model = model
+        except PathSRGANError as error:
+            self.messages.show_problem(error)
+        self._show_model()
+
+    def _slide_layers(self) -> list[Layer]:
+        return [layer for layer in self.viewer.layers if SLIDE_KEY in layer.metadata]
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        if SLIDE_KEY in event.value.metadata:
+            self._show_timer.start(0)  # napari has not finished adding it
+
+    def _show_slides(self) -> None:
+        """Show slides that have come; those that were taken off are not brought back."""
+        for layer in self._slide_layers():
+            if layer not in self._offered and not self._ended:
+                self._offered.add(layer)
+                self._show_slide(layer, self._kinds)
+        self._update_slide()
+
+    def _show_slide(self, layer: Layer, kinds: tuple[ViewKind, ...]) -> None:
+        saw_all = _contains(visible_um(self.viewer), layer)
+        self.form.list_slides(self._slide_layers())
+        self.form.choose_slide(layer)
+        try:
+            shown = self.session.show(layer, self._model, kinds)
+        except PathSRGANError as error:
+            self.messages.show_problem(error)
+        else:
+            if shown.super_resolved.resampling_note:
+                self.messages.show_notice(shown.super_resolved.resampling_note)
+        self._lay_out()
+        if saw_all:  # so it is seen whole in its pane as well
+            self.viewer.fit_to_view()
+
+    def _update_slide(self, _event: Any = None) -> None:
+        self.form.list_slides(self._slide_layers())
+        source, shown = self.form.current_source, self.current()
+        self.empty.setVisible(source is None)
+        self.body.setVisible(source is not None)
+        self.progress.setVisible(shown is not None)
+        if source is None:
+            return
+        self.form.show_facts(None if shown is None else shown.slide)
+        visible = {kind for kind, (layer, _) in shown.views.items() if layer.visible} if shown is not None else set()
+        self.form.tick(visible | {None} if source.visible else visible)
+        if shown is None:
+            self.overview.set_slide(None)
+        else:
+            self.overview.set_slide(shown.overview, shown.slide.extent_um)
+        self._lay_out()
+        self._update_progress()
+
+    # ------------------------------------------------------------------ doing
+
+    def _on_kind(self, kind: ViewKind | None, wanted: bool) -> None:
+        source = self.form.current_source
+        if source is None:
+            return
+        if kind is None:
+            source.visible = wanted
+        else:
+            self._kinds = tuple(one for one in PANE_ORDER if self.form.boxes[one].isChecked())
+            if source in self.session.shown:
+                self.session.set_kind_shown(source, kind, wanted)
+            elif wanted:
+                self._show_slide(source, (kind,))
+        self._update_slide()
+
+    def _restart(self, settings: SessionSettings) -> None:
+        self._try(lambda: self.session.restart(settings))
+        self._show_disk_use()
+
+    def _try(self, act: Any) -> None:
+        try:
+            act()
+        except PathSRGANError as error:
+            self._on_problem(error)
+
+    def _clear_disk(self) -> None:
+        computing = self.session.computing
+        if computing is not None and computing.disk is not None:
+            computing.disk.clear()
+            self.messages.show_notice("The kept views were removed from the disk.")
+        self._show_disk_use()
+
+    def _show_disk_use(self) -> None:
+        disk = self.session.computing.disk if self.session.computing is not None else None
+        self.advanced.show_disk_use(None if disk is None else disk.size_bytes())
+
+    def _on_problem(self, error: PathSRGANError) -> None:
+        if isinstance(error, OutputError):  # the disk cache: the picture does not need it
+            self.messages.show_problem(error)
+        else:
+            self.messages.show_problem(error, "Try again", lambda: self._try(self.session.retry))
+
+    def _on_exchanged(self, model: str | Path) -> None:
+        self._model = model
+        self._show_model()
+
+    def _jump(self, row_um: float, col_um: float) -> None:
+        self.viewer.scene.camera.center = (row_um, col_um)
+
+    # ------------------------------------------------------------------ showing
+
+    def _show_model(self) -> None:
+        try:
+            card = model_card(self._model)
+        except PathSRGANError:
+            card = None
+        self.form.show_model(self._model, card)
+
+    def _panes(self) -> list[tuple[str, list[Layer]]]:
+        panes = []
+        for source in self._slide_layers():
+            shown = self.session.shown.get(source)
+            views = [] if shown is None else [shown.views[kind][0] for kind in PANE_ORDER if kind in shown.views]
+            panes.append((source.metadata[SLIDE_KEY]["name"], [source, *views]))
+        return panes
+
+    def _lay_out(self) -> None:
+        if self._slide_layers():
+            lay_out_panes(self.viewer, self._panes(), self.form.side_by_side)
+            show_measures(self.viewer)
+            self._on_camera()
+
+    def _on_canvas_size(self, _event: Any = None) -> None:
+        fit_labels(self.viewer, self._panes())
+        self._on_camera()
+
+    def _on_camera(self, _event: Any = None) -> None:
+        self.overview.set_visible(*visible_um(self.viewer))
+        if self.viewer.canvas.overlays.text.visible:
+            self.viewer.canvas.overlays.text.text = magnification_text(1 / self.viewer.scene.camera.zoom)
+
+    def _update_progress(self) -> None:
+        computing = self.session.computing
+        self.progress.show_progress(*self.session.progress(), self.session.paused)
+        self.progress.show_status(None if computing is None else computing.process.status)
+        shown = self.current()
+        done = None if shown is None else self.session.computed_blocks.get(shown.identity)
+        if shown is not None and done:
+            mask = np.zeros(shown.super_resolved.grid.n_tiles(1), bool)
+            rows, cols = zip(*done, strict=True)
+            mask[list(rows), list(cols)] = True
+            side_um = CORE * shown.super_resolved.runner.card.mpp_in
+            self.overview.set_computed(mask, (mask.shape[0] * side_um, mask.shape[1] * side_um))
+
+    # ------------------------------------------------------------------ ending
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the session when napari takes the widget out of its dock: that is how it closes one."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.end(window_stays=True)
+                self.deleteLater()
+            self._docked = self.parent() is not None
+        return super().event(event)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Watch the window this dock lives in."""
+        super().showEvent(event)
+        if self._window is None:
+            self._window = self.window()
+            self._window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """End the session when the window closes; the user may still say no to that, and then it is not hidden."""
+        if watched is self._window and event is not None:
+            if event.type() == QEvent.Type.Close:
+                self._closing = True
+                QTimer.singleShot(0, self._stay)
+            elif event.type() == QEvent.Type.Hide and self._closing:
+                self.end()
+        return super().eventFilter(watched, event)
+
+    def _stay(self) -> None:
+        self._closing = False
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """End the session of a widget that is a window of its own."""
+        self.end()
+        super().closeEvent(event)
+
+    def end(self, window_stays: bool = False) -> None:
+        """End the process and let go of the viewer; a second call does nothing.
+
+        Parameters
+        ----------
+        window_stays : bool
+            Whether only the dock goes; then the computed layers go with it.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+        for event, callback in self._connected:
+            event.disconnect(callback)
+        self.session.close(remove_views=window_stays)
+        if window_stays:
+            unlay_panes(self.viewer)
+            hide_measures(self.viewer)
+
+
+def _contains(region_um: tuple[float, float, float, float], layer: Layer) -> bool:
+    row, col, height, width = region_um
+    (top, left), (bottom, right) = layer.extent.world
+    return row <= top and col <= left and row + height >= bottom and col + width >= right

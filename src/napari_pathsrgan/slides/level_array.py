@@ -1,0 +1,67 @@
+"""A level of a slide's pyramid as something dask can slice: the file's own, or computed from its coarsest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+
+from napari_pathsrgan.slides.resample import UInt8Image, resample_region
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.slides.slide import Slide
+
+#: Chunks of the dask pyramid; square whatever the file's own tiles are (NDPI: 8 × 3840).
+CHUNK_PX = 512
+
+
+class LevelArray:
+    """One level as (rows, cols, 3) uint8; nothing is read before it's sliced.
+
+    Parameters
+    ----------
+    slide : Slide
+    index : int
+        A level of the file; beyond those, levels half as large each, computed from the file's coarsest.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, slide: Slide, index: int) -> None:
+        self._slide = slide
+        self._level = min(index, len(slide.level_shapes) - 1)
+        self._factor = 2 ** (index - self._level)
+        rows, cols = slide.level_shapes[self._level]
+        self.shape = (-(-rows // self._factor), -(-cols // self._factor), 3)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> UInt8Image:
+        """Read the window that the slices' outer bounds span, then take their steps."""
+        (row, bottom, row_step), (col, right, col_step) = (
+            part.indices(size) for part, size in zip(key[:2], self.shape, strict=False)
+        )
+        pixels = self._read(row, col, max(0, bottom - row), max(0, right - col))
+        return pixels[(slice(None, None, row_step), slice(None, None, col_step), *key[2:])]
+
+    def _read(self, row: int, col: int, height: int, width: int) -> UInt8Image:
+        def read(row: int, col: int, height: int, width: int) -> UInt8Image:
+            return self._slide.read_level(self._level, row, col, height, width)
+
+        if self._factor == 1:
+            return read(row, col, height, width)
+        shape = self._slide.level_shapes[self._level]
+        return resample_region(read, shape, (1.0, 1.0), float(self._factor), row, col, height, width)
+
+
+def lazy_level(slide: Slide, index: int) -> da.Array:
+    """Wrap a level for dask in chunks of 512 × 512 × 3.
+
+    Its name follows from the slide's fingerprint, so dask's caches know a slide that is opened again.
+    """
+    chunks = (CHUNK_PX, CHUNK_PX, 3)
+    name = f"slide-{tokenize(slide.fingerprint, index, slide.reader, chunks)}"
+    from_array: Callable[..., da.Array] = da.from_array  # dask says nothing of its types
+    return from_array(LevelArray(slide, index), chunks=chunks, name=name, asarray=False, fancy=False)

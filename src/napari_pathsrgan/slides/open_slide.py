@@ -1,0 +1,147 @@
+"""From a path to a slide, or to one sentence that says why not."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import openslide
+import tifffile
+
+from napari_pathsrgan.errors import OptionError, SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.slides.fingerprint import file_fingerprint, zarr_fingerprint
+from napari_pathsrgan.slides.openslide_source import OpenSlideSource
+from napari_pathsrgan.slides.slide import Slide, SlideSource
+from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, first_dicom, head_bytes, image_attributes, slide_kind
+from napari_pathsrgan.slides.tiff_source import TiffSource
+from napari_pathsrgan.slides.zarr_source import ZarrSource
+
+__all__ = ["open_slide", "slide_kind"]
+
+#: Side of the windows read once on opening, at the end of each level, where a file that was cut short shows it.
+_PROBE_PX = 16
+_SAVE_AGAIN = "Open the slide file itself, as the scanner wrote it."
+_COPY_AGAIN = "Copy it again from the scanner or the archive."
+
+
+def open_slide(path: Path | str, mpp: float | None = None) -> Slide:
+    """Open a slide with the reader that knows it: OpenSlide, else tifffile; OME-Zarr folders with zarr.
+
+    Parameters
+    ----------
+    path : Path or str
+        A slide file, a folder of DICOM files or an OME-Zarr folder.
+    mpp : float, optional
+        Pixel size of level 0 in µm/px, when the file lacks it or is wrong.
+
+    Raises
+    ------
+    SlideNotFoundError
+        If there's nothing at the path.
+    SlideUnreadableError
+        If what is there is no slide, is damaged or was cut short.
+    MissingMppError
+        If the pixel size is neither in the file nor told.
+    OptionError
+        If `mpp` isn't a positive number.
+    """
+    path = Path(path)
+    if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
+        raise OptionError(f"A pixel size of {mpp} µm makes no sense.", "Give --mpp a positive number of µm per pixel.")
+    try:
+        if not path.exists():
+            raise SlideNotFoundError(f"There is no file {path}.", "Check the path.")
+        source, fingerprint = _open_source(path)
+    except PermissionError as error:
+        raise SlideUnreadableError(
+            f"{path.name} may not be read by this user.", "Ask for the right to read it, or copy it elsewhere."
+        ) from error
+    try:
+        slide = Slide(path, source, fingerprint, mpp)
+        _probe(slide)
+    except BaseException:
+        source.close()
+        raise
+    return slide
+
+
+def _open_source(path: Path) -> tuple[SlideSource, str]:
+    if path.is_dir():
+        dicom = None if image_attributes(path) is not None else first_dicom(path)
+        if dicom is not None:
+            return _open_file(dicom), file_fingerprint(dicom)
+        try:
+            image = ZarrSource(path)
+            return image, zarr_fingerprint(image.folder, image.level_paths)
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise SlideUnreadableError(f"{path.name} is an OME-Zarr that is damaged.", _COPY_AGAIN) from error
+    return _open_file(path), file_fingerprint(path)
+
+
+def _open_file(path: Path) -> SlideSource:
+    head = head_bytes(path)
+    try:
+        source = OpenSlideSource(path)
+    except openslide.OpenSlideError as openslide_error:
+        if not head.startswith(TIFF_HEADS):
+            raise _not_a_slide(path, head) from openslide_error
+        return _open_tiff(path)
+    # OpenSlide takes any tiled TIFF as "generic-tiff": of an OME-TIFF it sees one level, and 16 bits it cuts to 8.
+    if source.vendor == "generic-tiff" and _wants_tifffile(path):
+        source.close()
+        return _open_tiff(path)
+    return source
+
+
+def _wants_tifffile(path: Path) -> bool:
+    try:
+        with tifffile.TiffFile(path) as file:
+            return bool(file.is_ome or file.pages.first.dtype != np.uint8)
+    except (tifffile.TiffFileError, ValueError, KeyError, IndexError):
+        return False
+
+
+def _open_tiff(path: Path) -> TiffSource:
+    try:
+        return TiffSource(path)
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise SlideUnreadableError(f"{path.name} is a TIFF that is damaged or incomplete.", _COPY_AGAIN) from error
+
+
+def _probe(slide: Slide) -> None:
+    """Read the end of every level once: a file that was cut short has lost some of them."""
+    for level, (rows, cols) in enumerate(slide.level_shapes):
+        height, width = min(rows, _PROBE_PX), min(cols, _PROBE_PX)
+        slide.read_level(level, rows - height, cols - width, height, width)
+
+
+def _not_a_slide(path: Path, head: bytes) -> SlideUnreadableError:
+    """Say what a file is that no reader takes."""
+    if path.suffix.lower() == ".mrxs" and not path.with_suffix("").is_dir():
+        return SlideUnreadableError(
+            f"{path.name} lacks the folder {path.stem} that holds its pixels.", "Copy that folder beside it."
+        )
+    if not head:
+        return SlideUnreadableError(f"{path.name} is empty.", _COPY_AGAIN)
+    if head[128:132] == b"DICM":
+        return SlideUnreadableError(f"{path.name} is a DICOM file that is damaged or holds no slide.", _COPY_AGAIN)
+    kinds = {
+        b"\xff\xd8\xff": "a JPEG image",
+        b"\x89PNG": "a PNG image",
+        b"PK\x03\x04": "a ZIP archive",
+        b"%PDF": "a PDF document",
+        **{bytes((0x80, protocol)): "a Python pickle" for protocol in range(2, 6)},
+    }
+    kind = next((name for magic, name in kinds.items() if head.startswith(magic)), None)
+    if kind is None and not set(head) - set(b"\t\n\r\f" + bytes(range(32, 127))):
+        kind = "a text file"
+    if kind is None:
+        return SlideUnreadableError(
+            f"{path.name} is in no slide format that is known here, or is damaged.", _SAVE_AGAIN
+        )
+    return SlideUnreadableError(f"{path.name} is {kind}, not a slide.", _SAVE_AGAIN)

@@ -1,0 +1,280 @@
+"""A super-resolved pyramid on disk that fills tile by tile: the cache of what was looked at IS the export.
+
+It's an OME-Zarr 0.5 image from the first moment, readable by other tools while it fills; what's missing shows white.
+One tile is one chunk is one file. zarr's local store (from 3.1.3 on) writes a chunk to a temporary file and renames it,
+so a tile is there whole or not at all, and a reader never meets half of one; whatever a crash or a bad disk still
+damages fails its checksum and counts as missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import zarr
+
+from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.slides.store_layout import StoreIdentity, level_array, not_ours, our_attributes, write_empty
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.slides.resample import UInt8Image
+
+
+class PyramidStore:
+    """An OME-Zarr pyramid of RGB tiles; made by `create`, `open` or `open_or_create`. Safe to use from threads.
+
+    Attributes
+    ----------
+    path : Path
+    identity : StoreIdentity
+    level_shapes : tuple of (rows, cols)
+        Finest first.
+    level_mpps : tuple of float
+        µm/px.
+    tile_px : tuple of int
+        Side of a tile on each level, px.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        ours = our_attributes(path, group)
+        self.path = path
+        self.identity = StoreIdentity(**ours["identity"])
+        self.level_shapes = tuple((int(rows), int(cols)) for rows, cols in ours["level_shapes"])
+        self.level_mpps = tuple(float(mpp) for mpp in ours["level_mpps"])
+        self.tile_px = tuple(int(side) for side in ours["tile_px"])
+        self._arrays = tuple(level_array(group, level) for level in range(len(self.level_shapes)))
+        self._damaged: set[tuple[int, int, int]] = set()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        level_shapes: Sequence[tuple[int, int]],
+        level_mpps: Sequence[float],
+        tile_px: Sequence[int],
+        slide_fingerprint: str,
+        model_hash: str,
+        slide_name: str,
+        model_name: str,
+    ) -> Self:
+        """Make an empty store; it appears at `path` complete or not at all.
+
+        Parameters
+        ----------
+        path : Path or str
+            Must not exist, or be an empty folder.
+        level_shapes : sequence of (rows, cols)
+            Finest first.
+        level_mpps : sequence of float
+            Pixel size of each level, µm/px.
+        tile_px : sequence of int
+            Side of the tiles of each level, px.
+        slide_fingerprint, model_hash, slide_name, model_name : str
+            See `StoreIdentity`.
+
+        Raises
+        ------
+        OutputError
+            If something is there already, or the place is read-only or full.
+        ValueError
+            If the levels' lists differ in length.
+        """
+        path = Path(path)
+        _refuse_occupied(path)
+        identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name)
+        growing = path.parent / f".{path.name}.{uuid.uuid4().hex}.partial"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_empty(growing, identity, level_shapes, level_mpps, tile_px)
+            if path.is_dir():  # empty, as seen above; Windows doesn't rename onto it
+                path.rmdir()
+            growing.rename(path)
+        except OSError as error:
+            raise _output_error(path, error) from error
+        finally:
+            shutil.rmtree(growing, ignore_errors=True)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a store that is there.
+
+        Raises
+        ------
+        StoreMismatchError
+            If the folder isn't a pyramid store of ours, or one of another version.
+        """
+        path = Path(path)
+        try:
+            return cls(path, zarr.open_group(path, mode="r+", zarr_format=3))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise not_ours(path) from error
+
+    @classmethod
+    def open_or_create(
+        cls,
+        path: Path | str,
+        level_shapes: Sequence[tuple[int, int]],
+        level_mpps: Sequence[float],
+        tile_px: Sequence[int],
+        slide_fingerprint: str,
+        model_hash: str,
+        slide_name: str,
+        model_name: str,
+    ) -> Self:
+        """Go on with the store at `path`, or make it; parameters as for `create`.
+
+        Raises
+        ------
+        StoreMismatchError
+            If it holds another slide's or another model's tiles, or the pyramid is cut differently.
+        OutputError
+            If something else is there, or the place is read-only or full.
+        """
+        path = Path(path)
+        if not (path / "zarr.json").is_file():
+            try:
+                return cls.create(
+                    path, level_shapes, level_mpps, tile_px, slide_fingerprint, model_hash, slide_name, model_name
+                )
+            except OutputError:
+                if not (path / "zarr.json").is_file():  # else another thread or process was quicker
+                    raise
+        store = cls.open(path)
+        store.require(slide_fingerprint, model_hash)
+        here = (store.level_shapes, store.level_mpps, store.tile_px)
+        if here != (tuple((rows, cols) for rows, cols in level_shapes), tuple(level_mpps), tuple(tile_px)):
+            raise StoreMismatchError(
+                f"{path.name} holds a pyramid of other levels or tiles than this version makes.",
+                "Choose another output folder, or remove that one.",
+            )
+        return store
+
+    def require(self, slide_fingerprint: str, model_hash: str) -> None:
+        """Raise StoreMismatchError unless the store holds this slide through this model."""
+        remedy = "Choose another output folder, or remove that one."
+        if self.identity.slide_fingerprint != slide_fingerprint:
+            raise StoreMismatchError(
+                f"{self.path.name} holds tiles of another slide ({self.identity.slide_name}).", remedy
+            )
+        if self.identity.model_hash != model_hash:
+            raise StoreMismatchError(
+                f"{self.path.name} holds tiles of another model ({self.identity.model_name}).", remedy
+            )
+
+    def array(self, level: int) -> zarr.Array[Any]:
+        """Return a level as a Zarr array of shape (3, rows, cols), uint8; missing tiles read as 255."""
+        return self._arrays[level]
+
+    def grid_shape(self, level: int) -> tuple[int, int]:
+        """Count the rows and columns of tiles on a level."""
+        side = self.tile_px[level]
+        rows, cols = self.level_shapes[level]
+        return -(-rows // side), -(-cols // side)
+
+    def has(self, level: int, row: int, col: int) -> bool:
+        """Tell whether a tile is done; only looks whether its file is there, in microseconds."""
+        if (level, row, col) in self._damaged:
+            return False
+        try:
+            return self._tile_file(level, row, col).stat().st_size > 0
+        except OSError:
+            return False
+
+    def read(self, level: int, row: int, col: int) -> UInt8Image:
+        """Read a tile.
+
+        Returns
+        -------
+        (height, width, 3) uint8
+            Cropped to the level at its right and lower edge.
+
+        Raises
+        ------
+        KeyError
+            If the tile is missing, or turns out damaged; from then on `has` says it's missing, until it's written anew.
+        """
+        if not self.has(level, row, col):
+            raise KeyError((level, row, col))
+        rows, cols = self._window(level, row, col)
+        try:
+            planes = np.asarray(self._arrays[level][:, rows, cols])
+        except Exception as error:  # codecs fail in their own ways on damaged bytes
+            self._damaged.add((level, row, col))
+            raise KeyError((level, row, col)) from error
+        return np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+    def write(self, level: int, row: int, col: int, pixels: UInt8Image) -> None:
+        """Write a tile, whole or not at all; one that is there is replaced.
+
+        Parameters
+        ----------
+        level, row, col : int
+        pixels : (height, width, 3) uint8
+            Cropped to the level at its right and lower edge.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or read-only.
+        ValueError
+            If the pixels don't fit the tile.
+        """
+        rows, cols = self._window(level, row, col)
+        wanted = (rows.stop - rows.start, cols.stop - cols.start, 3)
+        if pixels.shape != wanted or pixels.dtype != np.uint8:
+            raise ValueError(f"Tile ({level}, {row}, {col}) is {wanted} uint8, not {pixels.shape} {pixels.dtype}.")
+        try:
+            self._arrays[level][:, rows, cols] = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        except OSError as error:
+            raise _output_error(self.path, error) from error
+        self._damaged.discard((level, row, col))
+
+    def tiles(self, level: int) -> Iterator[tuple[int, int]]:
+        """List the (row, col) of a level's tiles that are done, in reading order."""
+        for row in _numbered(self._tile_file(level, 0, 0).parent.parent):
+            for col in _numbered(self._tile_file(level, row, 0).parent):
+                if self.has(level, row, col):
+                    yield row, col
+
+    def _tile_file(self, level: int, row: int, col: int) -> Path:
+        return self.path / str(level) / "c" / "0" / str(row) / str(col)
+
+    def _window(self, level: int, row: int, col: int) -> tuple[slice, slice]:
+        """Return a tile's slices of its level, cropped to it."""
+        tile_rows, tile_cols = self.grid_shape(level)
+        if not (0 <= row < tile_rows and 0 <= col < tile_cols):
+            raise ValueError(f"Level {level} has {tile_rows} × {tile_cols} tiles, none at ({row}, {col}).")
+        side = self.tile_px[level]
+        rows, cols = self.level_shapes[level]
+        return slice(row * side, min(row * side + side, rows)), slice(col * side, min(col * side + side, cols))
+
+
+def _refuse_occupied(path: Path) -> None:
+    try:
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+    except OSError as error:
+        raise _output_error(path, error) from error
+    raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
+
+
+def _numbered(folder: Path) -> list[int]:
+    """List the entries whose names are numbers, in order; temporary files of writes under way aren't."""
+    try:
+        return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
+    except FileNotFoundError:
+        return []
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"There is no room left to write {path.name}.", "Free some space and start again.")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return OutputError(f"{path.name} cannot be written: the place is read-only.", "Choose another output folder.")
+    return OutputError(f"{path.name} cannot be written ({error.strerror or error}).", "Choose another output folder.")

@@ -1,0 +1,1 @@
+"""Which tile, when, from where: knows neither slides nor networks."""

@@ -1,0 +1,381 @@
+"""The inference process: the same pixels as here, and what happens when it, or whoever started it, dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_pathsrgan.errors import PathSRGANError, WorkerError
+from napari_pathsrgan.inference import process as process_module
+from napari_pathsrgan.inference import window_buffer
+from napari_pathsrgan.inference.engine import Engine, load_model
+from napari_pathsrgan.inference.process import InferenceProcess, Pictures, ProcessModel
+from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX, SLOTS, WindowBuffer, create_file
+
+from .networks import write_tiny_model
+from .specimens import GLASS, specimen, texture
+
+PATIENCE_S = 60
+"""How long a start may take on a busy machine: it imports torch."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def here(model: Path) -> Engine:
+    return load_model(model, "cpu", "fp32")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., InferenceProcess]]:
+    """Make processes that are closed in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: object) -> InferenceProcess:
+            process = InferenceProcess(device="cpu", precision="fp32", threads=1, **options)
+            stack.callback(process.close)
+            return process
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[InferenceProcess]:
+    """One for the tests that leave it alive, since starting is what costs."""
+    process = InferenceProcess(device="cpu", precision="fp32", threads=1)
+    yield process
+    process.close()
+
+
+def pixels(future: Future[Pictures | None]) -> Pictures:
+    pictures = future.result(PATIENCE_S)
+    assert pictures is not None
+    return pictures
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def shared_files(pid: int) -> set[Path]:
+    """Files of pixels that a process has mapped."""
+    return {Path(part.path) for part in psutil.Process(pid).memory_maps() if part.path.endswith(".windows")}
+
+
+# --- pixels -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("glass", [None, GLASS], ids=["no glass", "glass"])
+def test_pixels_are_those_computed_here(
+    shared: InferenceProcess, model: Path, here: Engine, stage: int, glass: object
+) -> None:
+    window = specimen(80, 112)
+    mr, hr = pixels(shared.submit(model, window, stage, glass, 16))
+    wanted_mr, wanted_hr = here.run(window, stage, glass, 16)
+    assert np.array_equal(mr, wanted_mr)
+    assert (hr is None) == (wanted_hr is None) == (stage == 1)
+    if hr is not None:
+        assert np.array_equal(hr, wanted_hr)
+
+
+def test_the_largest_window_fits(shared: InferenceProcess, model: Path, here: Engine) -> None:
+    window = texture(LARGEST_WINDOW_PX, LARGEST_WINDOW_PX)
+    mr, _ = pixels(shared.submit(model, window, 1, None, 32))
+    assert np.array_equal(mr, here.run(window, 1, None, 32)[0])
+
+
+def test_a_window_that_does_not_fit_is_refused_and_its_slot_freed(shared: InferenceProcess, model: Path) -> None:
+    for _ in range(SLOTS + 1):
+        with pytest.raises(ValueError, match="does not fit"):
+            shared.submit(model, np.zeros((LARGEST_WINDOW_PX + 8, LARGEST_WINDOW_PX, 3), np.uint8), 1, None, 0)
+    pixels(shared.submit(model, texture(16, 16), 1, None, 0))
+
+
+def test_many_threads_each_get_their_own_pixels(shared: InferenceProcess, model: Path, here: Engine) -> None:
+    windows = [texture(24 + 8 * (seed % 3), 32, seed) for seed in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda window: pixels(shared.submit(model, window, 2, None, 0)), windows))
+    for window, (mr, hr) in zip(windows, results, strict=True):
+        wanted_mr, wanted_hr = here.apply(window)
+        assert np.array_equal(mr, wanted_mr)
+        assert hr is not None
+        assert np.array_equal(hr, wanted_hr)
+
+
+def test_results_outlive_the_next_window(shared: InferenceProcess, model: Path) -> None:
+    mr, _ = pixels(shared.submit(model, texture(16, 16, 1), 2, None, 0))
+    before = mr.copy()
+    for seed in range(2, 2 + SLOTS):
+        pixels(shared.submit(model, texture(16, 16, seed), 2, None, 0))
+    assert np.array_equal(mr, before)
+
+
+def test_two_models_do_not_mix(shared: InferenceProcess, model: Path, here: Engine, tmp_path: Path) -> None:
+    others = [write_tiny_model(tmp_path / f"other{seed}.safetensors", seed) for seed in (1, 2)]
+    window = texture(16, 16)
+    for path in (model, *others, model):
+        _, hr = pixels(shared.submit(path, window, 2, None, 0))
+        assert hr is not None
+        assert np.array_equal(hr, load_model(path, "cpu", "fp32").apply(window)[1])
+
+
+def test_status_says_what_it_runs_on(shared: InferenceProcess, model: Path) -> None:
+    assert shared.load(model).result(PATIENCE_S) is None
+    pixels(shared.submit(model, texture(64, 64), 2, None, 0))
+    status = shared.status
+    assert (status.device, status.precision, status.threads) == ("cpu", "fp32", 1)
+    assert status.mpx_per_s > 0
+    assert shared.pid is not None
+
+
+def test_a_process_model_is_as_good_as_an_engine(shared: InferenceProcess, model: Path, here: Engine) -> None:
+    runner = ProcessModel(shared, model)
+    assert (runner.identity, runner.halo, runner.card) == (here.identity, here.halo, here.card)
+    window = texture(32, 40)
+    for computed, wanted in zip(runner.run(window, 2, None, 8), here.run(window, 2, None, 8), strict=True):
+        assert np.array_equal(computed, wanted)
+
+
+# --- a request that can't be met --------------------------------------------------------------------------------
+
+
+def test_a_model_file_that_went_away_gives_a_sentence(shared: InferenceProcess, model: Path, tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path / "gone.safetensors", seed=7)
+    runner = ProcessModel(shared, path)
+    path.unlink()
+    for future in (shared.load(path), runner.submit(texture(16, 16), 2, None, 0)):
+        with pytest.raises(PathSRGANError, match=r"gone\.safetensors") as caught:
+            future.result(PATIENCE_S)
+        assert caught.value.remedy
+    pixels(shared.submit(model, texture(16, 16), 2, None, 0))  # the process lives on
+    assert shared.status.restarts == 0
+
+
+def test_a_model_file_that_was_replaced_is_not_taken_for_what_it_was(shared: InferenceProcess, tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path / "changing.safetensors", seed=7)
+    before = ProcessModel(shared, path)
+    window = texture(16, 16)
+    before.run(window, 2)
+    write_tiny_model(path, seed=8)
+    after = ProcessModel(shared, path)
+    _, hr = after.run(window, 2)
+    assert hr is not None
+    assert np.array_equal(hr, load_model(path, "cpu", "fp32").apply(window)[1])
+    with pytest.raises(PathSRGANError, match="was replaced while it was in use"):
+        before.run(window, 2)
+
+
+def test_a_damaged_model_gives_a_sentence(shared: InferenceProcess, tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path / "damaged.safetensors", seed=8)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(PathSRGANError, match="is damaged"):
+        shared.load(path).result(PATIENCE_S)
+
+
+# --- death ------------------------------------------------------------------------------------------------------
+
+
+def test_killed_with_a_window_in_flight_it_says_so_and_starts_again(
+    start: Callable[..., InferenceProcess], model: Path, here: Engine
+) -> None:
+    told = threading.Event()
+    process = start(on_restart=told.set)
+    process.load(model).result(PATIENCE_S)
+    first = process.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)  # so that the windows are surely in flight
+    futures = [process.submit(model, texture(16, 16), 2, None, 0) for _ in range(SLOTS)]
+    following: list[Future[Pictures | None]] = []
+    futures[0].add_done_callback(lambda _: following.append(process.load(model)))
+    os.kill(first, signal.SIGKILL)
+    for future in futures:
+        with pytest.raises(WorkerError, match="stopped"):
+            future.result(PATIENCE_S)
+    assert told.wait(PATIENCE_S)
+    assert process.status.restarts == 1
+    assert following[0].result(PATIENCE_S) is None  # asked for at once, it is not blamed for that death
+
+    window = texture(24, 24)
+    for _ in range(SLOTS + 1):  # all slots are free again
+        _, hr = pixels(process.submit(model, window, 2, None, 0))
+        assert hr is not None
+        assert np.array_equal(hr, here.apply(window)[1])
+    assert process.pid != first
+
+
+def test_after_repeated_deaths_it_gives_up_with_the_last_words(
+    start: Callable[..., InferenceProcess], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A program that can't start: quick to die, and it says why.
+    monkeypatch.setattr(process_module.sys, "executable", str(_broken_python(model.parent)))
+    process = start()
+    for _ in range(process_module.MOST_RESTARTS + 1):
+        with pytest.raises(WorkerError, match="stopped"):
+            process.submit(model, texture(16, 16), 2, None, 0).result(PATIENCE_S)
+    with pytest.raises(WorkerError, match="keeps stopping: no libtorch here") as caught:
+        process.submit(model, texture(16, 16), 2, None, 0)
+    assert "doctor" in caught.value.remedy
+    with pytest.raises(WorkerError, match="keeps stopping"):
+        process.load(model)
+
+
+def _broken_python(folder: Path) -> Path:
+    path = folder / "python"
+    path.write_text("#!/bin/sh\necho first words >&2\necho no libtorch here >&2\nexit 1\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_deaths_long_ago_are_forgiven(
+    start: Callable[..., InferenceProcess], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module.sys, "executable", str(_broken_python(model.parent)))
+    monkeypatch.setattr(process_module, "WITHIN_S", 0.0)
+    process = start()
+    for _ in range(process_module.MOST_RESTARTS + 3):
+        with pytest.raises(WorkerError, match="stopped"):
+            process.load(model).result(PATIENCE_S)
+
+
+def test_no_place_for_the_pixels_is_told_in_words(
+    start: Callable[..., InferenceProcess], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(process_module, "create_file", full)
+    process = start()
+    for _ in range(SLOTS + 1):
+        with pytest.raises(WorkerError, match="No space left"):
+            process.submit(model, texture(16, 16), 2, None, 0)
+
+
+# --- the end ----------------------------------------------------------------------------------------------------
+
+
+def test_closing_leaves_no_process_thread_or_file_and_nobody_waiting(model: Path) -> None:
+    threads = set(threading.enumerate())
+    process = InferenceProcess(device="cpu", precision="fp32", threads=1)
+    process.load(model).result(PATIENCE_S)
+    pid = process.pid
+    assert pid is not None
+    files = shared_files(pid)
+    assert len(files) == 1
+    os.kill(pid, signal.SIGSTOP)  # it does not end by itself
+    with ThreadPoolExecutor(SLOTS + 2) as pool:  # two more than can be served
+        jobs = [pool.submit(process.submit, model, texture(16, 16), 2, None, 0) for _ in range(SLOTS + 2)]
+        wait_until(lambda: sum(job.done() for job in jobs) == SLOTS)
+        process.close()
+        for job in jobs:
+            with pytest.raises(WorkerError, match="was ended"):
+                job.result(10).result(10)
+    assert not psutil.pid_exists(pid)
+    assert process.pid is None
+    assert not any(path.exists() for path in files)
+    assert {thread for thread in threading.enumerate() if thread.name == "pathsrgan-inference"} <= threads
+    with pytest.raises(WorkerError, match="was ended"):
+        process.submit(model, texture(16, 16), 2, None, 0)
+    process.close()  # again does no harm
+
+
+def test_closing_one_that_never_started(start: Callable[..., InferenceProcess]) -> None:
+    process = start()
+    process.close()
+    with pytest.raises(WorkerError, match="was ended"):
+        process.load(Path("any"))
+
+
+@pytest.mark.parametrize("how", ["killed", "terminal closed"])
+def test_it_dies_with_whoever_started_it(model: Path, how: str) -> None:
+    script = textwrap.dedent(
+        f"""
+        import time
+        from pathlib import Path
+        from napari_pathsrgan.inference.process import InferenceProcess
+        process = InferenceProcess(device="cpu", precision="fp32", threads=1)
+        process.load(Path({str(model)!r})).result()
+        print(process.pid, flush=True)
+        time.sleep(600)
+        """
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+        files = shared_files(pid)
+        assert len(files) == 1
+        if how == "killed":
+            parent.kill()
+        else:
+            os.killpg(parent.pid, signal.SIGHUP)  # reaches both at once
+        parent.wait()
+    wait_until(lambda: not _alive(pid), 5)
+    assert not any(path.exists() for path in files)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_windows_side_imports_no_torch() -> None:
+    code = "import sys, napari_pathsrgan.inference.process; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- the buffer -------------------------------------------------------------------------------------------------
+
+
+def test_both_sides_see_the_same_pixels_and_slots_do_not_overlap(tmp_path: Path) -> None:
+    path = create_file(tmp_path)
+    assert path.parent == tmp_path
+    one, other = WindowBuffer(path), WindowBuffer(path)
+    side = LARGEST_WINDOW_PX
+    parts = [(slot, name, side * n) for slot in range(SLOTS) for name, n in (("lr", 1), ("mr", 2), ("hr", 4))]
+    for value, (slot, name, px) in enumerate(parts, start=1):
+        one.view(slot, name, px, px)[:] = value
+    for value, (slot, name, px) in enumerate(parts, start=1):
+        assert np.all(other.view(slot, name, px, px) == value)
+
+
+def test_a_memory_folder_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file there would end the window by SIGBUS, with no exception, as soon as a picture did not fit."""
+    asked: list[int] = []
+    reserve = os.posix_fallocate
+
+    def first_full(handle: int, offset: int, length: int) -> None:
+        asked.append(length)
+        if len(asked) == 1:
+            raise OSError(28, "No space left on device")
+        reserve(handle, offset, length)
+
+    monkeypatch.setattr(window_buffer.os, "posix_fallocate", first_full)
+    elsewhere = tmp_path / "tmp"
+    elsewhere.mkdir()
+    monkeypatch.setattr(window_buffer.tempfile, "tempdir", str(elsewhere))
+    path = create_file(tmp_path)
+    assert path.parent == elsewhere
+    assert path.stat().st_size == asked[1] == path.stat().st_blocks * 512
+    assert list(tmp_path.iterdir()) == [elsewhere]

@@ -1,0 +1,58 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_pathsrgan.errors import CheckpointError
+from napari_pathsrgan.models import zoo
+from napari_pathsrgan.models.card import ModelCard
+from napari_pathsrgan.models.checkpoint import save_generator
+from napari_pathsrgan.models.presets import build_generator
+
+TINY = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A folder of shipped weights and one of the user's, both with a model called "lite"."""
+    shipped, user = tmp_path / "shipped", tmp_path / "user"
+    monkeypatch.setattr(zoo, "SHIPPED_FOLDER", shipped)
+    monkeypatch.setenv("PATHSRGAN_MODELS", str(user))
+    network = build_generator("lite", **TINY)
+    for folder, name in ((shipped, "lite"), (user, "lite"), (user, "mine")):
+        card = ModelCard(name=f"{name} of {folder.name}", preset="lite", preset_options=TINY)
+        save_generator(network, card, folder / f"{name}.safetensors")
+    return shipped, user
+
+
+def test_shipped_names_are_not_hidden(folders: tuple[Path, Path]) -> None:
+    shipped, user = folders
+    assert zoo.available_models() == {"lite": shipped / "lite.safetensors", "mine": user / "mine.safetensors"}
+    assert zoo.model_card("lite").name == "lite of shipped"
+    assert zoo.model_card("mine").name == "mine of user"
+
+
+def test_a_file_or_a_run_folder_is_a_model_too(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    _, user = folders
+    assert zoo.find_model(user / "lite.safetensors") == user / "lite.safetensors"
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(CheckpointError, match="There is no model"):
+        zoo.find_model(run)
+    (user / "mine.safetensors").rename(run / zoo.RUN_FOLDER_FILE)
+    assert zoo.find_model(run) == run / zoo.RUN_FOLDER_FILE
+
+
+def test_an_unknown_name_is_told_the_known_ones(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(CheckpointError, match="lite, mine"):
+        zoo.find_model("srgan")
+
+
+def test_cards_are_read_without_torch() -> None:
+    code = "import sys, napari_pathsrgan.models.zoo as zoo; zoo.available_models(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from npe2 import PluginManifest
+
+from napari_pathsrgan.errors import PathSRGANError
+from napari_pathsrgan.plugin.reader import get_reader
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "slides"
+
+
+def test_a_slide_is_a_pyramid_in_micrometres_from_its_corner(slide_path: Path) -> None:
+    reader = get_reader(str(slide_path))
+    assert reader is not None
+    ((levels, parameters, kind),) = reader(str(slide_path))
+    assert kind == "image"
+    assert [level.shape for level in levels] == [(1200, 1500, 3), (600, 750, 3)]
+    assert parameters["scale"] == pytest.approx((1.465, 1.465))
+    assert parameters["translate"] == pytest.approx((0.7325, 0.7325))
+    assert parameters["units"] == ("um", "um")
+    assert parameters["name"] == "4× scan · 1.465 µm/px"
+    assert parameters["metadata"]["pathsrgan_slide"] == {
+        "path": str(slide_path),
+        "mpp": pytest.approx(1.465),
+        "name": "case-17",
+    }
+    np.testing.assert_array_equal(levels[0][:64, :64].compute(), tifffile.imread(slide_path)[:64, :64])
+
+
+def test_several_slides_become_several_layers(slide_path: Path, other_slide_path: Path) -> None:
+    paths = [str(slide_path), str(other_slide_path)]
+    reader = get_reader(paths)
+    assert reader is not None
+    assert len(reader(paths)) == 2
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "photo.png", "empty.tif", "nothing.tif", "folder.zarr"])
+def test_what_is_no_slide_is_left_to_others(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder.zarr":
+        path.mkdir()
+    elif name != "nothing.tif":
+        path.write_bytes(b"")
+    assert get_reader(str(path)) is None
+    assert get_reader([]) is None
+
+
+def test_a_jpeg_renamed_svs_says_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "photo.svs"
+    path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(1000))
+    reader = get_reader(str(path))
+    assert reader is not None
+    with pytest.raises(PathSRGANError, match=r"photo\.svs is a JPEG image, not a slide"):
+        reader(str(path))
+
+
+def test_a_real_slide_opens() -> None:
+    path = SHARED / "CMU-1-Small-Region.svs"
+    if not path.exists():
+        pytest.skip("needs the real slide CMU-1-Small-Region.svs in shared/data/slides beside the repository")
+    ((levels, parameters, _),) = get_reader(str(path))(str(path))
+    assert parameters["name"] == "20× scan · 0.499 µm/px"
+    assert levels[0].shape == (2967, 2220, 3)
+
+
+def test_the_manifest_names_what_exists() -> None:
+    manifest = PluginManifest.from_distribution("napari-pathsrgan")
+    manifest.validate_imports()
+    for command in manifest.contributions.commands:
+        module, name = command.python_name.split(":")
+        assert callable(getattr(import_module(module), name))
+
+
+@pytest.mark.parametrize("module", ["reader", "samples", "sr_widget", "main_window"])
+def test_no_module_of_the_window_loads_torch(module: str) -> None:
+    code = f"import sys, napari_pathsrgan.plugin.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

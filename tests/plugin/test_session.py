@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pathsrgan.inference.export import export
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
+from napari_pathsrgan.slides.slide import Slide
+from napari_pathsrgan.tiles.grid import TileKey
+
+from .conftest import Lease, Window
+
+pytestmark = pytest.mark.usefixtures("shared_process")
+
+
+def test_opening_a_slide_adds_its_views_in_panes_that_begin_at_one_corner(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    names = [layer.name for layer in window.viewer.layers]
+    assert names == ["4× scan · 1.465 µm/px", "SR-10× computed · 0.586 µm/px", "SR-20× computed · 0.293 µm/px"]
+    grid = window.viewer.canvas.grid
+    assert grid.enabled
+    assert [grid.position(place, window.viewer.layers) for place in range(3)] == [(0, 0), (0, 1), (0, 2)]
+    for layer, mpp in zip(window.viewer.layers, (1.465, 0.586, 0.293), strict=True):
+        np.testing.assert_allclose(layer.scale, mpp)
+        assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
+        np.testing.assert_allclose(layer.extent.world[0] - layer.scale / 2, 0, atol=1e-9)
+        np.testing.assert_allclose(layer._extent_data_augmented[0] * layer.scale + layer.translate, 0, atol=1e-9)
+    height_um, width_um = 1200 * 1.465, 1500 * 1.465
+    for layer in window.viewer.layers:
+        np.testing.assert_allclose(layer.extent.world[1], (height_um, width_um), atol=1.2)
+
+
+def test_a_view_taken_off_and_put_back_returns_to_its_place(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    boxes = window.dock.form.boxes
+    boxes[BICUBIC].click()
+    boxes[SR_10].click()
+    assert [layer.metadata.get("pathsrgan_view") for layer in window.viewer.layers] == [
+        None,
+        SR_20.name,
+        BICUBIC.name,
+    ]
+    boxes[SR_10].click()
+    window.settle()
+    assert [layer.metadata.get("pathsrgan_view") for layer in window.viewer.layers] == [
+        None,
+        SR_10.name,
+        SR_20.name,
+        BICUBIC.name,
+    ]
+    boxes[None].click()
+    assert not window.viewer.layers[0].visible
+
+
+def test_every_level_is_drawn_at_once_and_becomes_exactly_the_dask_level(
+    make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowest = 0.0
+    draw = SlideView.draw
+
+    def timed(view: SlideView, level: int, rows: slice, cols: slice) -> np.ndarray:
+        nonlocal slowest
+        began = time.thread_time()  # of this thread alone: other programs' work is not ours
+        try:
+            return draw(view, level, rows, cols)
+        finally:
+            slowest = max(slowest, time.thread_time() - began)
+
+    monkeypatch.setattr(SlideView, "draw", timed)
+    window = make_window(slide_path)
+    shown = window.shown
+    levels = shown.super_resolved.levels
+    seen = set()
+    for um_per_px in (7.0, 3.5, 2.0, 0.8, 0.25):
+        window.look(500, 600, um_per_px)
+        window.look(650, 800, um_per_px)  # a pan, with tiles outstanding
+        window.until(lambda: not window.session.cache.missing(shown.wanted()))
+        window.settle(0.3)
+        for kind, (layer, _) in shown.views.items():
+            level, rows, cols, pixels = window.drawn(layer)
+            seen.add(kind.finest_level + level)
+            expected = levels[kind.finest_level + level][rows, cols].compute()
+            np.testing.assert_array_equal(pixels, expected, err_msg=f"{kind.name}, level {level}")
+    assert seen == set(range(len(levels)))
+    assert slowest < 0.05
+
+
+def test_nothing_is_computed_while_drawing(make_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(500, 600, 0.3)
+    layer, view = window.view("SR-20")
+    soft = window.drawn(layer)[3].copy()
+    assert window.session.progress()[0] < window.session.progress()[1]
+    assert soft.std() > 1  # a picture, though a soft one
+    assert not any(key.level < 2 for key in window.session.cache._tiles)
+    window.session.set_paused(False)
+    window.wait_sharp()
+    sharp = window.drawn(layer)[3]
+    assert sharp.shape == soft.shape
+    assert np.abs(sharp.astype(int) - soft).mean() > 3
+    assert view.wanted
+
+
+def test_layer_dask_level_and_export_agree(
+    make_window: Callable[..., Window], slide_path: Path, tmp_path: Path
+) -> None:
+    window = make_window(slide_path)
+    levels = window.shown.super_resolved.levels
+    for name, kind in (("SR-20", SR_20), ("SR-10", SR_10)):
+        layer = window.view(name)[0]
+        region = np.s_[400:1100, 700:1400]
+        lazily = np.asarray(layer.data[0][region])
+        np.testing.assert_array_equal(lazily, levels[kind.finest_level][region].compute())
+        np.testing.assert_array_equal(np.asarray(layer.data[0][region[0], region[1], 1]), lazily[..., 1])
+    mpp = 0.293
+    export(window.shown.super_resolved, tmp_path / "out.ome.zarr", (400 * mpp, 700 * mpp, 700 * mpp, 700 * mpp))
+    store = PyramidStore.open(tmp_path / "out.ome.zarr")
+    tile = store.read(0, 1, 2)
+    np.testing.assert_array_equal(tile, np.asarray(window.view("SR-20")[0].data[0][512:1024, 1024:1536]))
+
+
+def test_zooming_out_stops_what_was_wanted_before(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
+) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(500, 600, 0.3)
+    assert window.session.progress()[1] > 0
+    window.look(880, 1100, 6.0)  # the coarsest level, which napari does not slice
+    window.settle(0.3)
+    assert window.session.progress() == (0, 0)
+    window.session.set_paused(False)
+    window.settle(0.3)
+    assert shared_process[-1].runs == 0
+    assert "as scanned" in window.dock.progress.counts.text()
+
+
+def test_zooming_in_within_a_level_asks_for_less(make_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(800, 800, 0.4)
+    _, view = window.view("SR-20")
+    before = {key for key in view.wanted if key.level == 0}
+    window.look(700, 720, 0.05)
+    window.settle(0.3)
+    after = {key for key in view.wanted if key.level == 0}
+    assert after < before
+    assert TileKey(*window.shown.identity, 0, int(700 / 0.293 / 512), int(720 / 0.293 / 512)) in after
+
+
+def test_a_hidden_layer_wants_nothing_until_it_is_shown_again(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(500, 600, 0.3)
+    layer, view = window.view("SR-20")
+    layer.visible = False
+    assert not view.wanted
+    scheduler = window.session.computing.scheduler
+    assert not any(key.level == 0 for key in scheduler._wishes.visible())
+    assert not window.dock.form.boxes[SR_20].isChecked()
+    window.session.set_paused(False)
+    layer.visible = True
+    window.settle(0.3)
+    assert view.wanted
+    window.wait_sharp()
+    level, rows, cols, pixels = window.drawn(layer)
+    np.testing.assert_array_equal(pixels, np.asarray(layer.data[level][rows, cols]))
+
+
+def test_pause_survives_and_says_so(make_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_window(slide_path)
+    window.dock.progress.pause.click()
+    window.look(500, 600, 0.3)
+    window.settle(0.3)
+    ready, wanted = window.session.progress()
+    assert ready == 0 < wanted
+    assert window.dock.progress.counts.text() == f"Paused: 0 of {wanted} sharp"
+    assert window.dock.progress.pause.text() == "Resume"
+    window.dock.progress.pause.click()
+    window.wait_sharp()
+    assert window.dock.progress.counts.text() == f"Sharp: all {window.session.progress()[1]}"
+
+
+def test_removing_one_view_keeps_the_other(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
+) -> None:
+    window = make_window(slide_path)
+    window.viewer.layers.remove(window.view("SR-10")[0])
+    assert list(window.shown.views) == [SR_20]
+    assert not window.dock.form.boxes[SR_10].isChecked()
+    assert not shared_process[-1].closed
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["the scan", "view by view"])
+def test_removing_a_slide_ends_everything_and_it_can_be_opened_again(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease], at_once: bool
+) -> None:
+    window = make_window(slide_path)
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    slide = window.shown.slide
+    if at_once:
+        window.viewer.layers.remove(window.shown.source)
+        assert len(window.viewer.layers) == 0
+    else:
+        for layer, _ in list(window.shown.views.values()):
+            window.viewer.layers.remove(layer)
+        assert len(window.viewer.layers) == 1
+    assert shared_process[-1].closed
+    assert window.session.computing is None
+    assert window.session.shown == {}
+    assert len(window.session.cache) == 0
+    with pytest.raises(Exception, match="closed"):
+        slide.read_level(0, 0, 0, 8, 8)
+    if at_once:
+        assert window.dock.empty.isVisible()
+        window.open(slide_path)
+    else:
+        assert window.dock.form.facts.text() == "Shown as scanned only"
+        assert not window.dock.form.boxes[SR_20].isChecked()
+        window.dock.form.boxes[SR_20].click()
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+
+
+def test_of_two_slides_one_goes_and_the_other_goes_on(
+    make_window: Callable[..., Window], slide_path: Path, other_slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    second = window.open(other_slide_path)
+    assert len(window.viewer.layers) == 6
+    grid = window.viewer.canvas.grid
+    places = [grid.position(place, window.viewer.layers) for place in range(6)]
+    assert places == [(row, col) for row in range(2) for col in range(3)]
+    assert window.viewer.layers[0].name == "case-17 · 4× scan · 1.465 µm/px"
+    assert window.viewer.layers[5].name == "case-18 · SR-20× computed · 0.293 µm/px"
+    window.look(300, 400, 0.3)
+    window.wait_sharp()
+    first = next(source for source in window.session.shown if source is not second)
+    window.viewer.layers.remove(first)
+    assert window.viewer.layers[0].name == "4× scan · 1.465 µm/px"
+    assert list(window.session.shown) == [second]
+    window.look(600, 700, 0.3)
+    window.wait_sharp()
+    level, rows, cols, pixels = window.drawn(window.view("SR-20")[0])
+    np.testing.assert_array_equal(pixels, window.shown.super_resolved.levels[level][rows, cols].compute())
+
+
+def test_one_file_opened_twice_is_served_until_both_are_gone(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.open(slide_path)
+    assert len(window.session.shown) == 2
+    window.viewer.layers.remove(next(iter(window.session.shown)))
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    assert window.dock.messages.text == ""
+
+
+def test_another_model_is_swapped_in_place(
+    make_window: Callable[..., Window], slide_path: Path, model_path: Path, other_model_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    layers = list(window.viewer.layers)
+    layer, view = window.view("SR-20")
+    levels = list(layer.data)
+    dark = window.drawn(layer)[3].mean()
+    with window.qtbot.waitSignal(window.session.exchanged, timeout=30_000):
+        window.dock.choose_model(other_model_path)
+        assert view.super_resolved.runner.path == model_path  # until the other one has been loaded
+    assert window.dock.form.models.currentText() == "other"
+    window.settle()
+    window.wait_sharp()
+    assert list(window.viewer.layers) == layers
+    assert list(layer.data) == levels
+    level, rows, cols, pixels = window.drawn(layer)
+    assert pixels.mean() > dark + 20
+    np.testing.assert_array_equal(pixels, window.shown.super_resolved.levels[level][rows, cols].compute())
+
+
+@pytest.mark.parametrize("damage", ["no model at all", "damaged weights", "no such file"])
+def test_a_bad_model_is_told_and_the_last_one_stays(
+    make_window: Callable[..., Window], slide_path: Path, model_path: Path, tmp_path: Path, damage: str
+) -> None:
+    bad = tmp_path / "bad.safetensors"
+    if damage == "no model at all":
+        bad.write_bytes(b"\x80\x04not a model")
+    elif damage == "damaged weights":
+        content = bytearray(model_path.read_bytes())
+        content[-100:] = bytes(100)
+        bad.write_bytes(content)
+    window = make_window(slide_path)
+    window.dock.choose_model(bad)
+    window.until(lambda: window.dock.messages.text)
+    assert "bad.safetensors" in window.dock.messages.text
+    assert window.dock.form.models.currentText() == "tiny"
+    assert window.shown.super_resolved.runner.path == model_path
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+
+
+def test_bicubic_is_exact_too(make_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_window(slide_path)
+    window.dock.form.boxes[BICUBIC].click()
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    layer, _ = window.shown.views[BICUBIC]
+    level, rows, cols, pixels = window.drawn(layer)
+    assert level == 0
+    np.testing.assert_array_equal(pixels, np.asarray(layer.data[0][rows, cols]))
+    computed = window.drawn(window.view("SR-20")[0])[3]
+    assert np.abs(pixels.astype(int) - computed).mean() > 3
+
+
+def test_other_settings_keep_the_layers(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
+) -> None:
+    window = make_window(slide_path)
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    layers = list(window.viewer.layers)
+    before, scheduler = window.session.computing, window.session.computing.scheduler
+    window.session.set_paused(True)
+    window.dock.advanced.precision.setCurrentText("fp32")
+    window.dock.advanced.device.setCurrentText("auto")
+    window.dock.advanced.device.activated.emit(0)
+    assert window.session.computing is not before
+    assert window.session.settings.device == "auto"
+    assert shared_process[0].closed
+    assert not shared_process[1].closed
+    assert list(window.viewer.layers) == layers
+    for _, view in window.shown.views.values():
+        assert view._scheduler is window.session.computing.scheduler is not scheduler
+        assert view.super_resolved is window.shown.super_resolved
+        assert view.super_resolved.runner.process is shared_process[1]
+    assert window.session.computing.scheduler.paused
+    window.session.set_paused(False)
+    window.look(1200, 1300, 0.3)
+    window.wait_sharp()
+    assert shared_process[1].runs > 0
+
+
+def test_a_slide_that_cannot_be_read_any_more_is_told(
+    make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = make_window(slide_path)
+    source = window.shown.slide._source
+
+    def fail(*_: Any) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(type(source), "read", fail)
+    window.look(500, 600, 0.3)
+    window.until(lambda: window.dock.messages.text)
+    assert "case-17.svs cannot be read" in window.dock.messages.text
+    assert window.dock.messages.action.text() == "Try again"
+    monkeypatch.undo()
+    window.dock.messages.action.click()
+    window.wait_sharp()
+
+
+def test_the_second_visit_is_sharp_from_disk_until_it_is_cleared(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease], tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    window = make_window(slide_path, cache_folder=kept)
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    window.wait_quiet()
+    assert shared_process[0].runs > 0
+    picture = window.drawn(window.view("SR-20")[0])[3].copy()
+
+    window.viewer.layers.clear()
+    assert window.session.computing is None
+    window.open(slide_path)
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    assert shared_process[1].runs == 0
+    np.testing.assert_array_equal(window.drawn(window.view("SR-20")[0])[3], picture)
+
+    advanced = window.dock.advanced
+    advanced.expand(animate=False)
+    assert advanced.clear_disk.isEnabled()
+    advanced.clear_disk.click()
+    assert not kept.exists()
+    assert not advanced.clear_disk.isEnabled()
+    assert "removed" in window.dock.messages.text
+
+
+def test_a_full_disk_is_told_once(
+    make_window: Callable[..., Window], slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PyramidStore, "write", fail)
+    window = make_window(slide_path, cache_folder=tmp_path / "kept")
+    told: list[Any] = []
+    window.session.problem.connect(told.append)
+    for row_um in (500, 1200):
+        window.look(row_um, 600, 0.3)
+        window.wait_sharp()
+    window.settle(0.3)
+    assert len(told) == 1
+    assert "No space left" in window.dock.messages.text
+    assert not window.dock.messages.action.isVisible()
+
+
+def test_slides_are_let_go_of_with_their_layers(make_window: Callable[..., Window], slide_path: Path) -> None:
+    def open_slides() -> int:
+        gc.collect()
+        return sum(type(one) is Slide for one in gc.get_objects())
+
+    before = open_slides()
+    window = make_window(slide_path)
+    assert open_slides() == before + 2  # the reader's and ours
+    window.viewer.layers.clear()
+    window.settle()
+    assert open_slides() == before

@@ -1,0 +1,200 @@
+"""Who is drawn for at once, and who gets exact pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+from napari_pathsrgan.models.card import ModelCard
+from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL, BicubicLane
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
+from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.tiles.cache import TileCache
+from napari_pathsrgan.tiles.grid import TileKey
+
+
+class Darkener:
+    """A model that needs no torch: pixels repeated, and darker by 40."""
+
+    identity = "darkener"
+    halo = 16
+    card = ModelCard(name="darkener", preset="lite", halo_lr_px=16)
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run(self, window: np.ndarray, stage: int, glass: Any = None, halo: int = 0) -> tuple[np.ndarray, Any]:
+        self.runs += 1
+        core = window[halo:-halo, halo:-halo] // 2
+        mr, hr = (core.repeat(factor, 0).repeat(factor, 1) for factor in (2, 4))
+        return mr, (hr if stage == 2 else None)
+
+
+class Notebook:
+    """A scheduler that only notes what is wanted."""
+
+    def __init__(self) -> None:
+        self.lists: dict[Any, tuple[list[TileKey], list[TileKey]]] = {}
+
+    def want(self, view: Any, keys: Any, prefetch: Any = ()) -> None:
+        self.lists[view] = (list(keys), list(prefetch))
+
+    def forget(self, view: Any) -> None:
+        self.lists.pop(view, None)
+
+
+@pytest.fixture
+def super_resolved(slide_path: Path) -> Iterator[SuperResolvedSlide]:
+    with open_slide(slide_path) as slide:
+        yield SuperResolvedSlide(slide, Darkener())
+
+
+@pytest.fixture
+def make_view(super_resolved: SuperResolvedSlide) -> Any:
+    grid = super_resolved.grid
+    overview = super_resolved.read(grid.n_levels - 1, 0, 0, *grid.level_shapes[-1])
+
+    def make(kind: Any) -> tuple[SlideView, TileCache, Notebook]:
+        cache, notebook = TileCache(2**28), Notebook()
+        return SlideView(kind, super_resolved, overview, cache, notebook), cache, notebook
+
+    return make
+
+
+def napari_reads(array: Any, index: Any) -> np.ndarray:
+    """Index as a function of napari's own does."""
+    module = ModuleType("napari.layers.pretended")
+    exec("def read(array, index):\n    return array[index]", module.__dict__)
+    return module.read(array, index)
+
+
+def test_napari_is_drawn_for_and_others_get_exact_pixels(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+    view, cache, notebook = make_view(SR_20)
+    level = view.levels()[0]
+    region = np.s_[600:900, 700:1200]
+    soft = napari_reads(level, region)
+    assert super_resolved.runner.runs == 0
+    wanted, around = notebook.lists[view]
+    assert {(key.row, key.col) for key in wanted} == {(1, 1), (1, 2)}
+    assert len(around) == 10
+    exact = level[region]
+    assert super_resolved.runner.runs == 2
+    assert exact.shape == soft.shape == (300, 500, 3)
+    assert np.abs(exact.astype(int) - soft).mean() > 40
+
+    for key in wanted:
+        cache.put(key, super_resolved.compute_tile(key.level, key.row, key.col))
+    np.testing.assert_array_equal(napari_reads(level, region), exact)
+
+
+def test_a_package_whose_name_begins_like_naparis_is_not_napari(make_view: Any) -> None:
+    view, _, notebook = make_view(SR_10)
+    module = ModuleType("napari_other.reader")
+    exec("def read(array, index):\n    return array[index]", module.__dict__)
+    module.read(view.levels()[0], np.s_[0:8, 0:8])
+    assert not notebook.lists
+
+
+def test_indexing_is_numpys(make_view: Any) -> None:
+    view, _, _ = make_view(SR_10)
+    level = view.levels()[0]
+    whole = np.asarray(level)
+    assert whole.shape == level.shape
+    assert level.size == whole.size
+    for index in (np.s_[5, 7], np.s_[5:9, 7:20, 1], np.s_[..., 2], np.s_[-1], np.s_[10:10, 3:4]):
+        np.testing.assert_array_equal(level[index], whole[index])
+        assert napari_reads(level, index).shape == whole[index].shape
+
+
+def test_the_coarsest_level_asks_for_nothing(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+    view, _, notebook = make_view(SR_20)
+    coarsest = view.levels()[-1]
+    np.testing.assert_array_equal(
+        np.asarray(coarsest), super_resolved.levels[super_resolved.grid.n_levels - 1].compute()
+    )
+    napari_reads(coarsest, np.s_[0:100, 0:100])
+    assert notebook.lists[view] == ([], [])
+    assert not view.wanted
+
+
+def test_coarse_levels_never_run_the_network(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+    view, _, _ = make_view(SR_20)
+    napari_reads(view.levels()[2], np.s_[100:400, 100:400])
+    assert {key.level for key in view.wanted} == {2}
+    assert {key.model for key in view.wanted} == {""}
+    view.levels()[2][100:400, 100:400]
+    assert super_resolved.runner.runs == 0
+
+
+def test_forgetting_empties_the_wish_lists(make_view: Any) -> None:
+    view, _, notebook = make_view(SR_20)
+    napari_reads(view.levels()[0], np.s_[0:400, 0:400])
+    assert len(notebook.lists) == 2
+    view.forget()
+    assert not notebook.lists
+    assert not view.wanted
+
+
+def test_exchange_keeps_the_arrays_and_refuses_another_grid(make_view: Any, slide_path: Path) -> None:
+    view, _, old = make_view(SR_20)
+    level = view.levels()[0]
+    napari_reads(level, np.s_[0:400, 0:400])
+    with open_slide(slide_path) as slide:
+        runner = Darkener()
+        runner.identity = "another"
+        new = Notebook()
+        view.exchange(SuperResolvedSlide(slide, runner), new)
+        assert not old.lists
+        napari_reads(level, np.s_[0:400, 0:400])
+        assert {key.model for key in new.lists[view][0]} == {"another"}
+        coarser = Darkener()
+        coarser.card = ModelCard(name="x", preset="lite", mpp_in=1.2, mpp_mr=0.6, mpp_hr=0.3, halo_lr_px=16)
+        with pytest.raises(ValueError, match="grid"):
+            view.exchange(SuperResolvedSlide(slide, coarser), new)
+
+
+class NowPool:
+    """Runs what is submitted at once."""
+
+    def submit(self, work: Any, *arguments: Any) -> None:
+        work(*arguments)
+
+
+def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+    view, cache, notebook = make_view(BICUBIC)
+    level = view.levels()[0]
+    region = np.s_[100:300, 100:300]
+    napari_reads(level, region)
+    (key,) = notebook.lists[view][0]
+    assert key.model == BICUBIC_MODEL
+    lane = BicubicLane(lambda _: super_resolved, NowPool())
+    assert lane.accepts(key)
+    assert not lane.accepts(super_resolved.key(0, 0, 0))
+    assert not lane.accepts(super_resolved.key(2, 0, 0))
+    told: list[Any] = []
+    lane.start((key,), lambda tiles, error: told.append((tiles, error)))
+    ((tiles, error),) = told
+    assert error is None
+    cache.put(key, tiles[key])
+    np.testing.assert_array_equal(napari_reads(level, region), level[region])
+    assert super_resolved.runner.runs == 0
+
+
+def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    key = TileKey(super_resolved.slide.fingerprint, BICUBIC_MODEL, 0, 0, 0)
+
+    def fail(*_: Any) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(super_resolved, "read_bicubic", fail)
+    for found in (super_resolved, None):
+        lane = BicubicLane(lambda _, found=found: found, NowPool())
+        lane.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
+    assert told == [({}, "gone"), ({}, "None")]

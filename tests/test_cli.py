@@ -1,0 +1,358 @@
+"""The command line: what verbs print, and that bad input ends in one sentence, exit code 2 and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from napari_pathsrgan import __version__
+from napari_pathsrgan.cli import main
+from napari_pathsrgan.cli.report import columns, thousands
+from napari_pathsrgan.cli.training import TrainOptions
+from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.training.config import FieldsConfig, TrainingConfig
+
+SIZE_UM = 130.0
+
+
+class Ended(NamedTuple):
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: object) -> Ended:
+        code = main([str(argument) for argument in arguments])
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantoms") / "seed 4"
+    assert main(["phantom", str(folder), "--size-um", str(SIZE_UM), "--seed", "4", "--magnifications", "4"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scan(phantom: Path) -> Path:
+    return phantom / "4x.tiff"
+
+
+def write_tiff(path: Path, mpp: float | None, side: int = 64) -> Path:
+    """Write a tiled TIFF, with its pixel size or without."""
+    pixels = np.full((side, side, 3), 230, np.uint8)
+    stated = {} if mpp is None else {"resolution": (1e4 / mpp,) * 2, "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, pixels, tile=(64, 64), photometric="rgb", metadata=None, software=False, **stated)
+    return path
+
+
+def tree(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+def assert_refused(ended: Ended, *expected: str) -> None:
+    """One line for people on stderr, nothing on stdout, exit code 2."""
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1
+    assert ended.err.rstrip().endswith((".", "?"))
+    assert "Traceback" not in ended.err
+    for words in expected:
+        assert words in ended.err
+
+
+# What verbs print
+
+
+def test_info_tells_what_a_slide_holds(run, scan: Path) -> None:
+    ended = run("info", scan)
+    assert ended.code == 0
+    assert ended.err == ""
+    for words in ("openslide", "4×", "1.465 µm", "Level 0", "0.13 × 0.13 mm"):
+        assert words in ended.out
+
+
+def test_info_as_json_has_numbers_as_numbers(run, scan: Path) -> None:
+    told = json.loads(run("info", scan, "--json").out)
+    assert told["mpp"] == pytest.approx(1.465, abs=1e-3)
+    assert told["objective_power"] == 4
+    rows, cols = told["levels"][0]["rows"], told["levels"][0]["cols"]
+    assert told["extent_um"] == pytest.approx([rows * told["pixel_size_um"][0], cols * told["pixel_size_um"][1]])
+
+
+def test_info_takes_the_pixel_size_told(run, tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "bare.tiff", None)
+    assert json.loads(run("info", path, "--mpp", 1.465, "--json").out)["mpp"] == pytest.approx(1.465)
+
+
+def test_phantom_tells_what_it_wrote(run, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    told = json.loads(run("phantom", out, "--size-um", 100, "--magnifications", 4, "--json").out)
+    assert Path(told["scans"]["4"]).is_file()
+    assert Path(told["truth"]).is_file()
+
+
+def test_models_are_listed_and_shown(run) -> None:
+    names = [model["name"] for model in json.loads(run("models", "list", "--json").out)]
+    assert "lite" in names
+    card = json.loads(run("models", "show", "lite", "--json").out)
+    assert (card["preset"], card["mpp_in"], card["mpp_hr"]) == ("lite", 1.172, 0.293)
+    assert "not for diagnosis" in run("models", "show", "lite").out.lower()
+
+
+def test_a_model_that_cannot_be_read_does_not_hide_the_others(run, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "broken.safetensors").write_text("no weights")
+    monkeypatch.setenv("PATHSRGAN_MODELS", str(tmp_path))
+    ended = run("models", "list")
+    assert ended.code == 0
+    assert "broken.safetensors is not a model file" in ended.out
+    assert "lite" in ended.out
+
+
+def test_upscale_writes_a_region_and_goes_on_with_it(run, scan: Path, tmp_path: Path) -> None:
+    import zarr
+
+    out = tmp_path / "case.ome.zarr"
+    arguments = ("upscale", scan, out, "--region", "0,0,30,30", "--precision", "fp32", "--device", "cpu")
+    ended = run(*arguments, "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out) == {"out": str(out), "region_um": [0, 0, 30, 30]}
+    pixels = np.asarray(zarr.open_group(out, mode="r")["0"])
+    assert pixels.shape[0] == 3
+    assert pixels[:, :100, :100].std() > 0
+    written = {path: path.stat().st_mtime_ns for path in tree(out) if path.is_file()}
+    assert run(*arguments).code == 0
+    assert {path: path.stat().st_mtime_ns for path in tree(out) if path.is_file()} == written
+
+
+def test_upscale_says_when_a_slide_is_finer_than_a_4x_scan(run, tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "40x.tiff", 0.25, 128)
+    ended = run("upscale", path, tmp_path / "out.ome.zarr", "--precision", "fp32")
+    assert ended.code == 0
+    assert "it is resampled to 1.172 µm/px" in ended.err
+
+
+def test_help_and_version(run) -> None:
+    assert run("--version").out.strip() == __version__
+    text = run("--help").out
+    for verb in ("demo", "view", "info", "upscale", "phantom", "train", "models", "doctor"):
+        assert verb in text
+    assert "--region" in run("upscale", "--help").out
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    command = [sys.executable, "-m", "napari_pathsrgan", "info", "no such slide.svs"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert_refused(Ended(ended.returncode, ended.stdout, ended.stderr), "There is no file no such slide.svs.")
+
+
+# Bad input
+
+
+def no_such_file(folder: Path) -> Path:
+    return folder / "nowhere.svs"
+
+
+def jpeg_renamed(folder: Path) -> Path:
+    path = folder / "case.svs"
+    path.write_bytes(cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    return path
+
+
+def cut_short(folder: Path) -> Path:
+    whole = write_tiff(folder / "whole.tiff", 1.465, 256).read_bytes()
+    path = folder / "cut.svs"
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def without_pixel_size(folder: Path) -> Path:
+    return write_tiff(folder / "bare.tiff", None)
+
+
+def a_2x_scan(folder: Path) -> Path:
+    return write_tiff(folder / "2x.tiff", 2.93)
+
+
+BAD_SLIDES = [
+    (no_such_file, "There is no file"),
+    (jpeg_renamed, "is a JPEG image, not a slide"),
+    (cut_short, "damaged"),
+    (without_pixel_size, "--mpp"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), BAD_SLIDES, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize("verb", ["info", "upscale"])
+def test_a_file_that_is_no_slide(run, tmp_path: Path, make, words: str, verb: str) -> None:
+    path = make(tmp_path)
+    before = tree(tmp_path)
+    out = [tmp_path / "out.ome.zarr"] if verb == "upscale" else []
+    assert_refused(run(verb, path, *out), words)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "no such model"], "There is no model “no such model”"),
+        (["--model", "{scan}"], "is not a model file"),
+        (["--device", "cuda:99"], "The device “cuda:99” is not available"),
+        (["--region", "0,0,100"], "is not four numbers"),
+        (["--region", "90000,0,10,10"], "lies outside the slide"),
+        (["--mpp", "-1"], "makes no sense"),
+        (["--mpp", "wide"], "--mpp"),
+        (["--precision", "fp13"], "--precision"),
+        (["--frobnicate"], "--frobnicate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_option_that_makes_no_sense(run, scan: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    told = [argument.format(scan=scan) for argument in arguments]
+    assert_refused(run("upscale", scan, tmp_path / "out.ome.zarr", *told), words)
+    assert tree(tmp_path) == set()
+
+
+def test_a_slide_too_coarse_for_the_model(run, tmp_path: Path) -> None:
+    path = a_2x_scan(tmp_path)
+    assert_refused(run("upscale", path, tmp_path / "out.ome.zarr"), "2.93 µm/px", "needs a scan of 1.465 µm/px")
+    assert tree(tmp_path) == {path}
+
+
+def test_places_that_are_taken_are_left_alone(run, scan: Path, phantom: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.ome.zarr"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("two years of work")
+    before = tree(tmp_path) | tree(phantom)
+    assert_refused(run("upscale", scan, taken), "taken.ome.zarr")
+    assert_refused(run("phantom", phantom), "exists already")
+    assert_refused(run("models", "import", scan, "--out", taken / "thesis.txt"), "exists already")
+    assert_refused(run("demo", "--out", taken), "exists already")
+    assert tree(tmp_path) | tree(phantom) == before
+
+
+def test_a_pickle_is_not_run(run, tmp_path: Path) -> None:
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "exploded",)
+
+    path = tmp_path / "G.pth"
+    path.write_bytes(pickle.dumps(Bomb()))
+    assert_refused(run("models", "import", path, "--out", tmp_path / "G.safetensors"), "plain weights")
+    assert tree(tmp_path) == {path}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "frobnicate"),
+        (["--frobnicate"], "--frobnicate"),
+        (["models", "frobnicate"], "frobnicate"),
+        (["doctor", "--frobnicate"], "--frobnicate"),
+        (["info"], "FILE"),
+        (["train", "--out", "run"], "--fields"),
+        (["phantom", "out", "--size-um", "large"], "--size-um"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_that_is_mistyped(run, arguments: list[str], words: str) -> None:
+    assert_refused(run(*arguments), words)
+
+
+def test_debug_shows_where_it_failed(run) -> None:
+    quiet, loud = run("info", "nowhere.svs"), run("info", "nowhere.svs", "--debug")
+    assert loud.code == 2
+    assert "Traceback" in loud.err
+    assert "SlideNotFoundError" in loud.err
+    assert loud.err.endswith(quiet.err)
+
+
+def test_an_interrupt_ends_with_130(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_pathsrgan.slides.open_slide.open_slide", interrupted)
+    assert run("info", "any.svs") == Ended(130, "", "Stopped.\n")
+
+
+# Training
+
+
+def test_the_defaults_of_train_are_those_of_its_config(tmp_path: Path) -> None:
+    assert TrainOptions(tmp_path).config() == TrainingConfig(fields=FieldsConfig(folder=tmp_path))
+
+
+def test_the_command_on_a_card_makes_the_same_training() -> None:
+    options = TrainOptions(
+        Path("/home/me/ward 3"), field_mpp=0.25, steps=(1, 2, 3), batch=4, preset_options={"width": 32}, phantoms=2
+    )
+    assert options.command_line() == (
+        "pathsrgan train --fields 'ward 3' --field-mpp 0.25 --phantoms 2 --steps 1 2 3 --batch 4 "
+        "--preset-options.width 32"
+    )
+    config = options.config()
+    assert (config.fields.mpp, config.steps, config.preset_options) == (0.25, (1, 2, 3), {"width": 32})
+
+
+@pytest.mark.parametrize(
+    ("changed", "option"),
+    [
+        ({"batch": 0}, "--batch"),
+        ({"field_mpp": 0.5}, "--field-mpp"),
+        ({"patch_lr_px": 50}, "--patch-lr-px"),
+        ({"hold_out_every": 1}, "--hold-out-every"),
+    ],
+)
+def test_a_value_out_of_range_is_named_as_the_user_typed_it(changed: dict[str, float], option: str) -> None:
+    with pytest.raises(OptionError, match=f"^{option} can't be"):
+        TrainOptions(Path("fields"), **changed).config()
+
+
+def test_train_refuses_an_unknown_network_or_a_folder_without_pictures(run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert_refused(run("train", "--fields", tmp_path, "--out", out, "--preset", "deluxe"), "deluxe")
+    assert_refused(run("train", "--fields", tmp_path, "--out", out), "There are no pictures")
+    assert not out.exists()
+
+
+def test_train_end_to_end(run, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (160, 160, 3)).astype(np.uint8)
+    for number in range(3):
+        cv2.imwrite(str(pictures / f"{number}.png"), cv2.GaussianBlur(noise, (0, 0), number + 1))
+    options = ["--scans-per-field", 1, "--hold-out-every", 999, "--steps", 1, 1, 1, "--batch", 1, "--patch-lr-px", 16]
+    small = ["--preset-options.width", 8, "--preset-options.blocks1", 1, "--preset-options.features", 8]
+    ended = run(
+        "train", "--fields", pictures, "--out", tmp_path / "run", *options, *small, "--licence", "CC0", "--json"
+    )
+    assert ended.code == 0
+    told = json.loads(ended.out)
+    assert told["licence"] == "CC0"
+    assert told["preset_options"] == {"width": 8, "blocks1": 1, "features": 8}
+    assert told["command"].startswith("pathsrgan train --fields pictures ")
+    assert run("models", "show", tmp_path / "run").code == 0
+
+
+# Words
+
+
+def test_columns_line_up_and_numbers_have_thin_spaces() -> None:
+    assert columns([("a", "bb", "c"), ("ddd", "e", "")]) == ["a    bb  c", "ddd  e"]
+    assert thousands(1234567) == "1\u2009234\u2009567"

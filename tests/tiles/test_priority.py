@@ -1,0 +1,46 @@
+"""What is in sight comes first, from the centre outward; views take turns."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_pathsrgan.tiles.grid import PyramidGrid
+from napari_pathsrgan.tiles.priority import by_urgency, centre_outward, interleave
+
+
+def test_the_tile_under_the_centre_is_first_and_corners_are_last() -> None:
+    tiles = [(row, col) for row in range(3) for col in range(5)]
+    order = centre_outward(tiles, 1.5 * 256, 2.5 * 256, 256)
+    assert order[0] == (1, 2)
+    assert order[1:5] == [(0, 2), (1, 1), (1, 3), (2, 2)]
+    assert set(order[-4:]) == {(0, 0), (0, 4), (2, 0), (2, 4)}
+
+
+def test_a_view_off_the_middle_of_its_tiles_begins_where_it_looks() -> None:
+    assert centre_outward([(0, 0), (0, 1)], 10, 300, 256)[0] == (0, 1)
+
+
+def test_ring_comes_after_all_that_is_in_sight() -> None:
+    grid = PyramidGrid.over_slide((2000, 2000))
+    visible, prefetch = by_urgency(grid, 0, slice(1024, 2048), slice(1536, 3072))
+    assert visible[:2] == [(2, 4), (3, 4)]
+    assert sorted(visible) == grid.tiles_in(0, slice(1024, 2048), slice(1536, 3072))
+    assert len(prefetch) == 4 * 5 - 2 * 3
+    assert not set(visible) & set(prefetch)
+
+
+def test_lists_take_turns() -> None:
+    assert list(interleave(["abc", "", "xby", "q"])) == ["a", "x", "q", "b", "c", "y"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 30), unique=True), max_size=4))
+def test_interleaving_loses_nothing_and_keeps_each_order_of_what_only_it_names(lists: list[list[int]]) -> None:
+    merged = list(interleave(lists))
+    assert len(merged) == len(set(merged))
+    assert set(merged) == {item for wishes in lists for item in wishes}
+    for number, wishes in enumerate(lists):
+        others = {item for other in lists[:number] + lists[number + 1 :] for item in other}
+        own = [item for item in wishes if item not in others]
+        assert [item for item in merged if item in own] == own
