@@ -8,6 +8,7 @@ import resource
 import signal
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -220,22 +221,23 @@ def test_a_pixel_size_that_is_none(saved: Path, value: float) -> None:
 # --- writing fails ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond a kilobyte."""
+    """Let no file of this process grow beyond a kilobyte; only for as long as needed, since a log is a file, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"m\.safetensors can't be written"):
+    with full_disk(), pytest.raises(OutputError, match=r"m\.safetensors can't be written"):
         save_generator(tiny(), tiny_card(), path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
