@@ -73,3 +73,7 @@ class OptionError(PathSRGANError):
 
 class ScreenError(PathSRGANError):
     """There is neither a screen nor a virtual one to open a window on."""
+
+
+class DifferentSlidesError(PathSRGANError):
+    """Two scans don't show the same slide, or nothing that tells it."""

@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import napari
 import numpy as np
 import platformdirs
 import psutil
 import pytest
 import tifffile
+from app_model import Application
+from napari._app_model._app import NapariApplication, _napari_names
+from napari._qt._qapp_model.qactions import init_qactions
+from napari.plugins import _initialize_plugins
 
 from napari_pathsrgan.inference.process import InferenceProcess, WorkerStatus
 from napari_pathsrgan.models.card import ModelCard
@@ -30,9 +36,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_collections(model_path: Path) -> None:
-    """Spare the garbage collector torch's and napari's modules: napari's fixture runs it several times a test."""
-    import napari.viewer  # noqa: F401
-
+    """Spare the garbage collector torch's and napari's own objects: napari's fixture runs it several times a test."""
     gc.collect()
     gc.freeze()
 
@@ -221,6 +225,11 @@ class Window:
         self.settle()
         return layer
 
+    def close_dock(self) -> None:
+        """Close the dock as napari does; nothing to do where a test has done so."""
+        if not self.dock._ended:
+            self.viewer.window.remove_dock_widget(self.dock)
+
     def settle(self, seconds: float = 0.15) -> None:
         """Let timers run and the canvas draw."""
         self.qtbot.wait(int(seconds * 1000))
@@ -252,29 +261,66 @@ class Window:
         return layer.data_level, rows, cols, np.asarray(layer._slice.image.raw)
 
 
-@pytest.fixture
-def make_window(make_napari_viewer: Any, qtbot: Any, model_path: Path) -> Callable[..., Window]:
-    """Make a viewer with our dock in it, as the user's click on the menu does; no disk cache unless asked for."""
+@pytest.fixture(scope="module")
+def shared_viewer(qapp: Any) -> Iterator[Any]:
+    """One napari window for the tests of a module, each with a dock of its own: making one costs a second.
 
-    def make(
-        path: Path | None = None,
-        show: bool = True,
-        model: str | Path | None = None,
-        cache_folder: Path | None = None,
-        **settings: Any,
-    ) -> Window:
-        viewer = make_napari_viewer(show=show)
-        if show:
-            viewer.window.resize(1300, 500)
-        settings = {"device": "cpu", "precision": "fp32", **settings}
-        dock = SuperResolutionWidget(
-            viewer, SessionSettings(cache_folder=cache_folder, **settings), model or model_path
-        )
-        viewer.window.add_dock_widget(dock, name="Super-resolution", area="right")
-        window = Window(viewer, dock, qtbot)
-        window.settle()
+    With an application model of its own, as napari's `make_napari_viewer` has it, so that the two get along.
+    """
+    caches = (init_qactions, _initialize_plugins)
+    model = NapariApplication("pathsrgan-tests")
+    model.injection_store.namespace = _napari_names
+    with patch.object(NapariApplication, "get_app_model", return_value=model):
+        for cache in caches:
+            cache.cache_clear()
+        viewer = napari.Viewer(show_welcome_screen=False)
+        yield viewer
+        with patch.object(viewer.window._qt_window, "_save_current_window_settings"):
+            viewer.close()
+        qapp.processEvents()
+        del viewer
+        gc.collect()
+    Application.destroy("pathsrgan-tests")
+    for cache in caches:
+        cache.cache_clear()
+
+
+def add_dock(viewer: Any, qtbot: Any, model: str | Path, cache_folder: Path | None, **settings: Any) -> Window:
+    """Put our dock into a viewer; no disk cache unless asked for."""
+    chosen = SessionSettings(**{"device": "cpu", "precision": "fp32", **settings, "cache_folder": cache_folder})
+    dock = SuperResolutionWidget(viewer, chosen, model)
+    viewer.window.add_dock_widget(dock, name="Super-resolution", area="right")
+    window = Window(viewer, dock, qtbot)
+    window.settle(0.05)
+    return window
+
+
+@pytest.fixture
+def make_window(shared_viewer: Any, qtbot: Any, model_path: Path) -> Iterator[Callable[..., Window]]:
+    """Make a dock in the module's window, and open a slide."""
+    made: list[Window] = []
+    shared_viewer.window.resize(1300, 500)
+
+    def make(path: Path | None = None, cache_folder: Path | None = None, **settings: Any) -> Window:
+        window = add_dock(shared_viewer, qtbot, model_path, cache_folder, **settings)
+        made.append(window)
         if path is not None:
             window.open(path)
+        return window
+
+    yield make
+    for window in made:
+        window.close_dock()
+    shared_viewer.layers.clear()
+
+
+@pytest.fixture
+def make_own_window(make_napari_viewer: Any, qtbot: Any, model_path: Path) -> Callable[..., Window]:
+    """Make a window of one's own, for tests of how it ends; in modules without `make_window`."""
+
+    def make(path: Path, show: bool = True, cache_folder: Path | None = None) -> Window:
+        window = add_dock(make_napari_viewer(show=show), qtbot, model_path, cache_folder)
+        window.open(path)
         return window
 
     return make

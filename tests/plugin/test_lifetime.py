@@ -50,8 +50,8 @@ def browse(window: Window) -> int:
     return window.session.computing.process.pid
 
 
-def test_a_killed_process_comes_back_and_says_so(make_window: Callable[..., Window], slide_path: Path) -> None:
-    window = make_window(slide_path)
+def test_a_killed_process_comes_back_and_says_so(make_own_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_own_window(slide_path)
     pid = browse(window)
     window.until(lambda: window.session.computing.process.status.device)
     os.kill(pid, signal.SIGKILL)
@@ -72,7 +72,7 @@ class SuperResolutionWidgetless(QPushButton):
 
 
 def test_a_process_that_keeps_dying_is_given_up_until_one_tries_again(
-    make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_own_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[Any] = []
     program = ["-c", "import sys; sys.exit('no memory')"]
@@ -86,7 +86,7 @@ def test_a_process_that_keeps_dying_is_given_up_until_one_tries_again(
 
     broken = True
     monkeypatch.setattr(process_module.subprocess, "Popen", start)
-    window = make_window(slide_path)
+    window = make_own_window(slide_path)
     window.look(500, 600, 0.4)
     window.until(lambda: "keeps stopping" in window.dock.messages.text)
     assert "no memory" in window.dock.messages.text
@@ -103,9 +103,9 @@ def test_a_process_that_keeps_dying_is_given_up_until_one_tries_again(
 
 @pytest.mark.parametrize("way", ["viewer.close", "window's button", "never shown"])
 def test_closing_the_window_ends_everything(
-    make_window: Callable[..., Window], slide_path: Path, way: str, tmp_path: Path
+    make_own_window: Callable[..., Window], slide_path: Path, way: str, tmp_path: Path
 ) -> None:
-    window = make_window(slide_path, show=way != "never shown", cache_folder=tmp_path)
+    window = make_own_window(slide_path, show=way != "never shown", cache_folder=tmp_path)
     window.session._load(window.shown.super_resolved.runner.path)
     window.until(lambda: window.session.computing.process.pid)
     assert our_threads()
@@ -128,8 +128,10 @@ def test_closing_the_window_ends_everything(
     assert not [mapping for mapping in psutil.Process().memory_maps() if mapping.path.endswith(".windows (deleted)")]
 
 
-def test_a_refused_close_ends_nothing(make_window: Callable[..., Window], slide_path: Path, monkeypatch: Any) -> None:
-    window = make_window(slide_path)
+def test_a_refused_close_ends_nothing(
+    make_own_window: Callable[..., Window], slide_path: Path, monkeypatch: Any
+) -> None:
+    window = make_own_window(slide_path)
     qt_window = window.viewer.window._qt_window
     monkeypatch.setattr(type(qt_window), "closeEvent", lambda self, event: event.ignore())
     assert not qt_window.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_pathsrgan.errors import SlideUnreadableError
 from napari_pathsrgan.inference.export import export
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -37,30 +38,6 @@ def test_opening_a_slide_adds_its_views_in_panes_that_begin_at_one_corner(
     height_um, width_um = 1200 * 1.465, 1500 * 1.465
     for layer in window.viewer.layers:
         np.testing.assert_allclose(layer.extent.world[1], (height_um, width_um), atol=1.2)
-
-
-def test_a_view_taken_off_and_put_back_returns_to_its_place(
-    make_window: Callable[..., Window], slide_path: Path
-) -> None:
-    window = make_window(slide_path)
-    boxes = window.dock.form.boxes
-    boxes[BICUBIC].click()
-    boxes[SR_10].click()
-    assert [layer.metadata.get("pathsrgan_view") for layer in window.viewer.layers] == [
-        None,
-        SR_20.name,
-        BICUBIC.name,
-    ]
-    boxes[SR_10].click()
-    window.settle()
-    assert [layer.metadata.get("pathsrgan_view") for layer in window.viewer.layers] == [
-        None,
-        SR_10.name,
-        SR_20.name,
-        BICUBIC.name,
-    ]
-    boxes[None].click()
-    assert not window.viewer.layers[0].visible
 
 
 def test_every_level_is_drawn_at_once_and_becomes_exactly_the_dask_level(
@@ -96,23 +73,6 @@ def test_every_level_is_drawn_at_once_and_becomes_exactly_the_dask_level(
     assert slowest < 0.05
 
 
-def test_nothing_is_computed_while_drawing(make_window: Callable[..., Window], slide_path: Path) -> None:
-    window = make_window(slide_path)
-    window.session.set_paused(True)
-    window.look(500, 600, 0.3)
-    layer, view = window.view("SR-20")
-    soft = window.drawn(layer)[3].copy()
-    assert window.session.progress()[0] < window.session.progress()[1]
-    assert soft.std() > 1  # a picture, though a soft one
-    assert not any(key.level < 2 for key in window.session.cache._tiles)
-    window.session.set_paused(False)
-    window.wait_sharp()
-    sharp = window.drawn(layer)[3]
-    assert sharp.shape == soft.shape
-    assert np.abs(sharp.astype(int) - soft).mean() > 3
-    assert view.wanted
-
-
 def test_layer_dask_level_and_export_agree(
     make_window: Callable[..., Window], slide_path: Path, tmp_path: Path
 ) -> None:
@@ -129,114 +89,6 @@ def test_layer_dask_level_and_export_agree(
     store = PyramidStore.open(tmp_path / "out.ome.zarr")
     tile = store.read(0, 1, 2)
     np.testing.assert_array_equal(tile, np.asarray(window.view("SR-20")[0].data[0][512:1024, 1024:1536]))
-
-
-def test_zooming_out_stops_what_was_wanted_before(
-    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
-) -> None:
-    window = make_window(slide_path)
-    window.session.set_paused(True)
-    window.look(500, 600, 0.3)
-    assert window.session.progress()[1] > 0
-    window.look(880, 1100, 6.0)  # the coarsest level, which napari does not slice
-    window.settle(0.3)
-    assert window.session.progress() == (0, 0)
-    window.session.set_paused(False)
-    window.settle(0.3)
-    assert shared_process[-1].runs == 0
-    assert "as scanned" in window.dock.progress.counts.text()
-
-
-def test_zooming_in_within_a_level_asks_for_less(make_window: Callable[..., Window], slide_path: Path) -> None:
-    window = make_window(slide_path)
-    window.session.set_paused(True)
-    window.look(800, 800, 0.4)
-    _, view = window.view("SR-20")
-    before = {key for key in view.wanted if key.level == 0}
-    window.look(700, 720, 0.05)
-    window.settle(0.3)
-    after = {key for key in view.wanted if key.level == 0}
-    assert after < before
-    assert TileKey(*window.shown.identity, 0, int(700 / 0.293 / 512), int(720 / 0.293 / 512)) in after
-
-
-def test_a_hidden_layer_wants_nothing_until_it_is_shown_again(
-    make_window: Callable[..., Window], slide_path: Path
-) -> None:
-    window = make_window(slide_path)
-    window.session.set_paused(True)
-    window.look(500, 600, 0.3)
-    layer, view = window.view("SR-20")
-    layer.visible = False
-    assert not view.wanted
-    scheduler = window.session.computing.scheduler
-    assert not any(key.level == 0 for key in scheduler._wishes.visible())
-    assert not window.dock.form.boxes[SR_20].isChecked()
-    window.session.set_paused(False)
-    layer.visible = True
-    window.settle(0.3)
-    assert view.wanted
-    window.wait_sharp()
-    level, rows, cols, pixels = window.drawn(layer)
-    np.testing.assert_array_equal(pixels, np.asarray(layer.data[level][rows, cols]))
-
-
-def test_pause_survives_and_says_so(make_window: Callable[..., Window], slide_path: Path) -> None:
-    window = make_window(slide_path)
-    window.dock.progress.pause.click()
-    window.look(500, 600, 0.3)
-    window.settle(0.3)
-    ready, wanted = window.session.progress()
-    assert ready == 0 < wanted
-    assert window.dock.progress.counts.text() == f"Paused: 0 of {wanted} sharp"
-    assert window.dock.progress.pause.text() == "Resume"
-    window.dock.progress.pause.click()
-    window.wait_sharp()
-    assert window.dock.progress.counts.text() == f"Sharp: all {window.session.progress()[1]}"
-
-
-def test_removing_one_view_keeps_the_other(
-    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
-) -> None:
-    window = make_window(slide_path)
-    window.viewer.layers.remove(window.view("SR-10")[0])
-    assert list(window.shown.views) == [SR_20]
-    assert not window.dock.form.boxes[SR_10].isChecked()
-    assert not shared_process[-1].closed
-    window.look(500, 600, 0.3)
-    window.wait_sharp()
-
-
-@pytest.mark.parametrize("at_once", [True, False], ids=["the scan", "view by view"])
-def test_removing_a_slide_ends_everything_and_it_can_be_opened_again(
-    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease], at_once: bool
-) -> None:
-    window = make_window(slide_path)
-    window.look(500, 600, 0.3)
-    window.wait_sharp()
-    slide = window.shown.slide
-    if at_once:
-        window.viewer.layers.remove(window.shown.source)
-        assert len(window.viewer.layers) == 0
-    else:
-        for layer, _ in list(window.shown.views.values()):
-            window.viewer.layers.remove(layer)
-        assert len(window.viewer.layers) == 1
-    assert shared_process[-1].closed
-    assert window.session.computing is None
-    assert window.session.shown == {}
-    assert len(window.session.cache) == 0
-    with pytest.raises(Exception, match="closed"):
-        slide.read_level(0, 0, 0, 8, 8)
-    if at_once:
-        assert window.dock.empty.isVisible()
-        window.open(slide_path)
-    else:
-        assert window.dock.form.facts.text() == "Shown as scanned only"
-        assert not window.dock.form.boxes[SR_20].isChecked()
-        window.dock.form.boxes[SR_20].click()
-    window.look(500, 600, 0.3)
-    window.wait_sharp()
 
 
 def test_of_two_slides_one_goes_and_the_other_goes_on(
@@ -295,27 +147,6 @@ def test_another_model_is_swapped_in_place(
     level, rows, cols, pixels = window.drawn(layer)
     assert pixels.mean() > dark + 20
     np.testing.assert_array_equal(pixels, window.shown.super_resolved.levels[level][rows, cols].compute())
-
-
-@pytest.mark.parametrize("damage", ["no model at all", "damaged weights", "no such file"])
-def test_a_bad_model_is_told_and_the_last_one_stays(
-    make_window: Callable[..., Window], slide_path: Path, model_path: Path, tmp_path: Path, damage: str
-) -> None:
-    bad = tmp_path / "bad.safetensors"
-    if damage == "no model at all":
-        bad.write_bytes(b"\x80\x04not a model")
-    elif damage == "damaged weights":
-        content = bytearray(model_path.read_bytes())
-        content[-100:] = bytes(100)
-        bad.write_bytes(content)
-    window = make_window(slide_path)
-    window.dock.choose_model(bad)
-    window.until(lambda: window.dock.messages.text)
-    assert "bad.safetensors" in window.dock.messages.text
-    assert window.dock.form.models.currentText() == "tiny"
-    assert window.shown.super_resolved.runner.path == model_path
-    window.look(500, 600, 0.3)
-    window.wait_sharp()
 
 
 def test_bicubic_is_exact_too(make_window: Callable[..., Window], slide_path: Path) -> None:
@@ -436,3 +267,131 @@ def test_slides_are_let_go_of_with_their_layers(make_window: Callable[..., Windo
     window.viewer.layers.clear()
     window.settle()
     assert open_slides() == before
+
+
+def test_a_bad_model_is_told_and_the_last_one_stays(
+    make_window: Callable[..., Window], slide_path: Path, model_path: Path, tmp_path: Path
+) -> None:
+    window = make_window(slide_path)
+    content = bytearray(model_path.read_bytes())
+    content[-100:] = bytes(100)
+    for name, damage in (("pickled", b"\x80\x04not a model"), ("damaged", bytes(content)), ("absent", None)):
+        bad = tmp_path / f"{name}.safetensors"
+        if damage is not None:
+            bad.write_bytes(damage)
+        window.dock.choose_model(bad)
+        window.until(lambda bad=bad: bad.name in window.dock.messages.text)
+        assert window.dock.form.models.currentText() == "tiny"
+        assert window.shown.super_resolved.runner.path == model_path
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+
+
+def test_drawing_never_computes_and_pausing_says_so(make_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_window(slide_path)
+    window.dock.progress.pause.click()
+    window.look(500, 600, 0.3)
+    window.settle(0.3)
+    layer, _ = window.view("SR-20")
+    soft = window.drawn(layer)[3].copy()
+    assert soft.std() > 1  # a picture, though a soft one
+    ready, wanted = window.session.progress()
+    assert ready == 0 < wanted
+    assert not any(key.level < 2 for key in window.session.cache._tiles)
+    assert window.dock.progress.counts.text() == f"Paused: 0 of {wanted} sharp"
+    assert window.dock.progress.pause.text() == "Resume"
+    window.dock.progress.pause.click()
+    window.wait_sharp()
+    assert window.dock.progress.counts.text() == f"Sharp: all {window.session.progress()[1]}"
+    sharp = window.drawn(layer)[3]
+    assert sharp.shape == soft.shape
+    assert np.abs(sharp.astype(int) - soft).mean() > 3
+
+
+def test_what_is_wanted_follows_the_camera_where_napari_does_not_slice(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
+) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    _, view = window.view("SR-20")
+    window.look(800, 800, 0.4)
+    before = {key for key in view.wanted if key.level == 0}
+    window.look(760, 830, 0.05)  # within the level
+    window.settle(0.3)
+    after = {key for key in view.wanted if key.level == 0}
+    assert after < before
+    assert TileKey(*window.shown.identity, 0, int(760 / 0.293 / 512), int(830 / 0.293 / 512)) in after
+    window.look(880, 1100, 8.0)  # the coarsest level
+    window.settle(0.3)
+    assert window.session.progress() == (0, 0)
+    window.session.set_paused(False)
+    window.settle(0.3)
+    assert shared_process[-1].runs == 0
+    assert "as scanned" in window.dock.progress.counts.text()
+
+
+def test_hiding_a_view_drops_its_wishes_and_removing_it_keeps_the_others(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
+) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(500, 600, 0.3)
+    layer, view = window.view("SR-20")
+    layer.visible = False
+    assert not view.wanted
+    assert not any(key.level == 0 for key in window.session.computing.scheduler._wishes.visible())
+    assert not window.dock.form.boxes[SR_20].isChecked()
+    window.session.set_paused(False)
+    layer.visible = True
+    window.settle(0.3)
+    assert view.wanted
+
+    window.viewer.layers.remove(window.view("SR-10")[0])
+    assert list(window.shown.views) == [SR_20]
+    assert not window.dock.form.boxes[SR_10].isChecked()
+    assert not shared_process[-1].closed
+    window.wait_sharp()
+    level, rows, cols, pixels = window.drawn(layer)
+    np.testing.assert_array_equal(pixels, np.asarray(layer.data[level][rows, cols]))
+
+    boxes = window.dock.form.boxes
+    boxes[BICUBIC].click()
+    boxes[SR_10].click()
+    window.settle()
+    kinds = [layer.metadata.get("pathsrgan_view") for layer in window.viewer.layers]
+    assert kinds == [None, SR_10.name, SR_20.name, BICUBIC.name]
+    boxes[None].click()
+    assert not window.viewer.layers[0].visible
+
+
+def test_removing_a_slide_ends_everything_and_it_can_be_opened_again(
+    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
+) -> None:
+    window = make_window(slide_path)
+    slide = window.shown.slide
+
+    def everything_has_ended() -> bool:
+        return shared_process[-1].closed and window.session.computing is None and len(window.session.cache) == 0
+
+    for layer, _ in list(window.shown.views.values()):
+        window.viewer.layers.remove(layer)
+    assert everything_has_ended()
+    assert len(window.viewer.layers) == 1
+    with pytest.raises(SlideUnreadableError, match="closed"):
+        slide.read_level(0, 0, 0, 8, 8)
+    assert window.dock.form.facts.text() == "Shown as scanned only"
+    assert not window.dock.form.boxes[SR_20].isChecked()
+
+    window.dock.form.boxes[SR_20].click()
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    window.viewer.layers.remove(window.shown.source)
+    assert everything_has_ended()
+    assert window.session.shown == {}
+    assert len(window.viewer.layers) == 0
+    assert window.dock.empty.isVisible()
+
+    window.open(slide_path)
+    assert len(window.viewer.layers) == 2  # the kinds last asked for
+    window.look(500, 600, 0.3)
+    window.wait_sharp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ def fit_labels(viewer: napari.Viewer, slides: Sequence[tuple[str, Sequence[Layer
     letters = max(len(layer.name) for layer in layers) + 2
     size = min(LARGEST_FONT_PT, max(SMALLEST_FONT_PT, width / (letters * _PX_PER_LETTER)))
     for layer in layers:
-        layer.name_overlay.font_size = round(2 * size) / 2
+        layer.name_overlay.font_size = math.floor(size)  # napari draws the box too narrow for fractions
 
 
 def unlay_panes(viewer: napari.Viewer) -> None:

@@ -4,16 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QRectF, QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QColor, QPainter, QPaintEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.process import WorkerStatus
 
-_BAR_STYLE = """
-QProgressBar { border: none; border-radius: 3px; background: rgba(128, 128, 128, 70); }
-QProgressBar::chunk { border-radius: 3px; background: #3c9dd0; }
-"""
+_DONE, _TO_DO = QColor(60, 157, 208), QColor(128, 128, 128, 70)
+
+
+class ThinBar(QWidget):
+    """A progress bar that is painted when the window is.
+
+    Qt's own paints itself within every `setValue`, and the canvas with it: a tenth of the window's time while tiles
+    arrive, as measured.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.share = 1.0
+        self.setFixedHeight(6)
+
+    def set_share(self, share: float) -> None:
+        """Show a share of 0 to 1 as done."""
+        if share != self.share:
+            self.share = share
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw the part done over the whole."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for colour, share in ((_TO_DO, 1.0), (_DONE, self.share)):
+            painter.setBrush(colour)
+            painter.drawRoundedRect(QRectF(0, 0, self.width() * share, self.height()), 3, 3)
 
 
 class ProgressBox(QWidget):
@@ -29,10 +55,7 @@ class ProgressBox(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
-        self.bar.setStyleSheet(_BAR_STYLE)
+        self.bar = ThinBar()
         self.counts = QLabel()
         self.counts.setToolTip("Computed pieces of what you see, over all panes")
         self.speed = QLabel()
@@ -56,8 +79,7 @@ class ProgressBox(QWidget):
 
     def show_progress(self, ready: int, wanted: int, paused: bool) -> None:
         """Say how many of the wanted tiles are there."""
-        self.bar.setRange(0, max(1, wanted))
-        self.bar.setValue(ready if wanted else 1)
+        self.bar.set_share(ready / wanted if wanted else 1.0)
         if not wanted:
             self.counts.setText("Sharp as scanned at this zoom")
         elif ready == wanted:

@@ -100,8 +100,10 @@ class SlideForm(QWidget):
             self.facts.setToolTip("No view is computed of this slide; tick 10× or 20× to have one.")
             return
         rows, cols = slide.level_shapes[0]
-        power = f"{slide.objective_power:g}× · " if slide.objective_power else ""
-        self.facts.setText(f"{power}{slide.mpp:.3f} µm/px · {_thin(cols)} × {_thin(rows)} px")
+        facts = [f"{slide.mpp:.3f} µm/px", f"{_thin(cols)} × {_thin(rows)} px"]
+        if slide.objective_power:
+            facts.insert(0, f"{slide.objective_power:g}×")
+        self.facts.setText(" · ".join(fact.replace(" ", "\u00a0") for fact in facts))  # to break between facts only
         self.facts.setToolTip(f"{slide.path}\nRead by {slide.reader}")
 
     def show_model(self, model: str | Path, card: ModelCard | None) -> None:

@@ -69,6 +69,7 @@ class SuperResolutionWidget(QWidget):
         self._model: str | Path = model
         self._kinds: tuple[ViewKind, ...] = (SR_10, SR_20)  # what the user last asked for, and a new slide gets
         self._offered: WeakSet[Layer] = WeakSet()  # slides that were shown once, or could not be
+        self._arrangement: Any = None  # of the panes, as it was last seen to
         self._show_timer = QTimer(self)
         self._show_timer.setSingleShot(True)
         self._show_timer.timeout.connect(self._show_slides)
@@ -164,6 +165,8 @@ class SuperResolutionWidget(QWidget):
 
     def _show_slide(self, layer: Layer, kinds: tuple[ViewKind, ...]) -> None:
         saw_all = _contains(visible_um(self.viewer), layer)
+        unlay_panes(self.viewer)  # napari builds all panes anew for every layer that is added to them
+        self._arrangement = None
         self.form.list_slides(self._slide_layers())
         self.form.choose_slide(layer)
         try:
@@ -184,6 +187,7 @@ class SuperResolutionWidget(QWidget):
         self.body.setVisible(source is not None)
         self.progress.setVisible(shown is not None)
         if source is None:
+            self._lay_out()
             return
         self.form.show_facts(None if shown is None else shown.slide)
         visible = {kind for kind, (layer, _) in shown.views.items() if layer.visible} if shown is not None else set()
@@ -263,8 +267,15 @@ class SuperResolutionWidget(QWidget):
         return panes
 
     def _lay_out(self) -> None:
-        if self._slide_layers():
-            lay_out_panes(self.viewer, self._panes(), self.form.side_by_side)
+        """Arrange the panes, if anything has changed: napari builds its canvas anew for each touch."""
+        panes = self._panes()
+        visible = [layer.visible for _, layers in panes for layer in layers]
+        arrangement = (panes, visible, len(self.viewer.layers), self.form.side_by_side) if panes else None
+        if arrangement == self._arrangement:
+            return
+        self._arrangement = arrangement
+        if panes:
+            lay_out_panes(self.viewer, panes, self.form.side_by_side)
             show_measures(self.viewer)
             self._on_camera()
 
@@ -341,10 +352,10 @@ class SuperResolutionWidget(QWidget):
             self._window.removeEventFilter(self)
         for event, callback in self._connected:
             event.disconnect(callback)
-        self.session.close(remove_views=window_stays)
         if window_stays:
             unlay_panes(self.viewer)
             hide_measures(self.viewer)
+        self.session.close(remove_views=window_stays)
 
 
 def _contains(region_um: tuple[float, float, float, float], layer: Layer) -> bool:

@@ -1,0 +1,101 @@
+"""A registration to judge in ten seconds: matched patches, how offsets drift, and the scans as a checkerboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathsrgan.plugin.reader import LayerTuple, slide_layer
+from napari_pathsrgan.registration.checkerboard import checkerboard
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_pathsrgan.registration.pairs import Table
+    from napari_pathsrgan.slides.slide import Slide
+
+DRIFT_SHOWN = 40.0
+"""Arrows are so much longer than what they stand for: offsets drift by a µm or two over a slide of centimetres."""
+
+_HALF_UM = 75.0
+
+
+def registration_layers(low: Slide, high: Slide, table: Table, magnification: int = 20) -> list[LayerTuple]:
+    """Describe a registration as napari layers, all in µm of the 4× scan.
+
+    Parameters
+    ----------
+    low, high : Slide
+        The 4× scan and the one registered to it.
+    table : structured array
+        Its patches: columns of `registration.fine.PATCH_FIELDS`.
+    magnification : int
+        Of `high`: 10 or 20.
+
+    Returns
+    -------
+    list of (data, parameters, kind)
+        The scan, the checkerboard, the drift as vectors, and the patches as points coloured by correlation.
+    """
+    layers = [slide_layer(low)]
+    if len(table) == 0:
+        return layers
+    centres = np.stack([table["row_um"], table["col_um"]], axis=1) + _HALF_UM
+    offsets = np.stack([table[f"offset_{axis}_um_{magnification}x"] for axis in ("row", "col")], axis=1)
+    middle = np.median(offsets, axis=0)
+    correlation = np.asarray(table["correlation" if magnification == 20 else "correlation_10x"], np.float64)
+    picture, mpp, corner = checkerboard(low, high, table, magnification, low.mpp / 2)
+    shared: dict[str, Any] = {"units": ("um", "um")}
+    layers += [
+        (
+            picture,
+            {
+                "name": f"4× and {magnification}× in squares",
+                "rgb": True,
+                "scale": (mpp, mpp),
+                "translate": (corner[0] + mpp / 2, corner[1] + mpp / 2),
+                "visible": False,
+                **shared,
+            },
+            "image",
+        ),
+        (
+            np.stack([centres, DRIFT_SHOWN * (offsets - middle)], axis=1),
+            {
+                "name": f"Drift × {DRIFT_SHOWN:.0f}, about ({middle[0]:.1f}, {middle[1]:.1f}) µm",
+                "edge_width": 6.0,
+                "edge_color": "#E69F00",
+                "vector_style": "arrow",
+                **shared,
+            },
+            "vectors",
+        ),
+        (
+            centres,
+            {
+                "name": f"{len(table)} patches by correlation",
+                "features": {"correlation": correlation},
+                "face_color": "correlation",
+                "face_colormap": "viridis",
+                "face_contrast_limits": (0.8, 1.0),
+                "size": 40.0,
+                "border_width": 0,
+                **shared,
+            },
+            "points",
+        ),
+    ]
+    return layers
+
+
+def show_registration(
+    viewer: napari.Viewer, low: Slide, high: Slide, table: Table, magnification: int = 20
+) -> list[napari.layers.Layer]:
+    """Add a registration's layers to a viewer; see `registration_layers`."""
+    import napari
+
+    return [
+        viewer.add_layer(napari.layers.Layer.create(data, parameters, kind))
+        for data, parameters, kind in registration_layers(low, high, table, magnification)
+    ]

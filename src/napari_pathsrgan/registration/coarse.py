@@ -1,0 +1,242 @@
+"""How two scans lie on each other as a whole: foreground patches vote, and the search widens until they agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_pathsrgan.errors import DifferentSlidesError
+from napari_pathsrgan.registration.correlation import Plane, density, masked_correlation, match, strongest
+from napari_pathsrgan.registration.offset_field import OffsetField
+from napari_pathsrgan.slides.foreground import estimate_glass
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.registration.config import RegistrationConfig
+    from napari_pathsrgan.slides.slide import Slide
+
+Points = npt.NDArray[np.float64]
+
+OVERVIEW_MPP = 9.376
+"""Whole slides are compared at 1/16 of the 10× grid, which errs by 5 of its pixels at most (METHOD § 10, measured)."""
+
+CELL_DENSITY = 0.04
+"""Optical density above the glass from which a pixel counts as cells (ours: 4 to 8 times a scan's noise)."""
+
+_OVERVIEW_PX, _FINER_OVERVIEW_PX = 640, 1600
+_VOTE_MPP, _VOTE_PX = 4.688, 64
+_CHECK_MPP, _CHECK_PX = 1.465, 128
+_TOGETHER_UM = 18.0
+"""Votes this close are for the same displacement: the offset drifts by a few µm over a slide."""
+_LEAST_VOTE, _LEAST_CHECK = 0.4, 0.6
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A low scan seen as a whole.
+
+    Attributes
+    ----------
+    mpp : float
+        Pixel size, µm.
+    density : (H, W) float32
+        Optical density.
+    glass : float
+        Density of empty glass.
+    """
+
+    mpp: float
+    density: Plane
+    glass: float
+
+    @property
+    def foreground(self) -> npt.NDArray[np.bool_]:
+        """(H, W) bool: where there are cells."""
+        return self.density > self.glass + CELL_DENSITY
+
+
+@dataclass(frozen=True)
+class CoarseOffset:
+    """How a scan lies against the low one.
+
+    Attributes
+    ----------
+    offset_um : (row, col)
+        What lies at p in the low scan lies at p + offset in the other, µm: the median over the slide.
+    field : OffsetField
+        The same from place to place of the low scan.
+    agreeing, asked : int
+        Patches that found this offset, and all.
+    correlation : float
+        Median correlation of those that agree, at 1.465 µm/px.
+    searched_um : float
+        How far from (0, 0) was looked in the end.
+    note : str
+        Where the search had to be widened, how far; else empty.
+    """
+
+    offset_um: tuple[float, float]
+    field: OffsetField
+    agreeing: int
+    asked: int
+    correlation: float
+    searched_um: float
+    note: str
+
+
+def look_over(slide: Slide, most_px: int = _OVERVIEW_PX) -> Overview:
+    """See a slide as a whole, at a cost that does not grow with its size."""
+    mpp = max(OVERVIEW_MPP, max(slide.extent_um) / most_px)
+    plane = density(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp)))
+    white = estimate_glass(slide, slide.mpp).white
+    glass = float(np.percentile(plane, 1)) if white is None else float(-np.log10(max(white[1], 1) / 255))
+    return Overview(mpp, plane, glass)
+
+
+def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationConfig) -> CoarseOffset:
+    """Find how `other` lies against `low` (Ma et al. 2020, § III-B; METHOD § 10 a–e).
+
+    Parameters
+    ----------
+    low, other : Slide
+        The 4× scan and a finer one.
+    seen : Overview
+        Of the low scan.
+    config : RegistrationConfig
+
+    Raises
+    ------
+    DifferentSlidesError
+        If there's nothing but glass, or no displacement that enough patches agree on.
+    """
+    places = _places(low, seen, config)
+    needed = max(3, round(0.15 * len(places)))
+    templates = [_square(low, place, _VOTE_MPP, _VOTE_PX) for place in places]
+    origin = np.zeros(2)
+    found = _try(low, other, places, templates, origin, config.coarse_search_um, needed)
+    if found is not None:
+        return _offset(places, *found, config.coarse_search_um, "")
+    best = 0.0
+    searched = max(*low.extent_um, *other.extent_um)
+    for most_px in (_OVERVIEW_PX, _FINER_OVERVIEW_PX):
+        mpp = max(OVERVIEW_MPP, searched / most_px)
+        ours, theirs = (density(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp))) for slide in (low, other))
+        surface, zero = masked_correlation(theirs, ours)
+        for row, col, correlation in strongest(surface, 5):
+            best = max(best, correlation)
+            guess = (np.array([row, col]) - zero) * mpp
+            found = _try(low, other, places, templates, guess, max(5 * mpp, 50.0), needed)
+            if found is not None:
+                note = (
+                    f"{other.path.name}: too few patches agreed within ±{config.coarse_search_um:.0f} µm, so the"
+                    f" search was widened to the whole slide (±{searched:.0f} µm)."
+                )
+                return _offset(places, *found, searched, note)
+        if mpp == OVERVIEW_MPP:
+            break
+    raise DifferentSlidesError(
+        f"{low.path.name} and {other.path.name} don't seem to show the same slide: over the whole slide"
+        f" (±{searched:.0f} µm) no displacement was confirmed by {needed} of {len(places)} patches;"
+        f" the overviews correlate by {best:.2f} at best.",
+        "Check that the scans belong together and that their pixel sizes are right (--mpp-low, --mpp-mid, --mpp-high).",
+    )
+
+
+def _places(low: Slide, seen: Overview, config: RegistrationConfig) -> Points:
+    """Centres of patches of the low scan that hold cells, drawn at random, µm."""
+    step_um = 0.5 * _VOTE_PX * _VOTE_MPP
+    border = 0.5 * _CHECK_PX * _CHECK_MPP
+    axes = [np.arange(border, extent - border + 1e-6, step_um) for extent in low.extent_um]
+    if min(map(len, axes)) == 0:
+        raise DifferentSlidesError(
+            f"{low.path.name} is only {min(low.extent_um):.0f} µm wide: too small to register.", "Give the whole scan."
+        )
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    share = foreground_share(seen, lattice - border / 2, border)
+    rng = np.random.default_rng([config.seed, 0])
+    for least in (0.15, 0.03, 0.005):
+        good = lattice[share >= least]
+        if len(good) >= config.coarse_patches // 2 or (least == 0.005 and len(good) >= 3):
+            return np.asarray(rng.permutation(good)[: config.coarse_patches])
+    raise DifferentSlidesError(
+        f"{low.path.name} shows next to nothing but glass ({100 * float(seen.foreground.mean()):.2f} % cells):"
+        " there is nothing to register by.",
+        "Choose a slide with cells, or check that its focus and exposure are right.",
+    )
+
+
+def foreground_share(seen: Overview, corners_um: Points, side_um: float) -> Points:
+    """Share of cells in squares of the low scan: (N, 2) upper-left corners in µm to (N,)."""
+    mask = seen.foreground
+    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
+    sums[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    first = np.floor(corners_um / seen.mpp).astype(np.intp)
+    last = np.ceil((corners_um + side_um) / seen.mpp).astype(np.intp)
+    (top, left), (bottom, right) = (np.clip(ends, 0, mask.shape).T for ends in (first, last))
+    area = np.maximum((bottom - top) * (right - left), 1)
+    return np.asarray((sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / area)
+
+
+def _square(slide: Slide, centre_um: Points, mpp: float, side_px: int) -> tuple[Plane, npt.NDArray[np.intp]]:
+    """Density of a square around a place, and its first pixel on the slide-wide grid."""
+    corner = np.rint(centre_um / mpp - side_px / 2).astype(np.intp)
+    return density(slide.read_grid(mpp, int(corner[0]), int(corner[1]), side_px, side_px)), corner
+
+
+def _look(
+    other: Slide, template: tuple[Plane, npt.NDArray[np.intp]], guess_um: Points, search_um: float, mpp: float
+) -> tuple[Points, float]:
+    """Offset of one patch and its correlation; correlation 0 where it's not in the picture."""
+    plane, corner = template
+    reach = int(np.ceil(search_um / mpp))
+    side = plane.shape[0]
+    start = corner + np.rint(guess_um / mpp).astype(np.intp) - reach
+    rows, cols = other.grid_shape(mpp)
+    if (start + 2 * reach + side <= 0).any() or start[0] >= rows or start[1] >= cols:
+        return np.zeros(2), 0.0
+    window = density(other.read_grid(mpp, int(start[0]), int(start[1]), side + 2 * reach, side + 2 * reach))
+    peak = match(plane, window)
+    return (start + np.array([peak.row, peak.col]) - corner) * mpp, peak.correlation if peak.inside else 0.0
+
+
+def _try(
+    low: Slide,
+    other: Slide,
+    places: Points,
+    templates: list[tuple[Plane, npt.NDArray[np.intp]]],
+    guess_um: Points,
+    search_um: float,
+    needed: int,
+) -> tuple[npt.NDArray[np.intp], Points, Points] | None:
+    """Let all patches vote around a guess, and check the winner where pixels are fine; None if too few agree."""
+    looked = [_look(other, template, guess_um, search_um, _VOTE_MPP) for template in templates]
+    votes, trust = np.array([vote for vote, _ in looked]), np.array([correlation for _, correlation in looked])
+    voters = np.flatnonzero(trust >= _LEAST_VOTE)
+    if len(voters) < needed:
+        return None
+    apart = np.linalg.norm(votes[voters, None] - votes[None, voters], axis=2)
+    together = voters[apart[int((apart < _TOGETHER_UM).sum(axis=1).argmax())] < _TOGETHER_UM]
+    if len(together) < needed:
+        return None
+    middle = np.median(votes[together], axis=0)
+    # All patches are asked again: one that voted wrongly among many cells may well find its place now.
+    checks = [_square(low, place, _CHECK_MPP, _CHECK_PX) for place in places]
+    checked = [_look(other, check, middle, _TOGETHER_UM, _CHECK_MPP) for check in checks]
+    offsets, trust = np.array([offset for offset, _ in checked]), np.array([correlation for _, correlation in checked])
+    sure = np.flatnonzero(trust >= _LEAST_CHECK)
+    if len(sure) < needed:
+        return None
+    kept = sure[OffsetField(places[sure], offsets[sure], 1.5).weights > 0]
+    return (kept, offsets[kept], trust[kept]) if len(kept) >= needed else None
+
+
+def _offset(
+    places: Points, kept: npt.NDArray[np.intp], offsets: Points, trust: Points, searched: float, note: str
+) -> CoarseOffset:
+    middle = np.median(offsets, axis=0)
+    field = OffsetField(places[kept], offsets, 1.5)
+    return CoarseOffset(
+        (float(middle[0]), float(middle[1])), field, len(kept), len(places), float(np.median(trust)), searched, note
+    )

@@ -1,0 +1,135 @@
+"""From scans to rows of a pairs file: LR sampled once from the low scan, MR and HR the finer scans' own pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pathsrgan.registration.config import RegistrationConfig
+from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, Label, register_slides
+from napari_pathsrgan.registration.pairs import Planned, Table, Triplet, append
+from napari_pathsrgan.slides.resample import resample_region
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_pathsrgan.slides.slide import Slide
+
+TEST_ONE_IN = 6
+"""24 of the paper's 142 slides are for testing (Ma et al. 2020, § IV-A)."""
+
+_DECIDING = ("numpy", "opencv-python-headless", "scipy")
+"""Parts whose version may move an offset's last digit."""
+
+
+def split_of(fingerprint: str) -> str:
+    """Decide by a slide's fingerprint whether it is for "train" or "test": stable whatever else is in the file."""
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=8).digest()
+    return "test" if int.from_bytes(digest, "big") % TEST_ONE_IN == 0 else "train"
+
+
+def provenance(low: Slide, mid: Slide, high: Slide, config: RegistrationConfig) -> dict[str, Any]:
+    """Say how pairs are made, in plain values: the same words for the same pixels."""
+    scans = {"4x": low, "10x": mid, "20x": high}
+    return {
+        "fingerprints": {power: slide.fingerprint for power, slide in scans.items()},
+        "files": {power: slide.path.name for power, slide in scans.items()},
+        "readers": {power: slide.reader for power, slide in scans.items()},
+        "mpp": {power: slide.mpp for power, slide in scans.items()},
+        "config": config.model_dump(mode="json", exclude={"threads"}),
+        "versions": {part: _version(part) for part in ("napari-pathsrgan", *_DECIDING)},
+    }
+
+
+def _version(part: str) -> str:
+    try:
+        return version(part)
+    except ModuleNotFoundError:  # another build of OpenCV, or a source tree that isn't installed
+        return "unknown"
+
+
+def cut_patch(low: Slide, mid: Slide, high: Slide, patch: Table) -> Triplet:
+    """Cut one patch from three scans.
+
+    Parameters
+    ----------
+    low, mid, high : Slide
+    patch : structured scalar of `fine.PATCH_FIELDS`
+
+    Returns
+    -------
+    tuple of (128, 128, 3), (256, 256, 3) and (512, 512, 3) uint8
+        The 4× scan's pixels are interpolated once, for zoom and shift together (METHOD § 0); the others' are untouched.
+    """
+    hr = high.read_level(0, int(patch["hr_row_px"]), int(patch["hr_col_px"]), HR_PX, HR_PX)
+    mr = mid.read_level(0, int(patch["mr_row_px"]), int(patch["mr_col_px"]), MR_PX, MR_PX)
+
+    def read(row: int, col: int, height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return low.read_level(0, row, col, height, width)
+
+    shift = (float(patch["row_um"]) / low.pixel_size_um[0], float(patch["col_um"]) / low.pixel_size_um[1])
+    step = high.mpp * HR_PX / LR_PX  # four of the pixels it is to become, whatever the scanner makes of 0.293
+    lr = resample_region(read, low.level_shapes[0], low.pixel_size_um, step, 0, 0, LR_PX, LR_PX, shift)
+    return lr, mr, hr
+
+
+def register_into(
+    path: Path,
+    low: Slide,
+    mid: Slide,
+    high: Slide,
+    config: RegistrationConfig | None = None,
+    split: str | None = None,
+    label: Label | None = None,
+    labels_from: str = "",
+    progress: Callable[[float, float], None] | None = None,
+) -> int:
+    """Register three scans and append their patches to a pairs file; goes on where a killed run stopped.
+
+    Parameters
+    ----------
+    path : Path
+        The pairs file.
+    low, mid, high : Slide
+    config : RegistrationConfig, optional
+    split : {"train", "test"}, optional
+        By default one slide in six is for testing.
+    label : callable, optional
+        See `fine.register_slides`.
+    labels_from : str
+        What the labels came from, such as a hash of the annotations: part of how the pairs were made.
+    progress : callable (done, total), optional
+        Told patches matched, then patches written.
+
+    Returns
+    -------
+    int
+        The slide's number of patches.
+    """
+    config = config or RegistrationConfig()
+    made = provenance(low, mid, high, config)
+    if labels_from:
+        made["annotations"] = labels_from
+
+    def plan() -> Planned:
+        found = register_slides(low, mid, high, config, progress, label)
+        return Planned(
+            found.patches,
+            found.labels,
+            {
+                "tried": found.tried,
+                "rejected": found.rejected,
+                "notes": list(found.notes),
+                "offset_um_10x": list(found.coarse_10x.offset_um),
+                "offset_um_20x": list(found.coarse_20x.offset_um),
+            },
+        )
+
+    name = high.path.stem if high.path.stem != "20x" else high.path.parent.name
+    return append(
+        path, name, made, split or split_of(low.fingerprint), plan,
+        lambda patch: cut_patch(low, mid, high, patch), progress=progress,
+    )  # fmt: skip

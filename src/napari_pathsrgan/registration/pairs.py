@@ -1,0 +1,348 @@
+"""The pairs file: matched patches at 4×, 10× and 20× with a table of where each came from.
+
+A zarr 3 group. `lr` (N, 128, 128, 3) at 1.172 µm/px, `mr` (N, 256, 256, 3) at 0.586 and `hr` (N, 512, 512, 3) at 0.293
+are RGB uint8, one patch a chunk and 32 chunks a file. `table/…` holds a column each. The group's attributes say which
+slides are in it, how they were registered, and how many rows are complete: only those are read, so that a file is
+whole while it's written and after a kill. Nothing in it depends on when or how often it was written.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import zarr
+from zarr.codecs import ZstdCodec
+
+from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
+
+Pixels = npt.NDArray[np.uint8]
+Table = npt.NDArray[np.void]
+Triplet = tuple[Pixels, Pixels, Pixels]
+
+FORMAT, VERSION = "napari-pathsrgan pairs", 1
+SHARD_ROWS = 32
+"""Patches in one file of the store; about 20 MB at 20×, which is also what a writer holds in memory."""
+
+_SIDES = {"lr": LR_PX, "mr": MR_PX, "hr": HR_PX}
+_OWN_COLUMNS = {"slide": "i4", "label": "i4"}
+_TABLE_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The rows that a slide will fill.
+
+    Attributes
+    ----------
+    table : structured array of `PATCH_FIELDS`
+    labels : (N,) array of str
+        Class of each patch, empty without one.
+    found : dict
+        What else there is to say, in plain values.
+    """
+
+    table: Table
+    labels: npt.NDArray[np.str_]
+    found: dict[str, Any]
+
+
+class PairsFile:
+    """A pairs file opened for reading; any number of processes may, also while another appends.
+
+    Parameters
+    ----------
+    path : Path or str
+
+    Attributes
+    ----------
+    path : Path
+    slides : list of dict
+        Each with ``name``, ``split`` ("train" or "test"), ``simulated``, ``first`` and ``count`` (its rows), ``made``
+        (files' fingerprints, reader, settings, versions) and ``found``.
+
+    Raises
+    ------
+    StoreMismatchError
+        If the path holds no pairs file, or one of another version.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._group = _open_group(self.path, "r")
+        attributes = _attributes(self.path, self._group)
+        self.slides: list[dict[str, Any]] = attributes["slides"]
+        self._labels: list[str] = attributes["labels"]
+        self._rows = int(attributes["rows"])
+        self._arrays = {name: _array(self._group, name) for name in _SIDES}
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        """Travel to another process by path."""
+        return type(self), (self.path,)
+
+    def __getitem__(self, row: int) -> Triplet:
+        """Read one patch: (128, 128, 3), (256, 256, 3) and (512, 512, 3) uint8."""
+        if not -self._rows <= row < self._rows:
+            raise IndexError(f"Row {row} of {self._rows}.")
+        lr, mr, hr = (np.asarray(self._arrays[name][row % self._rows], np.uint8) for name in _SIDES)
+        return lr, mr, hr
+
+    def read(self, first: int, count: int) -> Triplet:
+        """Read patches that follow each other: (N, 128, 128, 3), (N, 256, 256, 3), (N, 512, 512, 3) uint8."""
+        last = min(first + count, self._rows)
+        lr, mr, hr = (np.asarray(self._arrays[name][first:last], np.uint8) for name in _SIDES)
+        return lr, mr, hr
+
+    @property
+    def table(self) -> Table:
+        """Where each patch came from.
+
+        Returns
+        -------
+        (N,) structured array
+            The columns of `fine.PATCH_FIELDS`, and ``slide``, ``split``, ``label`` (str) and ``simulated`` (bool).
+        """
+        names = [slide["name"] for slide in self.slides]
+        width = max([1, *map(len, names), *map(len, self._labels)])
+        own = [("slide", f"U{width}"), ("split", "U5"), ("label", f"U{width}"), ("simulated", "?")]
+        table = np.empty(self._rows, np.dtype([*own, *PATCH_FIELDS.descr]))
+        for name in PATCH_FIELDS.names or ():
+            table[name] = self._column(name)
+        owner = self._column("slide")
+        table["label"] = np.array(["", *self._labels])[self._column("label") + 1]
+        if names:
+            table["slide"] = np.array(names)[owner]
+            table["split"] = np.array([slide["split"] for slide in self.slides])[owner]
+            table["simulated"] = np.array([slide["simulated"] for slide in self.slides])[owner]
+        return table
+
+    def rows(self, split: str) -> npt.NDArray[np.intp]:
+        """Rows of one split, "train" or "test"; a slide is wholly in one."""
+        parts = [
+            np.arange(slide["first"], min(slide["first"] + slide["count"], self._rows))
+            for slide in self.slides
+            if slide["split"] == split
+        ]
+        return np.concatenate([np.empty(0, np.intp), *parts]).astype(np.intp)
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        return np.asarray(_array(self._group, f"table/{name}")[: self._rows])
+
+
+def append(
+    path: Path,
+    name: str,
+    made: dict[str, Any],
+    split: str,
+    plan: Callable[[], Planned],
+    cut: Callable[[Table], Triplet],
+    simulated: bool = False,
+    progress: Callable[[float, float], None] | None = None,
+) -> int:
+    """Append a slide's patches, or go on where a killed run stopped.
+
+    What is in the file already isn't done again, and the file comes out the same to the byte.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made if it isn't there.
+    name : str
+        The slide's.
+    made : dict
+        Tells this slide and its settings from every other, in plain values.
+    split : {"train", "test"}
+    plan : callable
+        Finds the rows; called only if they aren't in the file yet.
+    cut : callable
+        Given one row of the table, gives its (128, 128, 3), (256, 256, 3) and (512, 512, 3) uint8.
+    simulated : bool
+        Whether the 4× pixels are computed.
+    progress : callable (done, total), optional
+
+    Returns
+    -------
+    int
+        The slide's number of patches.
+
+    Raises
+    ------
+    OutputError
+        If the place is full or read-only, or another process is appending. All rows written before are kept.
+    StoreMismatchError
+        If the file is none of ours, of another version, or holds the slide registered with other settings.
+    """
+    path = Path(path)
+    try:
+        with _only_writer(path):
+            group = _open_or_create(path)
+            state = _attributes(path, group)
+            if state["slides"] and state["rows"] < state["slides"][-1]["first"] + state["slides"][-1]["count"]:
+                last = state["slides"][-1]
+                if last["made"] != made:
+                    raise StoreMismatchError(
+                        f"{path.name} waits for the rest of {last['name']}, whose registration was interrupted.",
+                        "Register that slide again with the same settings first, or choose another file.",
+                    )
+            entry = next((slide for slide in state["slides"] if slide["made"] == made), None)
+            if entry is None:
+                _refuse_twice(path, state["slides"], made)
+                entry = _begin(group, state, name, made, split, simulated, plan())
+            _fill(group, state, entry, cut, progress)
+            return int(entry["count"])
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise OutputError(
+            f"{path} {'ran out of space' if full else f'cannot be written ({error.strerror or error})'}; the rows"
+            " written so far are kept.",
+            "Free some space and run the same command again: it goes on from there." if full else
+            "Choose a place that can be written to.",
+        ) from error  # fmt: skip
+
+
+def _refuse_twice(path: Path, slides: list[dict[str, Any]], made: dict[str, Any]) -> None:
+    for slide in slides:
+        if slide["made"].get("fingerprints") == made.get("fingerprints"):
+            raise StoreMismatchError(
+                f"{path.name} holds {slide['name']} already, registered with other settings or another version.",
+                "Choose another file, or the settings of before.",
+            )
+
+
+def _begin(
+    group: zarr.Group, state: dict[str, Any], name: str, made: dict[str, Any], split: str, simulated: bool,
+    planned: Planned,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the slide's table, then say that it is there: until then a killed run has changed nothing."""
+    first, count = state["rows"], len(planned.table)
+    labels = [*state["labels"], *(new for new in dict.fromkeys(planned.labels.tolist()) if new not in state["labels"])]
+    labels = [label for label in labels if label]
+    columns = {field: planned.table[field] for field in PATCH_FIELDS.names or ()}
+    columns["slide"] = np.full(count, len(state["slides"]))
+    columns["label"] = np.array([labels.index(label) if label else -1 for label in planned.labels.tolist()], np.int32)
+    for side in _SIDES:
+        array = _array(group, side)
+        array.resize((first + count, *array.shape[1:]))
+    for field, values in columns.items():
+        array = _array(group, f"table/{field}")
+        array.resize((first + count,))
+        array[first:] = values.astype(array.dtype)
+    entry = {
+        "name": name, "split": split, "simulated": simulated, "first": first, "count": count, "made": made,
+        "found": planned.found,
+    }  # fmt: skip
+    state["slides"].append(entry)
+    state["labels"] = labels
+    group.attrs.put(state)
+    return entry
+
+
+def _fill(
+    group: zarr.Group, state: dict[str, Any], entry: dict[str, Any], cut: Callable[[Table], Triplet],
+    progress: Callable[[float, float], None] | None,
+) -> None:  # fmt: skip
+    """Write the patches that are missing, a file's worth at a time; after each the file says it has more rows."""
+    arrays = [_array(group, side) for side in _SIDES]
+    end = entry["first"] + entry["count"]
+    while state["rows"] < end:
+        first = state["rows"]
+        last = min(end, (first // SHARD_ROWS + 1) * SHARD_ROWS)
+        table = np.empty(last - first, PATCH_FIELDS)
+        for field in PATCH_FIELDS.names or ():
+            table[field] = _array(group, f"table/{field}")[first:last]
+        triplets = [cut(table[row]) for row in range(len(table))]
+        for array, pixels in zip(arrays, zip(*triplets, strict=True), strict=True):
+            array[first:last] = np.stack(pixels)
+        state["rows"] = last
+        group.attrs.put(state)
+        if progress:
+            progress(last - entry["first"], entry["count"])
+
+
+def _open_group(path: Path, mode: Any) -> zarr.Group:
+    try:
+        return zarr.open_group(path, mode=mode, zarr_format=3)
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise StoreMismatchError(
+            f"{path.name} is no pairs file.", "Give a file that pathsrgan register has written."
+        ) from error
+
+
+def _array(group: zarr.Group, name: str) -> Any:
+    return group[name]  # zarr's own type allows for every kind of index and value
+
+
+def _attributes(path: Path, group: zarr.Group) -> dict[str, Any]:
+    attributes: dict[str, Any] = dict(group.attrs)
+    if attributes.get("format") != FORMAT:
+        raise StoreMismatchError(f"{path.name} is no pairs file.", "Give a file that pathsrgan register has written.")
+    if attributes.get("version") != VERSION:
+        raise StoreMismatchError(
+            f"{path.name} is a pairs file of version {attributes.get('version')}, but this program knows {VERSION}.",
+            "Register the slides again, or use the program's version that wrote it.",
+        )
+    return attributes
+
+
+def _open_or_create(path: Path) -> zarr.Group:
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        if path.is_dir() and _unfinished(path):
+            return _create(path)
+        return _open_group(path, "r+") if path.is_dir() else _open_group(path, "r")
+    return _create(path)
+
+
+def _unfinished(path: Path) -> bool:
+    """Whether a run was killed while it made the empty file: no attributes yet, and no rows either."""
+    return (path / "hr").is_dir() and not (path / "hr" / "c").exists() and not dict(_open_group(path, "r").attrs)
+
+
+def _create(path: Path) -> zarr.Group:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    for name, side in _SIDES.items():
+        group.create_array(
+            name, shape=(0, side, side, 3), dtype="uint8", chunks=(1, side, side, 3),
+            shards=(SHARD_ROWS, side, side, 3), compressors=ZstdCodec(level=1),
+        )  # fmt: skip
+    types = {name: PATCH_FIELDS[name].str[1:] for name in PATCH_FIELDS.names or ()} | _OWN_COLUMNS
+    for name, kind in types.items():
+        group.create_array(f"table/{name}", shape=(0,), dtype=kind, chunks=(_TABLE_CHUNK,))
+    # Last of all: with its attributes the file is one.
+    group.attrs.put({"format": FORMAT, "version": VERSION, "rows": 0, "labels": [], "slides": []})
+    return group
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """Keep a second process from appending at the same time; a killed one leaves no barrier."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    me = psutil.Process()
+    for _ in range(2):
+        try:
+            with lock.open("x", encoding="utf-8") as file:
+                file.write(f"{me.pid} {me.create_time()}")
+            break
+        except FileExistsError:
+            pid, _, began = lock.read_text(encoding="utf-8").partition(" ")
+            if pid and psutil.pid_exists(int(pid)) and abs(psutil.Process(int(pid)).create_time() - float(began)) < 1:
+                raise OutputError(
+                    f"Another process (number {pid}) is appending to {path.name}.", "Wait for it, or stop it first."
+                ) from None
+            lock.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
