@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_pathsrgan.errors import SlideUnreadableError
+from napari_pathsrgan.errors import SlideNotFoundError, SlideUnreadableError
 from napari_pathsrgan.inference.export import export
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -285,6 +285,20 @@ def test_a_bad_model_is_told_and_the_last_one_stays(
         assert window.shown.super_resolved.runner.path == model_path
     window.look(500, 600, 0.3)
     window.wait_sharp()
+
+
+def test_a_failure_to_change_over_to_a_loaded_model_is_told(
+    make_window: Callable[..., Window], slide_path: Path, other_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = make_window(slide_path)
+
+    def fail(*_: Any) -> None:
+        raise SlideNotFoundError("The slide is gone.", "Open it again.")
+
+    monkeypatch.setattr(type(window.shown), "bind", fail)
+    window.dock.choose_model(other_model_path)
+    window.until(lambda: window.dock.messages.text)
+    assert "The slide is gone." in window.dock.messages.text
 
 
 def test_drawing_never_computes_and_pausing_says_so(make_window: Callable[..., Window], slide_path: Path) -> None:

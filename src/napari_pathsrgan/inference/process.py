@@ -34,13 +34,16 @@ Pictures = tuple[Pixels, Pixels | None]
 MOST_RESTARTS, WITHIN_S = 3, 60.0
 """A process that dies more often than this is given up: it would die again."""
 
-_ALLOCATOR = {
+_SURROUNDINGS = {
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TOP_PAD_": "67108864",
+    "GOMP_SPINCOUNT": "3000",
 }
-"""Have glibc keep the memory that every window needs again (ours, measured: windows of ``lite`` are 10 to 20 % faster,
-since thousands of page faults go away). Other allocators ignore it."""
+"""Environment of the process. glibc keeps the memory that every window needs again, which saves thousands of page
+faults; other allocators ignore it. OpenMP's threads wait for each other asleep rather than spinning: without a
+graphics card the window draws on the same cores, and a thread that spins while its neighbour's core draws takes the
+other core as well (`benchmarks/first_tile.py` sees it)."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ class InferenceProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 text=True,
-                env={**_ALLOCATOR, **os.environ},
+                env={**_SURROUNDINGS, **os.environ},
             )
         except OSError as error:
             raise WorkerError(

@@ -92,12 +92,12 @@ def _compute(engine: Engine, request: dict[str, Any], buffer: WindowBuffer) -> d
 
 
 def _lower_priority() -> None:
-    """Let the window go first wherever the two want the same core."""
+    """Let the window go first wherever the two want the same core: without a graphics card it draws on them too."""
     process = psutil.Process()
     if sys.platform == "win32":
         process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
-        process.nice(5)
+        process.nice(15)
 
 
 def _leave_tidily() -> None:

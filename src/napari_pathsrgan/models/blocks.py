@@ -96,8 +96,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, H, W) float → the same shape."""
-        out: Tensor = x + self.second(functional.relu(self.first(x), inplace=True))
-        return out
+        out: Tensor = self.second(functional.relu(self.first(x), inplace=True))
+        return out.add_(x)  # in place, or a CPU spends a fifth of its time on moving sums about
 
 
 class BicubicEnlargement(nn.Module):

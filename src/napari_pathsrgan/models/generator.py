@@ -178,13 +178,13 @@ class LiteStage1(nn.Module):
         super().__init__()
         self.head = conv(3, width)
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
-        self.upsample = ShuffleUp(width, features, nn.ReLU())
+        self.upsample = ShuffleUp(width, features, nn.ReLU(inplace=True))
         self.picture = conv(features, 3)
 
     def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) → features (N, features, 2H, 2W) and residual picture (N, 3, 2H, 2W)."""
         x = self.head(lr)
-        features = self.upsample(x + self.blocks(x))
+        features = self.upsample(self.blocks(x).add_(x))
         return features, self.picture(features)
 
 
@@ -248,13 +248,12 @@ class Generator(nn.Module):
     def mr_features(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Run stage 1 alone: features on the 10× grid in the stages' dtype, and the 10× picture in float32."""
         features, mr = self.stage1(lr.to(self._dtype))
-        mr = mr.float()
-        return features, self.enlarge2(lr) + mr if self.bicubic_skip else mr
+        return features, self.enlarge2(lr).add_(mr) if self.bicubic_skip else mr.float()
 
     def hr_from(self, features: Tensor, lr: Tensor) -> Tensor:
         """Run stage 2 on stage 1's features: the 20× picture in float32."""
-        hr: Tensor = self.stage2(features).float()
-        return self.enlarge4(lr) + hr if self.bicubic_skip else hr
+        hr: Tensor = self.stage2(features)
+        return self.enlarge4(lr).add_(hr) if self.bicubic_skip else hr.float()
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+import time
+from collections.abc import Callable, Set
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -11,8 +12,12 @@ from qtpy.QtCore import QObject, QTimer, Signal
 if TYPE_CHECKING:
     from napari_pathsrgan.tiles.grid import TileKey
 
-REFRESH_MS = 100
-"""Pause between two refreshes of the canvas: a refresh costs 3 to 12 ms for a view of 1 to 4 Mpx."""
+SHORTEST_PAUSE_MS = 100
+"""Between two refreshes of the canvas, where there is a graphics card to draw it."""
+PAUSE_SHARE = 3
+"""Without one, cores that compute tiles draw too: the pause is this many times what the last refresh took, so that no
+more than a quarter of the time goes into drawing."""
+LONGEST_PAUSE_MS = 500
 SETTLED_MS = 80
 """How long the camera rests before what is in sight is looked at afresh."""
 
@@ -20,10 +25,16 @@ SETTLED_MS = 80
 class Redraw(QObject):
     """Gathers what arrives from the lanes' threads, and hands it over in the window's thread.
 
+    Parameters
+    ----------
+    parent : QObject
+    all_there : callable () -> bool
+        Whether nothing that is in sight is missing any more. Called in the window's thread.
+
     Attributes
     ----------
     due : Signal(set of TileKey)
-        Tiles that came since the last time. The first comes through at once, later ones every `REFRESH_MS`.
+        Tiles that came since the last time. The first and the last come through at once, others after a pause.
     settled : Signal()
         The camera has come to rest.
     """
@@ -32,14 +43,19 @@ class Redraw(QObject):
     settled = Signal()
     _arrived = Signal()
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, all_there: Callable[[], bool]) -> None:
         super().__init__(parent)
+        self._all_there = all_there
+        self._began_s = 0.0
         self._fresh: set[TileKey] = set()
         self._lock = threading.Lock()
-        self._just_done = False
         self._stopped = False
-        self._refresh_timer, self._look_timer = QTimer(self), QTimer(self)
-        for timer, then in ((self._refresh_timer, self._hand_over), (self._look_timer, self.settled)):
+        self._pause_timer, self._look_timer, self._drawn_timer = QTimer(self), QTimer(self), QTimer(self)
+        for timer, then in (
+            (self._pause_timer, self._hand_over),
+            (self._look_timer, self.settled),
+            (self._drawn_timer, self._pause),
+        ):
             timer.setSingleShot(True)
             timer.timeout.connect(then)
         self._arrived.connect(self._schedule)
@@ -58,17 +74,26 @@ class Redraw(QObject):
     def stop(self) -> None:
         """Hand over nothing more."""
         self._stopped = True
-        self._refresh_timer.stop()
-        self._look_timer.stop()
+        for timer in (self._pause_timer, self._look_timer, self._drawn_timer):
+            timer.stop()
 
     def _schedule(self) -> None:
-        if not self._stopped and not self._refresh_timer.isActive():
-            self._refresh_timer.start(REFRESH_MS if self._just_done else 0)
+        if self._stopped or self._drawn_timer.isActive():
+            return
+        if not self._pause_timer.isActive() or self._all_there():
+            self._pause_timer.start(0)
 
     def _hand_over(self) -> None:
         with self._lock:
             fresh, self._fresh = self._fresh, set()
-        self._just_done = bool(fresh)
         if fresh:
+            self._began_s = time.perf_counter()
             self.due.emit(fresh)
-            self._refresh_timer.start(REFRESH_MS)
+            self._drawn_timer.start(0)  # its turn comes after the painting that was asked for
+
+    def _pause(self) -> None:
+        if self._fresh and self._all_there():
+            self._pause_timer.start(0)
+            return
+        took_ms = 1e3 * (time.perf_counter() - self._began_s)
+        self._pause_timer.start(round(min(max(PAUSE_SHARE * took_ms, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)))

@@ -59,7 +59,7 @@ class BrowsingSession(QObject):
         self._paused = False
         self._process_given_up = False
         self._closed = False
-        self._redraw = Redraw(self)
+        self._redraw = Redraw(self, self._all_in_sight_is_there)
         self._redraw.due.connect(self._refresh)
         self._redraw.settled.connect(self._look)
         self._failed.connect(self._tell_problem)
@@ -257,11 +257,14 @@ class BrowsingSession(QObject):
             self._loaded.emit(error, then)
 
     def _on_loaded(self, error: Exception | None, then: Callable[[], None] | None) -> None:
-        if error is not None:
-            self._tell_problem(error)
+        try:
+            if error is not None:
+                raise error
+            if then is not None:
+                then()
+        except PathSRGANError as problem:
+            self._tell_problem(problem)
             self.changed.emit()
-        elif then is not None:
-            then()
         self.advanced.emit()
 
     # ------------------------------------------------------------------ layers
@@ -350,6 +353,10 @@ class BrowsingSession(QObject):
         self.advanced.emit()
 
     # ------------------------------------------------------------------ redrawing
+
+    def _all_in_sight_is_there(self) -> bool:
+        ready, wanted = self.progress()
+        return ready == wanted
 
     def _refresh(self, fresh: set[TileKey]) -> None:
         for key in fresh:

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from napari_pathsrgan.tiles.grid import Pixels
     from napari_pathsrgan.tiles.scheduler import Scheduler
 
-CHUNK_PX = 64
-"""napari grows what it asks for to whole chunks: small ones keep it to what is visible."""
+CHUNK_PX = 128
+"""napari grows what it asks for to whole chunks. Small ones keep it to what is visible; but each time a pan crosses
+one, napari slices, uploads and draws twice: very small ones make it stutter (`benchmarks/panning.py` sees it)."""
 
 
 @dataclass(frozen=True)
