@@ -1,4 +1,4 @@
-"""True errors of registration on phantoms that lie up to 860 µm (2,935 px at 20×) apart along each axis.
+"""True errors of registration on phantoms whose scans lie up to 860 µm (2,935 px at 20×) apart along each axis.
 
 ``python benchmarks/registration_accuracy.py --folder FOLDER`` makes the phantoms of 2 × 2 mm there, some minutes each,
 or uses those that are there. Errors are along rows and columns, in pixels of the finer scan.
@@ -25,13 +25,14 @@ _GOALS = {10: (0.05, 0.12, 1.0), 20: (0.1, 0.25, 1.0)}
 def measure(options: argparse.Namespace) -> list[Figure]:
     """Register every phantom, and each 4× scan with the next phantom's finer ones."""
     figures: list[Figure] = []
+    options.folder.mkdir(parents=True, exist_ok=True)
     folders = [options.folder / f"far{seed}" for seed in options.seeds]
     gathered: dict[int, list[np.ndarray]] = {10: [], 20: []}
     tried = accepted = 0
     for seed, folder in zip(options.seeds, folders, strict=True):
         if not folder.exists():
             say(f"Making {folder.name}")
-            write_phantom(folder, 2000.0, seed, glass_share=options.glass, max_global_offset_um=430.0)
+            write_phantom(folder, 2000.0, seed, glass_share=options.glass, max_global_offset_um=options.apart)
         found = register_slides(*(open_slide(folder / f"{power}x.tiff") for power in (4, 10, 20)))
         truth = PhantomTruth.load(folder / "truth.json")
         tried, accepted = tried + found.tried, accepted + len(found.patches)
@@ -70,5 +71,6 @@ if __name__ == "__main__":
         measure,
         ("--folder", {"type": Path, "required": True, "help": "where the phantoms are, or are made"}),
         ("--seeds", {"type": int, "nargs": "+", "default": [21, 22, 23, 24, 25], "help": "one phantom each"}),
+        ("--apart", {"type": float, "default": 430.0, "help": "each scan lies up to so far off, µm, of those made"}),
         ("--glass", {"type": float, "default": 0.4, "help": "share of glass of phantoms that are made"}),
     )

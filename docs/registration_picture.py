@@ -1,42 +1,42 @@
-"""Make the picture of a registration: ``python docs/registration_picture.py FOLDER`` with a folder of three scans.
+"""Make the picture of the dock *Registration*: ``python docs/registration_picture.py PAIRS`` with a pairs file.
 
-FOLDER is what ``pathsrgan phantom FOLDER`` writes. Opens a real window, on a virtual screen where there is none.
+PAIRS is what ``pathsrgan register PAIRS FOLDER`` writes, and FOLDER what ``pathsrgan phantom FOLDER`` writes. Opens a
+real window, on a virtual screen where there is none.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import napari
 from PIL import Image
+from qtpy.QtWidgets import QApplication
 
-from napari_pathsrgan.plugin.registration_view import show_registration
+from napari_pathsrgan.plugin.registration_dock import RegistrationWidget
 from napari_pathsrgan.plugin.screen import some_screen
-from napari_pathsrgan.registration.fine import register_slides
-from napari_pathsrgan.slides.open_slide import open_slide
 
 OUT = Path(__file__).parent / "images" / "registration.jpg"
 
 
 def main() -> None:
-    """Register, show, photograph."""
+    """Open, wait, photograph."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args().folder
-    slides = [open_slide(folder / f"{power}x.tiff") for power in (4, 10, 20)]
-    found = register_slides(*slides)
+    parser.add_argument("pairs", type=Path)
+    pairs: Path = parser.parse_args().pairs
     with some_screen():
-        viewer = napari.Viewer()
+        viewer = napari.Viewer(title=f"{pairs.name} · PathSRGAN")
         viewer.window.resize(1500, 900)
-        _, board, _, _ = show_registration(viewer, slides[0], slides[2], found.patches)
-        board.visible = True
-        viewer.reset_view()
-        OUT.parent.mkdir(exist_ok=True)
+        dock = RegistrationWidget(viewer, pairs)
+        viewer.window.add_dock_widget(dock, name="Registration", area="right")
+        while not dock.layers:
+            QApplication.processEvents()
+            time.sleep(0.01)
+        viewer.fit_to_view()
+        QApplication.processEvents()
         Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3]).save(OUT, quality=88)
         viewer.close()
-    for slide in slides:
-        slide.close()
 
 
 if __name__ == "__main__":

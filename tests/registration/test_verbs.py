@@ -11,6 +11,7 @@ import pytest
 
 from napari_pathsrgan.cli import main
 from napari_pathsrgan.phantom.scanner import PhantomFiles
+from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.pairs import PairsFile
 from napari_pathsrgan.slides.slide import Slide
 
@@ -31,6 +32,10 @@ def test_three_scans_then_their_accuracy(
     assert report["pairs"] == report["slides"][0]["count"] > 0
     assert report["slides"][0]["split"] == "test"
     assert len(json.loads(places.read_text())["features"]) == report["pairs"]
+    low, high = open_scans(PairsFile(tmp_path / "p"), 0, 10)
+    assert (low.path, high.path) == (triplet.scans[4].resolve(), triplet.scans[10].resolve())
+    low.close()
+    high.close()
     assert run("accuracy", tmp_path / "p", "--truth", triplet.truth) == 0
     out = capsys.readouterr().out
     assert "truth" in out

@@ -12,12 +12,12 @@ _USUAL = ModelOptions()
 
 
 def view(file: Path, /, *, options: ModelOptions = _USUAL) -> None:
-    """Browse a slide: as scanned, at 10× and at 20×, side by side.
+    """Browse a slide: as scanned, at 10× and at 20×, side by side. Or judge the registrations in a pairs file.
 
     Parameters
     ----------
     file
-        A slide file.
+        A slide file, or a pairs file.
     """
     from napari_pathsrgan.plugin.main_window import view as open_window
 

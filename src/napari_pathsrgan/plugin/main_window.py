@@ -1,4 +1,4 @@
-"""The window as a command: a slide in three panes."""
+"""The window as a command: a slide in three panes, or a registration to judge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.reader import slide_layer
+from napari_pathsrgan.plugin.registration_dock import RegistrationWidget
 from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 from napari_pathsrgan.slides.open_slide import open_slide
 
 if TYPE_CHECKING:
@@ -56,11 +58,13 @@ def view(
     device: str = "auto",
     precision: str = "auto",
 ) -> None:
-    """Open a slide and stay until the window is closed.
+    """Open a slide, or the registration in a pairs file, and stay until the window is closed.
 
     Parameters
     ----------
-    path, mpp, model
+    path : Path
+        A slide or a pairs file.
+    mpp, model
         See `open_window`.
     device, precision : str
         See `inference.engine.Engine`.
@@ -80,7 +84,14 @@ def view(
             "There is no screen to open the window on.",
             "Run `pathsrgan upscale` for a file, or `pathsrgan demo`, which makes pictures without a screen.",
         )
-    _, widget = open_window(path, mpp, model, SessionSettings(device=device, precision=precision))
+    widget: SuperResolutionWidget | RegistrationWidget
+    if is_pairs_file(path):
+        PairsFile(path)  # one of another version is told here, not in the window
+        viewer = napari.Viewer(title=f"{path.name} · PathSRGAN")
+        widget = RegistrationWidget(viewer, path)
+        viewer.window.add_dock_widget(widget, name="Registration", area="right")
+    else:
+        _, widget = open_window(path, mpp, model, SessionSettings(device=device, precision=precision))
     try:
         napari.run()
     finally:

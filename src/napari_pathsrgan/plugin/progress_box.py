@@ -17,8 +17,7 @@ _DONE, _TO_DO = QColor(60, 157, 208), QColor(128, 128, 128, 70)
 class ThinBar(QWidget):
     """A progress bar that is painted when the window is.
 
-    Qt's own paints itself within every `setValue`, and the canvas with it: a tenth of the window's time while tiles
-    arrive, as measured.
+    Qt's own paints itself within every `setValue`, and the canvas with it, each time that tiles arrive.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.plugin.reader import LayerTuple, slide_layer
 from napari_pathsrgan.registration.checkerboard import checkerboard
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_pathsrgan.registration.pairs import Table
+    from napari_pathsrgan.registration.pairs import PairsFile, Table
     from napari_pathsrgan.slides.slide import Slide
 
 DRIFT_SHOWN = 40.0
@@ -87,6 +89,81 @@ def registration_layers(low: Slide, high: Slide, table: Table, magnification: in
         ),
     ]
     return layers
+
+
+@dataclass(frozen=True)
+class RegistrationView:
+    """What there is to see of one slide of a pairs file.
+
+    Attributes
+    ----------
+    layers : list of (data, parameters, kind)
+        See `registration_layers`; the first reads from `scans`.
+    scans : (Slide, Slide)
+        The 4× scan and the one registered to it, open.
+    summary : str
+        Figures about it in a few lines.
+    """
+
+    layers: list[LayerTuple]
+    scans: tuple[Slide, Slide]
+    summary: str
+
+    def close(self) -> None:
+        """Close the scans."""
+        for scan in self.scans:
+            scan.close()
+
+
+def read_registration(pairs: PairsFile, index: int, magnification: int = 20) -> RegistrationView:
+    """Read what there is to see of a slide of a pairs file; takes a second or two.
+
+    Parameters
+    ----------
+    pairs : PairsFile
+    index : int
+        Of the slide in ``pairs.slides``.
+    magnification : int
+        10 or 20.
+
+    Raises
+    ------
+    PathSRGANError
+        See `registration.cutting.open_scans`.
+    """
+    from napari_pathsrgan.registration.cutting import open_scans
+
+    entry = pairs.slides[index]
+    table = pairs.table[entry["first"] : entry["first"] + entry["count"]]
+    low, high = open_scans(pairs, index, magnification)
+    try:
+        return RegistrationView(
+            registration_layers(low, high, table, magnification), (low, high), _summary(entry, table, magnification)
+        )
+    except PathSRGANError:
+        low.close()
+        high.close()
+        raise
+
+
+def _summary(entry: dict[str, Any], table: Table, magnification: int) -> str:
+    found = entry["found"]
+    lines = [f"{len(table)} of {found['tried']} patches with cells, for {entry['split']}ing"]
+    if len(table):
+        offsets = np.stack([table[f"offset_{axis}_um_{magnification}x"] for axis in ("row", "col")], axis=1)
+        middle, drift = np.median(offsets, axis=0), np.ptp(offsets, axis=0).max()
+        correlation = np.median(table["correlation" if magnification == 20 else "correlation_10x"])
+        lines += [
+            f"Offset {_way(middle[0], 'down', 'up')}, {_way(middle[1], 'right', 'left')}",
+            f"… drifts by {drift:.1f} µm over the slide",
+            f"Correlation {correlation:.2f} (median)",
+        ]
+    lines += [f"{count} left out: {reason}" for reason, count in found["rejected"].items()]
+    return "\n".join([*lines, *found["notes"]])
+
+
+def _way(offset_um: float, along: str, against: str) -> str:
+    return f"{abs(offset_um):.1f} µm {along if offset_um >= 0 else against}"
 
 
 def show_registration(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from napari_pathsrgan.slides.resample import CubicTaps, cubic_taps
+from napari_pathsrgan.slides.resample import cubic_taps, weighted_sum
 
 Plane = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -96,15 +96,8 @@ def sample_plane(plane: Plane, ratio: float, start: tuple[float, float], shape: 
         cubic_taps(0, count, ratio, size, first) for first, count, size in zip(start, shape, plane.shape, strict=True)
     )
     # Four multiples of whole rows, twice: threads that share cores with others made a matrix product 40 times slower.
-    return _combine(_combine(plane, rows).T, cols).T.copy()
-
-
-def _combine(plane: Plane, taps: CubicTaps) -> Plane:
-    plane = np.ascontiguousarray(plane)
-    total = np.zeros((taps.index.shape[1], plane.shape[1]), np.float32)
-    for index, weight in zip(taps.index, taps.weight, strict=True):
-        total += plane[index] * weight[:, None]
-    return total
+    tall = weighted_sum(plane, rows.index, rows.weight)
+    return weighted_sum(np.ascontiguousarray(tall.T), cols.index, cols.weight).T.copy()
 
 
 def correlate(template: Plane, window: Plane) -> Plane:
@@ -121,11 +114,11 @@ def correlate(template: Plane, window: Plane) -> Plane:
     (H - h + 1, W - w + 1) float32
         -1 to 1; 0 where template or window are empty.
     """
+    shape = (window.shape[0] - template.shape[0] + 1, window.shape[1] - template.shape[1] + 1)
     if float(template.var()) < _EMPTY_VARIANCE:
-        return np.zeros((window.shape[0] - template.shape[0] + 1, window.shape[1] - template.shape[1] + 1), np.float32)
+        return np.zeros(shape, np.float32)
     level = float(window.mean())  # float32 sums stay small, which keeps the variance exact enough
     window, template = window - level, template - level
-    shape = (window.shape[0] - template.shape[0] + 1, window.shape[1] - template.shape[1] + 1)
     if shape[0] * shape[1] <= _FEW_PLACES:
         return _correlate_few(template, window, shape)
     surface = cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathsrgan.errors import OptionError, PathSRGANError, SlideNotFoundError
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, Label, register_slides
-from napari_pathsrgan.registration.pairs import Planned, Table, Triplet, append
+from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append
+from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.resample import resample_region
 
 if TYPE_CHECKING:
@@ -42,6 +45,67 @@ def provenance(low: Slide, mid: Slide, high: Slide, config: RegistrationConfig) 
         "config": config.model_dump(mode="json", exclude={"threads"}),
         "versions": {part: _version(part) for part in ("napari-pathsrgan", *_DECIDING)},
     }
+
+
+def _beside(slide: Slide, pairs: Path) -> str:
+    """Where a scan is as seen from the pairs file, so that both may move together; or at all, from another drive."""
+    try:
+        return Path(os.path.relpath(slide.path.resolve(), pairs.resolve().parent)).as_posix()
+    except ValueError:
+        return slide.path.resolve().as_posix()
+
+
+def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide, Slide]:
+    """Open the scans that a slide's pairs were cut from.
+
+    Parameters
+    ----------
+    pairs : PairsFile
+    index : int
+        Of the slide in ``pairs.slides``.
+    magnification : int
+        10 or 20.
+
+    Returns
+    -------
+    (Slide, Slide)
+        The 4× scan, and the one registered to it. The caller closes them.
+
+    Raises
+    ------
+    OptionError
+        If the pairs were made from single pictures.
+    SlideNotFoundError
+        If a scan is gone, or another file is in its place.
+    PathSRGANError
+        If a scan can't be read.
+    """
+    entry = pairs.slides[index]
+    if entry["simulated"]:
+        raise OptionError(
+            f"The pairs of {entry['name']} were made from single pictures: there are no scans to compare.",
+            "Choose a slide that was scanned three times.",
+        )
+    opened: list[Slide] = []
+    try:
+        for power in ("4x", f"{magnification}x"):
+            path = (pairs.path.resolve().parent / entry["found"]["scans"][power]).resolve()
+            if not path.exists():
+                raise SlideNotFoundError(
+                    f"The {power[:-1]}× scan of {entry['name']} is not where it was registered: {path} is missing.",
+                    "Put it back, or register the slide again from where it is now.",
+                )
+            opened.append(open_slide(path, entry["made"]["mpp"][power]))
+            if opened[-1].fingerprint != entry["made"]["fingerprints"][power]:
+                raise SlideNotFoundError(
+                    f"{path.name} is not the file any more that {entry['name']} was registered with.",
+                    "Put that one back, or register the slide again.",
+                )
+    except PathSRGANError:
+        for slide in opened:
+            slide.close()
+        raise
+    return opened[0], opened[1]
 
 
 def _version(part: str) -> str:
@@ -125,6 +189,7 @@ def register_into(
                 "notes": list(found.notes),
                 "offset_um_10x": list(found.coarse_10x.offset_um),
                 "offset_um_20x": list(found.coarse_20x.offset_um),
+                "scans": {"4x": _beside(low, path), "10x": _beside(mid, path), "20x": _beside(high, path)},
             },
         )
 

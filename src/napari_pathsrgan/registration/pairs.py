@@ -9,6 +9,7 @@ whole while it's written and after a kill. Nothing in it depends on when or how 
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,15 @@ SHARD_ROWS = 32
 _SIDES = {"lr": LR_PX, "mr": MR_PX, "hr": HR_PX}
 _OWN_COLUMNS = {"slide": "i4", "label": "i4"}
 _TABLE_CHUNK = 4096
+
+
+def is_pairs_file(path: Path | str) -> bool:
+    """Whether a path is a pairs file, of whichever version; fast, and without an error for anything else."""
+    try:
+        described = json.loads((Path(path) / "zarr.json").read_bytes())
+        return bool(described["attributes"]["format"] == FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @dataclass(frozen=True)

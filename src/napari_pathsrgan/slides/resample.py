@@ -251,24 +251,36 @@ def _resample_block(read: ReadPixels, rows: CubicTaps, cols: CubicTaps) -> UInt8
     if len(rows.index) == 1 and len(cols.index) == 1:  # the level's own grid: nothing to compute
         same: UInt8Image = pixels.take(rows.index[0] - top, axis=0).take(cols.index[0] - left, axis=1)
         return same
-    tall = _combine(pixels.astype(np.float32), rows.index - top, rows.weight)
+    tall = weighted_sum(pixels.astype(np.float32), rows.index - top, rows.weight)
     # Columns become rows, so that every gather copies long runs of memory.
-    wide = _combine(np.ascontiguousarray(tall.transpose(1, 0, 2)), cols.index - left, cols.weight)
+    wide = weighted_sum(np.ascontiguousarray(tall.transpose(1, 0, 2)), cols.index - left, cols.weight)
     np.clip(np.rint(wide, out=wide), 0.0, 255.0, out=wide)
     return wide.astype(np.uint8).transpose(1, 0, 2)
 
 
-def _combine(
+def weighted_sum(
     source: npt.NDArray[np.float32], index: npt.NDArray[np.int64], weight: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Sum ``weight[t, n] * source[index[t, n]]`` over t, in float32 and in the order of t: the same bits everywhere."""
+    """Sum ``weight[t, n] * source[index[t, n]]`` over t, in float32 and in the order of t: the same bits everywhere.
+
+    Parameters
+    ----------
+    source : (S, ...) float32
+    index, weight : (T, N)
+        As in `CubicTaps`. A single tap has weight 1.
+
+    Returns
+    -------
+    (N, ...) float32
+    """
     total: npt.NDArray[np.float32] = source[index[0]]
     if len(index) == 1:
         return total
-    total *= weight[0][:, None, None]
+    columns = weight.reshape(*weight.shape, *(1,) * (source.ndim - 1))
+    total *= columns[0]
     part = np.empty_like(total)
-    for tap_index, tap_weight in zip(index[1:], weight[1:], strict=True):
+    for tap_index, tap_weight in zip(index[1:], columns[1:], strict=True):
         np.take(source, tap_index, axis=0, out=part, mode="clip")
-        part *= tap_weight[:, None, None]
+        part *= tap_weight
         total += part
     return total
