@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from napari_pathsrgan import __version__
-from napari_pathsrgan.cli import machine, models, registration, slides, training, window
+from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, window
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -27,6 +27,7 @@ for verb in (window.demo, window.view, slides.info, slides.upscale, slides.phant
     app.command(verb)
 app.command(registration.register)
 app.command(registration.accuracy)
+app.command(evaluation.evaluate)
 app.command(models.app)
 
 

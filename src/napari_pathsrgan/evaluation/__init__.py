@@ -1,0 +1,1 @@
+"""How good computed pictures are: metrics, comparisons on pairs, reports."""
