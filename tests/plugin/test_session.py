@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.utils._dask_utils import _DASK_CACHE
 
 from napari_pathsrgan.errors import SlideNotFoundError, SlideUnreadableError
 from napari_pathsrgan.inference.export import export
@@ -199,7 +200,7 @@ def test_a_slide_that_cannot_be_read_any_more_is_told(
     def fail(*_: Any) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr(type(source), "read", fail)
+    monkeypatch.setattr(source, "read", fail)  # of our handle; what napari draws itself it reads by another
     window.look(500, 600, 0.3)
     window.until(lambda: window.dock.messages.text)
     assert "case-17.svs cannot be read" in window.dock.messages.text
@@ -254,6 +255,15 @@ def test_a_full_disk_is_told_once(
     assert len(told) == 1
     assert "No space left" in window.dock.messages.text
     assert not window.dock.messages.action.isVisible()
+
+
+def test_napari_keeps_no_regions_of_the_scan(make_window: Callable[..., Window], slide_path: Path) -> None:
+    window = make_window(slide_path)
+    held = _DASK_CACHE.cache.total_bytes
+    for col in range(300, 1500, 300):
+        window.look(600, col, 1.0)
+        window.settle()
+    assert _DASK_CACHE.cache.total_bytes == held
 
 
 def test_slides_are_let_go_of_with_their_layers(make_window: Callable[..., Window], slide_path: Path) -> None:

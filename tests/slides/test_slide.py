@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import ImageCms
 
 from napari_pathsrgan.errors import MissingMppError, OptionError, SlideUnreadableError
@@ -301,3 +302,28 @@ def test_an_srgb_or_damaged_profile_changes_nothing(tmp_path: Path, profile: byt
 
 def test_the_test_profile_is_valid() -> None:
     assert ImageCms.ImageCmsProfile(io.BytesIO(swapped_primaries())).profile.xcolor_space == "RGB "
+
+
+def test_a_level_decodes_what_is_in_sight_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "slide.tiff"
+    pixels = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(256, 256))
+    with open_slide(path, 1.465) as slide:
+        asked: list[tuple[int, ...]] = []
+        read = slide.read_level
+
+        def note(*region: int) -> np.ndarray:
+            if region[-1]:  # dask asks for nothing, to learn the dtype
+                asked.append(region)
+            return read(*region)
+
+        monkeypatch.setattr(slide, "read_level", note)
+        level = slide.pyramid()[0]
+        np.testing.assert_array_equal(level[100:700, 90:600].compute(), pixels[100:700, 90:600])
+        assert len(asked) == 4
+        np.testing.assert_array_equal(level[130:800, 200:900].compute(), pixels[130:800, 200:900])
+        assert len(asked) == 4
+        np.testing.assert_array_equal(level[1024:, 1024:].compute(), pixels[1024:, 1024:])
+        assert len(asked) == 5
+        again = pickle.loads(pickle.dumps(level))
+        np.testing.assert_array_equal(again[:64, :64].compute(), pixels[:64, :64])

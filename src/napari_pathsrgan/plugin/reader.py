@@ -91,6 +91,9 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         "translate": (row_mpp / 2, col_mpp / 2),
         "units": ("um", "um"),
         "interpolation2d": "linear",
+        # napari's cache of dask results keeps every region ever drawn, up to a quarter of all memory; levels keep the
+        # chunks in sight themselves.
+        "cache": False,
         "metadata": {
             SLIDE_KEY: {"path": str(slide.path), "mpp": slide.mpp, "name": name or slide.path.stem},
             NAME_KEY: label,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import dask.array as da
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Chunks of the dask pyramid; square whatever the file's own tiles are (NDPI: 8 × 3840).
 CHUNK_PX = 512
+#: Decoded chunks that a level keeps, 15 MiB: what one screen shows. Whoever moves a little decodes only what is new.
+KEPT_CHUNKS = 20
 
 
 class LevelArray:
@@ -33,18 +36,36 @@ class LevelArray:
 
     def __init__(self, slide: Slide, index: int) -> None:
         self._slide = slide
+        self._index = index
         self._level = min(index, len(slide.level_shapes) - 1)
         self._factor = 2 ** (index - self._level)
         rows, cols = slide.level_shapes[self._level]
         self.shape = (-(-rows // self._factor), -(-cols // self._factor), 3)
+        self._chunk = lru_cache(KEPT_CHUNKS)(self._read_chunk)
+
+    def __reduce__(self) -> tuple[type[LevelArray], tuple[Slide, int]]:
+        """Travel to another process without what was decoded."""
+        return type(self), (self._slide, self._index)
 
     def __getitem__(self, key: tuple[slice, ...]) -> UInt8Image:
         """Read the window that the slices' outer bounds span, then take their steps."""
         (row, bottom, row_step), (col, right, col_step) = (
             part.indices(size) for part, size in zip(key[:2], self.shape, strict=False)
         )
-        pixels = self._read(row, col, max(0, bottom - row), max(0, right - col))
+        height, width = max(0, bottom - row), max(0, right - col)
+        chunk = row // CHUNK_PX, col // CHUNK_PX
+        if height and width and chunk == ((bottom - 1) // CHUNK_PX, (right - 1) // CHUNK_PX):  # as dask asks
+            top, left = row - chunk[0] * CHUNK_PX, col - chunk[1] * CHUNK_PX
+            pixels = self._chunk(*chunk)[top : top + height, left : left + width]
+        else:
+            pixels = self._read(row, col, height, width)
         return pixels[(slice(None, None, row_step), slice(None, None, col_step), *key[2:])]
+
+    def _read_chunk(self, chunk_row: int, chunk_col: int) -> UInt8Image:
+        row, col = chunk_row * CHUNK_PX, chunk_col * CHUNK_PX
+        pixels = self._read(row, col, min(CHUNK_PX, self.shape[0] - row), min(CHUNK_PX, self.shape[1] - col))
+        pixels.flags.writeable = False
+        return pixels
 
     def _read(self, row: int, col: int, height: int, width: int) -> UInt8Image:
         def read(row: int, col: int, height: int, width: int) -> UInt8Image:
