@@ -20,7 +20,7 @@ from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.samples import phantom_path
 from napari_pathsrgan.plugin.screen import some_screen
 from napari_pathsrgan.plugin.session import SessionSettings
-from napari_pathsrgan.training.fields import read_picture
+from napari_pathsrgan.registration.fields import read_picture
 
 IMAGES = Path(__file__).parent / "images"
 FIELD_MPP = 0.27

@@ -16,9 +16,6 @@ import tifffile
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import main
 from napari_pathsrgan.cli.report import columns, thousands
-from napari_pathsrgan.cli.training import TrainOptions
-from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.training.config import FieldsConfig, TrainingConfig
 
 SIZE_UM = 130.0
 
@@ -266,7 +263,7 @@ def test_a_pickle_is_not_run(run, tmp_path: Path) -> None:
         (["models", "frobnicate"], "frobnicate"),
         (["doctor", "--frobnicate"], "--frobnicate"),
         (["info"], "FILE"),
-        (["train", "--out", "run"], "--fields"),
+        (["train", "--out", "run"], "--pairs"),
         (["phantom", "out", "--size-um", "large"], "--size-um"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -289,65 +286,6 @@ def test_an_interrupt_ends_with_130(run, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("napari_pathsrgan.slides.open_slide.open_slide", interrupted)
     assert run("info", "any.svs") == Ended(130, "", "Stopped.\n")
-
-
-# Training
-
-
-def test_the_defaults_of_train_are_those_of_its_config(tmp_path: Path) -> None:
-    assert TrainOptions(tmp_path).config() == TrainingConfig(fields=FieldsConfig(folder=tmp_path))
-
-
-def test_the_command_on_a_card_makes_the_same_training() -> None:
-    options = TrainOptions(
-        Path("/home/me/ward 3"), field_mpp=0.25, steps=(1, 2, 3), batch=4, preset_options={"width": 32}, phantoms=2
-    )
-    assert options.command_line() == (
-        "pathsrgan train --fields 'ward 3' --field-mpp 0.25 --phantoms 2 --steps 1 2 3 --batch 4 "
-        "--preset-options.width 32"
-    )
-    config = options.config()
-    assert (config.fields.mpp, config.steps, config.preset_options) == (0.25, (1, 2, 3), {"width": 32})
-
-
-@pytest.mark.parametrize(
-    ("changed", "option"),
-    [
-        ({"batch": 0}, "--batch"),
-        ({"field_mpp": 0.5}, "--field-mpp"),
-        ({"patch_lr_px": 50}, "--patch-lr-px"),
-        ({"hold_out_every": 1}, "--hold-out-every"),
-    ],
-)
-def test_a_value_out_of_range_is_named_as_the_user_typed_it(changed: dict[str, float], option: str) -> None:
-    with pytest.raises(OptionError, match=f"^{option} can't be"):
-        TrainOptions(Path("fields"), **changed).config()
-
-
-def test_train_refuses_an_unknown_network_or_a_folder_without_pictures(run, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    assert_refused(run("train", "--fields", tmp_path, "--out", out, "--preset", "deluxe"), "deluxe")
-    assert_refused(run("train", "--fields", tmp_path, "--out", out), "There are no pictures")
-    assert not out.exists()
-
-
-def test_train_end_to_end(run, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    noise = np.random.default_rng(0).integers(0, 255, (160, 160, 3)).astype(np.uint8)
-    for number in range(3):
-        cv2.imwrite(str(pictures / f"{number}.png"), cv2.GaussianBlur(noise, (0, 0), number + 1))
-    options = ["--scans-per-field", 1, "--hold-out-every", 999, "--steps", 1, 1, 1, "--batch", 1, "--patch-lr-px", 16]
-    small = ["--preset-options.width", 8, "--preset-options.blocks1", 1, "--preset-options.features", 8]
-    ended = run(
-        "train", "--fields", pictures, "--out", tmp_path / "run", *options, *small, "--licence", "CC0", "--json"
-    )
-    assert ended.code == 0
-    told = json.loads(ended.out)
-    assert told["licence"] == "CC0"
-    assert told["preset_options"] == {"width": 8, "blocks1": 1, "features": 8}
-    assert told["command"].startswith("pathsrgan train --fields pictures ")
-    assert run("models", "show", tmp_path / "run").code == 0
 
 
 # Words

@@ -71,6 +71,10 @@ class OptionError(PathSRGANError):
     """An option has a value that makes no sense."""
 
 
+class TrainingError(PathSRGANError):
+    """A training can't go on."""
+
+
 class ScreenError(PathSRGANError):
     """There is neither a screen nor a virtual one to open a window on."""
 

@@ -1,117 +1,144 @@
-"""From a folder of pictures to weights with a card, in seconds."""
+"""From pairs to weights with a card; on one device and on two; the verb."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+import torch
 
-from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.cli import main
+from napari_pathsrgan.cli.options import options_again
+from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import model_card
-from napari_pathsrgan.training.config import FieldsConfig, TrainingConfig
-from napari_pathsrgan.training.fields import Field, is_held_out
-from napari_pathsrgan.training.session import CardWords, train_from_fields
-from napari_pathsrgan.training.sources import PHANTOM_UM, gather_fields, phantom_picture
+from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.session import CardWords, train
 
-ONE_IN = 3
+RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Four pictures of 65 µm, at least one of them left out of training and one not."""
-    made = tmp_path / "ward-3"
-    made.mkdir()
-    names = [f"smear {number}.png" for number in range(40)]
-    left_out = [name for name in names if is_held_out(name, ONE_IN)]
-    learnt = [name for name in names if not is_held_out(name, ONE_IN)]
-    rng = np.random.default_rng(0)
-    for name in (*learnt[:3], left_out[0]):
-        picture = cv2.GaussianBlur(rng.integers(0, 256, (240, 240, 3)).astype(np.uint8), (0, 0), 3)
-        cv2.imwrite(str(made / name), cv2.normalize(picture, None, 60, 240, cv2.NORM_MINMAX))
-    return made
-
-
-def a_config(folder: Path, **changed: object) -> TrainingConfig:
-    source = FieldsConfig(folder=folder, scans_per_field=2, hold_out_every=ONE_IN)
-    options = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}
-    settings = {"preset_options": options, "steps": (2, 2, 2), "batch": 1, "patch_lr_px": 24, **changed}
-    return TrainingConfig(fields=source, **settings)
-
-
-def test_a_training_ends_with_weights_that_say_what_they_are(folder: Path, tmp_path: Path) -> None:
-    made: list[tuple[int, int]] = []
-    words = CardWords(name="ours", credit="Pictures: ward 3.", licence="CC0", command="pathsrgan train …")
-    card = train_from_fields(
-        a_config(folder), tmp_path / "run", None, lambda done, total: made.append((done, total)), words
-    )
+def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_config: TrainingConfig) -> None:
+    words = CardWords(name="ours", credit="Slides: ward 3.", licence="CC0", limits="Of ward 3 alone.", command="…")
+    card = train(a_config, tmp_path / "run", RUN, words=words)
     assert card is not None
-    assert made == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert card == model_card(tmp_path / "run")
-    assert (card.name, card.licence, card.command) == ("ours", "CC0", "pathsrgan train …")
-    assert card.training_data == (
-        "3 pictures of 0.27 µm/px from “ward-3”, each through 2 simulated 4× scanners. "
-        "Left out and measured on: 1 picture, one in 3 by name. "
-        "Split by picture: slides and patients are not known. Pictures: ward 3."
-    )
-    assert set(card.metrics) >= {"psnr_20x_clean", "ssim_10x_drawn_bicubic"}
-    # Six steps from bicubic can't be far from it.
+    assert (card.name, card.licence, card.command) == ("ours", "CC0", "…")
+    assert card.training_data.startswith("“phantoms.zarr”: 1 single pictures seen through simulated scanners, ")
+    assert card.training_data.endswith("1 left out and measured on. Slides: ward 3.")
+    assert card.limits == "Computed pictures. Not for diagnosis. Of ward 3 alone."
+    assert set(card.metrics) == {
+        f"{name}_{view}_{scanner}{method}"
+        for name in ("psnr", "ssim", "perceptual")
+        for view in ("10x", "20x")
+        for scanner in ("clean", "drawn")
+        for method in ("", "_bicubic")
+    }
     assert abs(card.metrics["psnr_20x_clean"] - card.metrics["psnr_20x_clean_bicubic"]) < 10
+    assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000009.png"]
+    assert train(a_config, tmp_path / "run", RUN, words=words) == card  # nothing left to do but to measure again
 
 
-def test_a_folder_of_another_training_is_refused(folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "run"
-    other.mkdir()
-    (other / "config.json").write_text("{}")
-    with pytest.raises(OutputError, match="other settings"):
-        train_from_fields(a_config(folder), other)
-    assert [path.name for path in other.iterdir()] == ["config.json"]
-
-
-def _same(one: Field, other: Field) -> bool:
-    pictures = zip(
-        (one.mr, one.hr, *(s.lr for s in one.scans)), (other.mr, other.hr, *(s.lr for s in other.scans)), strict=True
-    )
-    return one.name == other.name and all(np.array_equal(a, b) for a, b in pictures)
-
-
-def test_fields_do_not_depend_on_how_many_processes_make_them(folder: Path) -> None:
-    config = a_config(folder).fields
-    alone, together = gather_fields(config, seed=1, workers=1), gather_fields(config, seed=1, workers=2)
-    assert [field.name for field in alone.held_out] == [
-        path.name for path in sorted(folder.iterdir()) if is_held_out(path.name, ONE_IN)
+def test_two_devices_give_the_loss_of_one_with_the_doubled_batch(tmp_path: Path, a_config: TrainingConfig) -> None:
+    config = a_config.model_copy(update={"batch": 4, "ema": 0.0})
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    train(config, alone, RUN)
+    rows: list[dict[str, float]] = []
+    card = train(config, together, RUN.model_copy(update={"devices": 2}), rows.append)
+    assert card == model_card(together)
+    logged = [
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (alone, together)
     ]
-    assert len(alone.training) == 3
-    for one, other in zip(alone.training + alone.held_out, together.training + together.held_out, strict=True):
-        assert _same(one, other)
+    assert rows == logged[1]
+    assert len(rows) == 3
+    for one, two in zip(*logged, strict=True):
+        for name, value in one.items():
+            if name not in ("s_per_step", "waiting"):
+                assert two[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    single, double = (load_generator(run / "generator.safetensors")[0].state_dict() for run in (alone, together))
+    for name, value in single.items():
+        torch.testing.assert_close(double[name], value, rtol=1e-3, atol=3e-4)
 
 
-def test_a_picture_that_cannot_be_read_is_named_from_another_process_too(folder: Path) -> None:
-    (folder / "broken.jpg").write_text("no picture")
-    with pytest.raises(OptionError, match=r"broken\.jpg can't be read as a picture\."):
-        gather_fields(a_config(folder).fields, seed=0, workers=2)
+def test_two_devices_stop_together_at_a_signal(tmp_path: Path, a_config: TrainingConfig) -> None:
+    config = a_config.model_copy(update={"epoch_steps": 100_000})
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from napari_pathsrgan.training.config import RunOptions, TrainingConfig\n"
+        "from napari_pathsrgan.training.session import train\n"
+        "if __name__ == '__main__':\n"
+        "    config = TrainingConfig.model_validate_json(sys.argv[1])\n"
+        "    run = RunOptions(accelerator='cpu', precision='fp32', loaders=0, devices=2)\n"
+        "    sys.exit(0 if train(config, Path(sys.argv[2]), run) else 130)\n"
+    )
+    (tmp_path / "two.py").write_text(script)
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "two.py"), config.model_dump_json(), str(run)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert torch.load(run / "state.pt", weights_only=True)["step"] >= 50
 
 
-def test_pictures_that_are_all_left_out_are_too_few(folder: Path) -> None:
-    for path in folder.iterdir():
-        if not is_held_out(path.name, ONE_IN):
-            path.unlink()
-    with pytest.raises(OptionError, match="are left out of training"):
-        gather_fields(a_config(folder).fields, seed=0, workers=1)
+def run_verb(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
 
 
-def test_phantoms_are_learnt_from_and_never_held_out(folder: Path) -> None:
-    config = a_config(folder).fields.model_copy(update={"phantoms": 1, "scans_per_field": 1})
-    fields = gather_fields(config, seed=5, workers=1)
-    assert [field.name for field in fields.training if field.name.startswith("phantom")] == ["phantom 0"]
-    assert len(fields.held_out) == 1
+def test_the_verb_trains_and_tells(
+    tmp_path: Path, pairs: Path, small_perceptual: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ("--preset-options.width", 8, "--preset-options.blocks1", 1, "--preset-options.features", 8)
+    options = (
+        "--pairs", pairs, "--out", tmp_path / "run", "--perceptual", small_perceptual, *tiny, "--batch", 2,
+        "--preset-options.blocks2", 1, "--patch-lr-px", 16, "--epochs", 1, 0, 0, "--epoch-steps", 2,
+        "--loaders", 0, "--accelerator", "cpu", "--discriminator-norm", "spectral", "--discriminator-width", 2,
+    )  # fmt: skip
+    assert run_verb("train", *options, "--resume") == 2
+    assert "no training in" in capsys.readouterr().err
+    assert run_verb("train", *options, "--json", "--credit", "Ward 3.") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["name"] == "run"
+    assert "Ward 3." in told["training_data"]
+    assert told["command"].startswith("pathsrgan train --pairs phantoms.zarr --preset-options.width 8")
+    assert str(tmp_path) not in told["command"]
+    assert run_verb("train", *options, "--resume") == 0
 
 
-def test_a_phantom_picture_shows_cells_on_white_glass() -> None:
-    picture = phantom_picture(3)
-    assert picture.shape == (int(PHANTOM_UM[0] / 0.293), int(PHANTOM_UM[1] / 0.293), 3)
-    assert picture.dtype == np.uint8
-    assert np.mean(picture.min(axis=2) > 250) > 0.05  # glass
-    assert np.mean(picture.min(axis=2) < 110) > 0.002  # nuclei
-    np.testing.assert_array_equal(picture, phantom_picture(3))
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--pairs", "nowhere.zarr"), "nowhere.zarr"),
+        (("--batch", "0"), "batch"),
+        (("--patch-lr-px", "20"), "patch-lr-px"),
+        (("--from", "nothing"), "no model “nothing”"),
+        (("--accelerator", "cuda"), "no training on 1 × cuda"),
+    ],
+)
+def test_bad_options_end_in_a_sentence(
+    tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], sentence: str
+) -> None:
+    if options[1] == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a card here")
+    given = () if options[0] == "--pairs" else ("--pairs", pairs)
+    assert run_verb("train", *given, "--out", tmp_path / "run", "--alpha", 0, "--beta", 0, *options) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_the_options_are_written_again_without_folders(pairs: Path) -> None:
+    config = TrainingConfig(pairs=(pairs,), start_from="/home/me/runs/first", epochs=(0, 0, 1), alpha=0.1)
+    words = "--pairs phantoms.zarr --from first --epochs 0 0 1 --alpha 0.1"
+    assert options_again(config) == words.split()

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
 
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, window
+from napari_pathsrgan.cli.options import out_of_range
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -45,7 +47,8 @@ def _launch(
     except PathSRGANError as error:
         return _fail(str(error), debug)
     except CycloptsError as error:
-        return _fail(_one_sentence(error), debug)
+        cause = error.__cause__ or error.__context__
+        return _fail(str(out_of_range(cause)) if isinstance(cause, ValidationError) else _one_sentence(error), debug)
     return int(code or 0)
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
+from napari_pathsrgan.cli.options import NetworkOptions
 from napari_pathsrgan.cli.report import Json, columns, progress, tell
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.evaluation.perceptual import PerceptualDistance
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(NetworkOptions):
     """What is evaluated, on what, and where the report goes.
 
     Parameters
     ----------
-    model : str
-        A name from `pathsrgan models list`, a .safetensors file, or a training's folder.
     split : {"test", "train", "all"}
         Which of the file's slides.
     max_patches : int
@@ -28,19 +31,12 @@ class EvaluateOptions:
         Patches on the contact sheet, from the least gain to the most.
     out : Path, optional
         Folder to make for report.html, contact_sheet.png and scores.json.
-    device : str
-        auto, cpu, cuda, cuda:1 or mps.
-    precision : {"auto", "fp32", "bf16", "fp16"}
-        auto takes half precision where that is faster and gives the same pixels.
     """
 
-    model: str = "lite"
     split: Literal["test", "train", "all"] = "test"
     max_patches: int = 2000
     examples: int = 8
     out: Path | None = None
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
 
 _USUAL = EvaluateOptions()
@@ -69,7 +65,7 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
     rows = choose_rows(file, options.split, options.max_patches)
     engine = load_model(options.model, options.device, options.precision)
     with progress("Evaluating") as told:
-        scores = evaluate_pairs(engine, file, rows, told)
+        scores = evaluate_pairs(engine, file, rows, told, _distance())
     summaries = summarise(scores)
     about = {
         "model": engine.card.name,
@@ -87,3 +83,14 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
         written = write_report(options.out, about, scores, summaries, sheet)
         lines += ["", *map(str, written)]
     tell({"about": about, "summaries": [asdict(one) for one in summaries], "written": written}, lines, json)
+
+
+def _distance() -> PerceptualDistance | None:
+    from napari_pathsrgan.errors import OptionError
+    from napari_pathsrgan.evaluation.perceptual import PerceptualDistance
+
+    try:
+        return PerceptualDistance()
+    except OptionError as error:
+        print(f"No perceptual distance. {error}", file=sys.stderr)
+        return None

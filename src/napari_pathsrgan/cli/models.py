@@ -1,15 +1,20 @@
-"""Verbs about models: list, show, import."""
+"""Verbs about models: list, show, import, blend, perceptual."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from napari_pathsrgan.cli.report import Json, columns, tell
+from napari_pathsrgan.cli.options import options_again
+from napari_pathsrgan.cli.report import Json, columns, progress, tell
+from napari_pathsrgan.training.lesion_config import LesionConfig  # noqa: TC001 - the command line reads it
 
-app = App(name="models", help="List and show models, and import the authors' checkpoint.")
+app = App(
+    name="models", help="List, show and blend models, import the authors' checkpoint, train a perceptual network."
+)
 
 
 @app.command(name="list")
@@ -69,6 +74,63 @@ def import_model(
     importers = {"authors": import_authors}
     card = importers[preset](file, out, name)
     tell({"file": str(out)} | card.model_dump(), [f"Written: {out}", f"Licence: {card.licence}"], json)
+
+
+@app.command
+def blend(faithful: str, natural: str, /, *, share: float, out: Path, json: Json = False) -> None:
+    """Mix two models of one network, one trained on pixels alone and one trained adversarially from it.
+
+    Parameters
+    ----------
+    faithful
+        A model: what a share of 0 gives.
+    natural
+        Another: what a share of 1 gives.
+    share
+        From 0 to 1.
+    out
+        The .safetensors file to write; it must not exist.
+    """
+    from napari_pathsrgan.models.blending import blend_models
+    from napari_pathsrgan.models.checkpoint import refuse_existing, save_generator
+
+    refuse_existing(out)
+    card = save_generator(*blend_models(faithful, natural, share), out)
+    tell({"file": str(out)} | card.model_dump(), [f"Written: {out}"], json)
+
+
+@app.command
+def perceptual(
+    *,
+    config: Annotated[LesionConfig, Parameter(name="*")],
+    out: Path,
+    name: str = "cytology",
+    licence: str = "unknown: see the licence of the pictures it was trained on",
+    json: Json = False,
+) -> None:
+    """Teach VGG16 to tell lesions from normal nuclei: the perceptual network that `train` compares pictures with.
+
+    Parameters
+    ----------
+    out
+        The .safetensors file to write; it must not exist.
+    name
+        Name on its card.
+    licence
+        Of the weights, as the licence of the pictures wants it.
+    """
+    from napari_pathsrgan.models.checkpoint import refuse_existing
+    from napari_pathsrgan.models.perceptual import save_perceptual
+    from napari_pathsrgan.training.lesions import train_perceptual
+
+    refuse_existing(out)
+    with progress("Learning") as told:
+        network, card = train_perceptual(config, told)
+    command = shlex.join(["pathsrgan", "models", "perceptual", *options_again(config)])
+    card = card.model_copy(update={"name": name, "licence": licence, "command": command})
+    save_perceptual(network, card, out)
+    rows = columns([(key, f"{value:.4g}") for key, value in card.metrics.items()])
+    tell({"file": str(out)} | card.model_dump(), [f"Written: {out}", *rows], json)
 
 
 def _in_words(value: Any) -> str:

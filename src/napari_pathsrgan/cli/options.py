@@ -1,17 +1,23 @@
-"""Options that several verbs share."""
+"""Options that several verbs share, and how one that is out of range is told."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from cyclopts import Parameter
+from pydantic import BaseModel, ValidationError
+
+from napari_pathsrgan.errors import OptionError
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ModelOptions:
-    """Which network looks at the slide, and how.
+class NetworkOptions:
+    """Which network, and where it runs.
 
     Parameters
     ----------
@@ -21,11 +27,65 @@ class ModelOptions:
         auto, cpu, cuda, cuda:1 or mps.
     precision : {"auto", "fp32", "bf16", "fp16"}
         auto takes half precision where that is faster and gives the same pixels.
-    mpp : float, optional
-        Pixel size of the slide in µm, where the file does not say it or is wrong: 1.465 for a usual 4× scan.
     """
 
     model: str = "lite"
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ModelOptions(NetworkOptions):
+    """Which network looks at the slide, and how.
+
+    Parameters
+    ----------
+    mpp : float, optional
+        Pixel size of the slide in µm, where the file does not say it or is wrong: 1.465 for a usual 4× scan.
+    """
+
     mpp: float | None = None
+
+
+def validated(config: type[Config], **values: Any) -> Config:
+    """Make a config object from options.
+
+    Raises
+    ------
+    OptionError
+        For the first value out of range, by the name of its option.
+    """
+    try:
+        return config(**values)
+    except ValidationError as error:
+        raise out_of_range(error) from error
+
+
+def out_of_range(error: ValidationError) -> OptionError:
+    """Say the first thing wrong with a config in terms of the option it came from."""
+    first = error.errors()[0]
+    option = ".".join(str(part).replace("_", "-") for part in first["loc"] if not isinstance(part, int))
+    return OptionError(f"--{option} can't be {str(first['input'])!r}.", f"{first['msg']}.")
+
+
+def options_again(config: BaseModel) -> list[str]:
+    """Write a config's options again, those that differ from the defaults, without folders of this machine."""
+    words: list[str] = []
+    for name, about in type(config).model_fields.items():
+        value = getattr(config, name)
+        if not about.is_required() and value == about.get_default(call_default_factory=True):
+            continue
+        option = f"--{(about.alias or name).replace('_', '-')}"
+        if isinstance(value, dict):
+            words += [word for key, one in value.items() for word in (f"{option}.{key}", _bare(one))]
+        elif isinstance(value, tuple) and any(isinstance(one, Path) for one in value):
+            words += [word for one in value for word in (option, _bare(one))]
+        else:
+            words += [option, *map(_bare, value if isinstance(value, tuple) else (value,))]
+    return words
+
+
+def _bare(value: Any) -> str:
+    """A value as it is typed; of a path its last part alone."""
+    return f"{value:g}" if isinstance(value, float) else Path(str(value)).name

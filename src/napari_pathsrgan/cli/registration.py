@@ -7,15 +7,15 @@ import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from napari_pathsrgan.cli.options import validated
 from napari_pathsrgan.cli.report import Json, Progress, columns, progress, tell, thousands
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.registration.config import RegistrationConfig
+from napari_pathsrgan.registration.config import FieldsConfig, RegistrationConfig
 
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.accuracy import Accuracy
@@ -35,6 +35,10 @@ class RegisterOptions:
         A folder of single sharp pictures to simulate scans of, instead of slides.
     mpp : float
         Pixel size of those pictures, µm.
+    scanners : int
+        Simulated 4× scanners each of those pictures is seen through; the first is a perfect one.
+    phantoms : int
+        Synthetic fields added, seen through as many.
     mpp_low : float, optional
         Pixel size of the 4× scan, µm, where the file does not say it or is wrong.
     mpp_mid : float, optional
@@ -51,7 +55,9 @@ class RegisterOptions:
     """
 
     from_fields: Path | None = None
-    mpp: float = 0.27
+    mpp: float = FieldsConfig.model_fields["mpp"].default
+    scanners: int = FieldsConfig.model_fields["scanners"].default
+    phantoms: int = FieldsConfig.model_fields["phantoms"].default
     mpp_low: float | None = None
     mpp_mid: float | None = None
     mpp_high: float | None = None
@@ -79,8 +85,8 @@ def register(out: Path, /, *scans: Path, options: RegisterOptions = _USUAL, json
     """
     from napari_pathsrgan.registration.pairs import PairsFile
 
-    if options.from_fields is not None:
-        _register_fields(out, options.from_fields, options)
+    if options.from_fields is not None or options.phantoms:
+        _simulate(out, options)
     else:
         triplets = _triplets(scans)
         for number, (paths, split) in enumerate(triplets, 1):
@@ -94,6 +100,17 @@ def register(out: Path, /, *scans: Path, options: RegisterOptions = _USUAL, json
         for note in slide["found"].get("notes", []):
             print(note, file=sys.stderr)
     tell(record, [*columns(rows), f"{thousands(len(pairs))} pairs in {out}"], json)
+
+
+def _simulate(out: Path, options: RegisterOptions) -> None:
+    from napari_pathsrgan.registration.from_fields import append_fields
+
+    config = validated(
+        FieldsConfig, folder=options.from_fields, mpp=options.mpp, scanners=options.scanners, phantoms=options.phantoms,
+        seed=options.config.seed, least_foreground=options.config.least_foreground,
+    )  # fmt: skip
+    with progress("Simulating") as told:
+        append_fields(out, config, options.split, progress=told)
 
 
 def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], str | None]]:
@@ -165,32 +182,6 @@ def _write_places(path: Path, out: Path, low: Slide, high: Slide) -> None:
     about = [{"label": str(row["label"]), "correlation": round(float(row["correlation"]), 4)} for row in table]
     corners = np.stack([table["row_um"], table["col_um"]], axis=1)
     write_squares(path, corners, 512 * high.mpp, low.mpp, about)
-
-
-@dataclass(frozen=True)
-class _Field:
-    lr: Any
-    mr: Any
-    hr: Any
-
-
-def _register_fields(out: Path, folder: Path, options: RegisterOptions) -> None:
-    from napari_pathsrgan.registration.from_fields import append_field
-    from napari_pathsrgan.training.fields import list_fields, make_field, read_picture, recolour
-
-    def simulate(path: Path) -> _Field:
-        made = make_field(path.stem, read_picture(path), options.mpp, 2, options.config.seed)
-        scan = made.scans[1]  # the first is through clean optics
-        return _Field(scan.lr, recolour(made.mr, scan.colour), recolour(made.hr, scan.colour))
-
-    paths = list_fields(folder)
-    with progress("Simulating") as told:
-        for done, path in enumerate(paths, 1):
-            append_field(
-                out, path.stem, path.read_bytes(), options.mpp, partial(simulate, path),
-                options.config.seed, options.split, options.config.least_foreground,
-            )  # fmt: skip
-            told(done, len(paths))
 
 
 @Parameter(name="*")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,24 @@ from napari_pathsrgan.slides.resample import enlarge
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.pairs import PairsFile
 
-MODEL, BICUBIC, REAL = "model", "bicubic", "real"
-METRICS = ("psnr", "ssim", "ssim_paper", "psnr_shifted", "spectrum_error", "consistency")
-"""In dB but for the two SSIM; the smaller the better for `spectrum_error` alone."""
+Pixels = npt.NDArray[np.uint8]
 
+MODEL, BICUBIC, REAL = "model", "bicubic", "real"
+METRICS = ("psnr", "ssim", "ssim_paper", "psnr_shifted", "perceptual", "spectrum_error", "consistency")
+"""In dB but for the two SSIM and `perceptual`; the smaller the better for `perceptual` and `spectrum_error`."""
+
+CARD_METRICS = ("psnr", "ssim", "perceptual")
+SCANNERS = {-1: "scanned", 0: "clean"}
+"""What the 4× pixels are, by the table's column ``scanner``: really scanned, through a perfect simulated scanner, or
+else "drawn", through one of those drawn at random."""
+
+_COMPARED: dict[str, Callable[[Pixels, Pixels], float] | None] = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "ssim_paper": ssim_paper,
+    "psnr_shifted": psnr_shifted,
+    "spectrum_error": spectrum_error,
+}
 _RESAMPLINGS = 2000
 _FEWEST_SLIDES = 3
 """A spread between fewer slides says nothing."""
@@ -42,6 +56,8 @@ class PatchScore:
     row : int
         Of the pairs file.
     slide : str
+    scanner : str
+        "scanned", "clean" or "drawn".
     view : str
         "10x" or "20x".
     method : str
@@ -52,6 +68,7 @@ class PatchScore:
 
     row: int
     slide: str
+    scanner: str
     view: str
     method: str
     values: dict[str, float]
@@ -65,6 +82,8 @@ class Summary:
     ----------
     slide : str
         Empty for all slides.
+    scanner : str
+        Empty for all scanners.
     view, method : str
     patches : int
     means : dict of str to float
@@ -73,6 +92,7 @@ class Summary:
     """
 
     slide: str
+    scanner: str
     view: str
     method: str
     patches: int
@@ -118,6 +138,8 @@ def evaluate_pairs(
     pairs: PairsFile,
     rows: Sequence[int] | npt.NDArray[np.intp],
     progress: Callable[[float, float], None] | None = None,
+    distance: Callable[[Pixels, Pixels], float] | None = None,
+    wanted: Collection[str] = METRICS,
 ) -> list[PatchScore]:
     """Compare a model's and bicubic pictures with the real ones (Ma et al. 2020, § IV; METHOD § 11).
 
@@ -127,16 +149,23 @@ def evaluate_pairs(
     pairs : PairsFile
     rows : (N,) of int
     progress : callable (done, total), optional
+    distance : callable, optional
+        Gives the perceptual distance of two (H, W, 3) uint8 pictures; left out without one.
+    wanted : collection of str
+        Which of `METRICS`.
 
     Returns
     -------
     list of PatchScore
-        Five for each row: model and bicubic at 10× and at 20×, and the real 20× picture's consistency.
+        For each row model and bicubic at 10× and at 20×, and the real 20× picture's consistency if that is wanted.
     """
-    slides = pairs.table["slide"]
+    table = pairs.table
+    compared = {**_COMPARED, "perceptual": distance}
+    measures = {name: compared[name] for name in METRICS if name in wanted and compared.get(name) is not None}
     scores: list[PatchScore] = []
     for done, row in enumerate(map(int, rows), 1):
-        slide = str(slides[row])
+        slide = str(table["slide"][row])
+        scanner = SCANNERS.get(int(table["scanner"][row]), "drawn")
         lr, mr, hr = pairs[row]
         computed_mr, computed_hr = model.apply(lr)
         for view, method, picture, real in (
@@ -145,37 +174,56 @@ def evaluate_pairs(
             ("20x", MODEL, computed_hr, hr),
             ("20x", BICUBIC, enlarge(lr, 4), hr),
         ):
-            values = {
-                "psnr": psnr(picture, real),
-                "ssim": ssim(picture, real),
-                "ssim_paper": ssim_paper(picture, real),
-                "psnr_shifted": psnr_shifted(picture, real),
-                "spectrum_error": spectrum_error(picture, real),
-            }
-            if view == "20x":
+            values = {name: measure(picture, real) for name, measure in measures.items() if measure is not None}
+            if view == "20x" and "consistency" in wanted:
                 values["consistency"] = consistency(picture, lr)
-            scores.append(PatchScore(row, slide, view, method, values))
-        scores.append(PatchScore(row, slide, "20x", REAL, {"consistency": consistency(hr, lr)}))
+            scores.append(PatchScore(row, slide, scanner, view, method, values))
+        if "consistency" in wanted:
+            scores.append(PatchScore(row, slide, scanner, "20x", REAL, {"consistency": consistency(hr, lr)}))
         if progress:
             progress(done, len(rows))
     return scores
 
 
 def summarise(scores: Sequence[PatchScore]) -> list[Summary]:
-    """Take means over all patches and by slide, by magnification and method; all slides first."""
+    """Take means by magnification and method: over all patches, by kind of scanner if there are several, by slide."""
     slides = list(dict.fromkeys(score.slide for score in scores))
-    groups: dict[tuple[str, str, str], list[PatchScore]] = {}
-    for slide in ("", *slides):
+    scanners = list(dict.fromkeys(score.scanner for score in scores))
+    parts = [("", ""), *((slide, "") for slide in slides)]
+    if len(scanners) > 1:
+        parts[1:1] = [("", scanner) for scanner in scanners]
+    groups: dict[tuple[str, str, str, str], list[PatchScore]] = {}
+    for slide, scanner in parts:
         for score in scores:
-            if slide in ("", score.slide):
-                groups.setdefault((slide, score.view, score.method), []).append(score)
+            if slide in ("", score.slide) and scanner in ("", score.scanner):
+                groups.setdefault((slide, scanner, score.view, score.method), []).append(score)
     found = []
-    for (slide, view, method), own in groups.items():
+    for (slide, scanner, view, method), own in groups.items():
         names = [name for name in METRICS if name in own[0].values]
         means = {name: float(np.mean([score.values[name] for score in own])) for name in names}
         wanted = names if not slide and len(slides) >= _FEWEST_SLIDES else []
-        found.append(Summary(slide, view, method, len(own), means, {name: _interval(own, name) for name in wanted}))
+        intervals = {name: _interval(own, name) for name in wanted}
+        found.append(Summary(slide, scanner, view, method, len(own), means, intervals))
     return found
+
+
+def card_metrics(scores: Sequence[PatchScore]) -> dict[str, float]:
+    """Put means into the words of a model card.
+
+    Returns
+    -------
+    dict of str to float
+        To four decimals, such as ``psnr_20x_clean`` (dB) for the model and ``psnr_20x_clean_bicubic`` beside it.
+    """
+    groups: dict[str, list[float]] = {}
+    for score in scores:
+        if score.method == REAL:
+            continue
+        method = "_bicubic" if score.method == BICUBIC else ""
+        for name in CARD_METRICS:
+            if name in score.values:
+                groups.setdefault(f"{name}_{score.view}_{score.scanner}{method}", []).append(score.values[name])
+    return {name: round(float(np.mean(values)), 4) for name, values in sorted(groups.items())}
 
 
 def _interval(scores: Sequence[PatchScore], name: str) -> tuple[float, float]:

@@ -30,6 +30,7 @@ TITLES = {
     "ssim": "SSIM",
     "ssim_paper": "SSIM 7×7",
     "psnr_shifted": "PSNR ±1 px, dB",
+    "perceptual": "Perceptual",
     "spectrum_error": "Spectrum error, dB",
     "consistency": "Consistency, dB",
 }
@@ -49,7 +50,7 @@ def cell(summary: Summary, name: str) -> str:
     """Write one mean with its interval, or a dash."""
     if name not in summary.means:
         return "–"
-    digits = 3 if name.startswith("ssim") else 2
+    digits = 3 if name.startswith(("ssim", "perceptual")) else 2
     text = f"{summary.means[name]:.{digits}f}"
     if name in summary.intervals:
         low, high = summary.intervals[name]
@@ -62,7 +63,15 @@ def table(summaries: Sequence[Summary]) -> list[list[str]]:
     rows = [["Slide", "View", "Picture", "Patches", *TITLES.values()]]
     for one in summaries:
         view = one.view.replace("x", "×")
-        rows.append([one.slide or "all", view, one.method, str(one.patches), *(cell(one, name) for name in METRICS)])
+        rows.append(
+            [
+                one.slide or one.scanner or "all",
+                view,
+                one.method,
+                str(one.patches),
+                *(cell(one, name) for name in METRICS),
+            ]
+        )
     return rows
 
 
@@ -184,9 +193,10 @@ def _page(about: dict[str, Any], summaries: Sequence[Summary]) -> str:
 <ul>{facts}</ul>
 <table><tr>{"".join(f"<th>{html.escape(head)}</th>" for head in heads)}</tr>
 {lines}</table>
-<p><small>Means over patches; in brackets the 95 % interval of a bootstrap over slides. SSIM: Gaussian window of 1.5 px;
-SSIM 7×7: as in the authors' code. PSNR ±1 px: the best of nine shifts. Spectrum error: the smaller the better.
-Consistency: the 20× picture scanned at 4× again, against the 4× scan; “real” is what
+<p><small>Means over patches; in brackets the 95 % interval of a bootstrap over slides. Clean: through a perfect
+simulated scanner; drawn: through simulated ones with faults; scanned: really. SSIM: Gaussian window of 1.5 px;
+SSIM 7×7: as in the authors' code. PSNR ±1 px: the best of nine shifts. Perceptual distance and spectrum error: the
+smaller the better. Consistency: the 20× picture scanned at 4× again, against the 4× scan; “real” is what
 the 20× scan itself reaches.</small></p>
 <h2>Patches, from the least gain over {BICUBIC} to the most</h2>
 <img src="contact_sheet.png" alt="{html.escape(", ".join(COLUMNS))}">

@@ -35,6 +35,8 @@ class ModelCard(BaseModel):
         Context a tile needs on each side so that it equals the same pixels of one big pass, input pixels.
     training_data, licence, command, limits : str
         In words for the user; the command makes the weights again.
+    faithful : str
+        Name of the model of a pixel loss that this one was trained from, if the two may be blended.
     metrics : dict
         Measured figures by name, on images left out of training.
     date : str
@@ -57,6 +59,7 @@ class ModelCard(BaseModel):
     licence: str = "unknown"
     command: str = "unknown"
     limits: str = "Computed pictures. Not for diagnosis."
+    faithful: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
     date: str = ""
     weights_hash: str = ""

@@ -80,6 +80,12 @@ def save_generator(network: Generator, card: ModelCard, path: Path) -> ModelCard
     return written
 
 
+def refuse_existing(path: Path) -> None:
+    """Raise OutputError if there is something at a place where a new file is to go."""
+    if path.exists():
+        raise OutputError(f"{path} exists already.", "Choose another name or remove it.")
+
+
 def load_generator(path: Path) -> tuple[Generator, ModelCard]:
     """Read a generator and its card.
 
@@ -199,8 +205,7 @@ def import_authors(source: Path, destination: Path, name: str | None = None) -> 
     OutputError
         If the destination exists or can't be written.
     """
-    if destination.exists():
-        raise OutputError(f"{destination} exists already.", "Choose another name or remove it.")
+    refuse_existing(destination)
     state = _load_weights_only(source)
     renamed = {rename_authors(key): value for key, value in state.items()}
     if None in renamed:

@@ -1,6 +1,8 @@
-"""Everything that decides which patches come out of a registration, in one frozen object saved with them."""
+"""Everything that decides which patches come out, of scans or of single pictures, in frozen objects saved with them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,3 +49,32 @@ class RegistrationConfig(BaseModel):
     max_patches: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
+
+
+class FieldsConfig(BaseModel):
+    """Which triplets are made where there are no scanned slides: single sharp fields seen through simulated scanners.
+
+    Attributes
+    ----------
+    folder : Path, optional
+        JPEG, PNG or TIFF pictures; phantoms alone without one.
+    mpp : float
+        Their pixel size, µm.
+    scanners : int
+        How many 4× scanners each field is seen through; the first is a perfect one.
+    phantoms : int
+        Synthetic fields added, for training alone.
+    least_foreground : float
+        Patches with less than this share of cells are left out.
+    seed : int
+        Of scanners and phantoms.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path | None = None
+    mpp: float = Field(default=0.27, gt=0, le=0.3)
+    scanners: int = Field(default=2, ge=1, le=1000)
+    phantoms: int = Field(default=0, ge=0)
+    least_foreground: float = Field(default=0.05, ge=0, le=1)
+    seed: int = Field(default=0, ge=0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathsrgan.errors import OptionError, PathSRGANError, SlideNotFoundError
 from napari_pathsrgan.registration.config import RegistrationConfig
+from napari_pathsrgan.registration.fields import TEST_ONE_IN
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, Label, register_slides
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append
 from napari_pathsrgan.slides.open_slide import open_slide
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_pathsrgan.slides.slide import Slide
-
-TEST_ONE_IN = 6
-"""24 of the paper's 142 slides are for testing (Ma et al. 2020, § IV-A)."""
 
 _DECIDING = ("numpy", "opencv-python-headless", "scipy")
 """Parts whose version may move an offset's last digit."""

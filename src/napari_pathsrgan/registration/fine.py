@@ -60,11 +60,15 @@ PATCH_FIELDS = np.dtype(
         ("mr_col_px", "i8"),
         ("hr_row_px", "i8"),
         ("hr_col_px", "i8"),
+        ("scanner", "i2"),
     ]
 )
 """A patch: its upper-left corner in the 4× scan, µm; where the 10× and the 20× scan show the same, relative to that
 (METHOD § 0: position there = position here + offset); how well it matched; and the first pixel cut from the finer
-scans. The 20× pixels lie exactly there; the 10× ones up to a quarter of a pixel beside, as their grid is their own."""
+scans. The 20× pixels lie exactly there; the 10× ones up to a quarter of a pixel beside, as their grid is their own. At
+last the number of the simulated 4× scanner, 0 for the perfect one; `SCANNED` where the scan is real."""
+
+SCANNED = -1
 
 
 @dataclass(frozen=True)
@@ -322,6 +326,7 @@ def _record(found: _Matched, to_mid: Points, to_high: Points, mid_mpp: float, hi
     yield max(found.in_mid.second_ratio, found.in_high.second_ratio)
     yield min(found.in_mid.foreground, found.in_high.foreground)
     yield from (*mr_px, *hr_px)
+    yield SCANNED
 
 
 def _refuse_other_scale(low: Slide, high: Slide, places: Points, offsets: Points) -> None:

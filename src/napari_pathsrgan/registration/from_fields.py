@@ -1,56 +1,106 @@
-"""Pairs from single sharp pictures: what a 4× and a 10× scanner would make of them, marked as simulated."""
+"""Pairs from single sharp pictures and phantoms: what 4× and 10× scanners would make of them, marked as simulated.
+
+Each picture is one slide of the pairs file, with the patches of its first simulated scanner first. Pictures are scanned
+in processes of their own and written in order, so that the file comes out the same however many there are.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_pathsrgan.errors import OptionError, WorkerError
+from napari_pathsrgan.phantom.field_picture import phantom_picture
 from napari_pathsrgan.registration.correlation import density
-from napari_pathsrgan.registration.cutting import TEST_ONE_IN
+from napari_pathsrgan.registration.fields import (
+    MPP_HR,
+    MPP_LR,
+    Field,
+    is_held_out,
+    list_fields,
+    make_field,
+    read_picture,
+    recolour,
+)
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
-from napari_pathsrgan.registration.pairs import Planned, Table, Triplet, append
+from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append, is_pairs_file
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.registration.config import FieldsConfig
 
 _CELL_DENSITY = 0.06
 """Optical density above the lightest of the picture from which a pixel counts as cells."""
 
 
-class SimulatedField(Protocol):
-    """A field on three grids whose upper-left corners are one point.
+@dataclass(frozen=True)
+class _Source:
+    """A picture not yet scanned: what it is called, what tells it from others, what it is for, and how it is made."""
 
-    Attributes
-    ----------
-    lr : (H, W, 3) uint8
-        At 1.172 µm/px.
-    mr, hr : (2H, 2W, 3) and (4H, 4W, 3) uint8
-        At 0.586 and 0.293 µm/px.
-    """
-
-    @property
-    def lr(self) -> Pixels: ...  # noqa: D102 - described above
-    @property
-    def mr(self) -> Pixels: ...  # noqa: D102
-    @property
-    def hr(self) -> Pixels: ...  # noqa: D102
+    name: str
+    made: dict[str, Any]
+    split: str
+    make: Callable[[], Field]
 
 
-def append_field(
+def append_fields(
     path: Path,
-    name: str,
-    picture: bytes,
-    mpp: float,
-    simulate: Callable[[], SimulatedField],
-    seed: int = 0,
+    config: FieldsConfig,
     split: str | None = None,
-    least_foreground: float = 0.05,
-) -> int:
-    """Cut a simulated field into patches and append them to a pairs file.
+    workers: int | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> None:
+    """Scan pictures and phantoms by simulated scanners and append their patches to a pairs file.
+
+    What is in the file already isn't done again; a killed run goes on where it stopped.
+
+    Parameters
+    ----------
+    path : Path
+        The pairs file.
+    config : FieldsConfig
+    split : {"train", "test"}, optional
+        By default one picture in six, chosen by its name, is for testing. Phantoms are always for training.
+    workers : int, optional
+        Processes; by default as many as there are cores. Other than 1, a script that calls this needs the usual
+        ``if __name__ == "__main__"``.
+    progress : callable (done, total), optional
+        Told the pictures done and to do.
+
+    Raises
+    ------
+    OptionError
+        If there are neither pictures nor phantoms, or a picture can't be read.
+    WorkerError
+        If one of the processes is killed.
+    OutputError, StoreMismatchError
+        See `pairs.append`.
+    """
+    sources = [*_pictures(config, split), *_phantoms(config)]
+    if not sources:
+        raise OptionError("There is nothing to scan.", "Give a folder of pictures, or a number of phantoms.")
+    done = _complete(path)
+    wanted = [source for source in sources if source.made not in done]
+    finished = len(sources) - len(wanted)
+    for source, field in zip(wanted, _scanned(wanted, _cores() if workers is None else workers), strict=True):
+        append_field(path, source.name, source.made, field, config.least_foreground, source.split)
+        finished += 1
+        if progress:
+            progress(finished, len(sources))
+
+
+def append_field(path: Path, name: str, made: dict[str, Any], field: Field, least_foreground: float, split: str) -> int:
+    """Cut a scanned field into patches and append them to a pairs file.
 
     Parameters
     ----------
@@ -58,18 +108,12 @@ def append_field(
         The pairs file.
     name : str
         The picture's.
-    picture : bytes
-        The picture as stored: tells it from every other.
-    mpp : float
-        Its pixel size, µm.
-    simulate : callable
-        Makes the scans; called only if the picture isn't in the file yet or not completely.
-    seed : int
-        What `simulate` draws its scanner with.
-    split : {"train", "test"}, optional
-        By default one picture in six is for testing.
+    made : dict
+        Tells this picture and its scanners from every other, in plain values.
+    field : Field
     least_foreground : float
         Patches with a smaller share of cells are left out.
+    split : {"train", "test"}
 
     Returns
     -------
@@ -81,36 +125,99 @@ def append_field(
     OutputError, StoreMismatchError
         See `pairs.append`.
     """
-    digest = hashlib.blake2b(picture, digest_size=16).hexdigest()
-    made = {
-        "fingerprints": {"picture": digest},
-        "mpp": {"picture": mpp},
-        "config": {"seed": seed, "least_foreground": least_foreground},
-        "simulated": True,
-    }
-    simulated: list[SimulatedField] = []
-
-    def field() -> SimulatedField:
-        if not simulated:
-            simulated.append(simulate())
-        return simulated[0]
 
     def cut(patch: Table) -> Triplet:
         row, col = int(patch["hr_row_px"]) // 4, int(patch["hr_col_px"]) // 4
+        scan = field.scans[int(patch["scanner"])]
         lr, mr, hr = (
             image[row * ratio : row * ratio + side, col * ratio : col * ratio + side]
-            for image, ratio, side in ((field().lr, 1, LR_PX), (field().mr, 2, MR_PX), (field().hr, 4, HR_PX))
+            for image, ratio, side in ((scan.lr, 1, LR_PX), (field.mr, 2, MR_PX), (field.hr, 4, HR_PX))
         )
-        return lr, mr, hr
+        return lr, recolour(mr, scan.colour), recolour(hr, scan.colour)
 
-    if split is None:
-        split = "test" if int(digest, 16) % TEST_ONE_IN == 0 else "train"
-    return append(path, name, made, split, lambda: _planned(field(), least_foreground), cut, simulated=True)
+    return append(path, name, made, split, lambda: _planned(field, least_foreground), cut, simulated=True)
 
 
-def _planned(field: SimulatedField, least_foreground: float) -> Planned:
-    """Patches side by side, spread so that both ends of the field are used."""
-    plane = density(field.lr)
+def _pictures(config: FieldsConfig, split: str | None) -> Iterator[_Source]:
+    if config.folder is None:
+        return
+    for path in list_fields(config.folder):
+        yield _Source(
+            path.stem,
+            _made({"picture": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}, config),
+            split or ("test" if is_held_out(path.name) else "train"),
+            partial(_scan_picture, path, config.mpp, config.scanners, config.seed),
+        )
+
+
+def _phantoms(config: FieldsConfig) -> Iterator[_Source]:
+    for index in range(config.phantoms):
+        yield _Source(
+            f"phantom {index}",
+            _made({"phantom": f"{config.seed}-{index}"}, config),
+            "train",
+            partial(_scan_phantom, index, config.scanners, config.seed),
+        )
+
+
+def _made(fingerprints: dict[str, str], config: FieldsConfig) -> dict[str, Any]:
+    settings = config.model_dump(mode="json", exclude={"folder", "phantoms"})
+    return {"fingerprints": fingerprints, "config": settings, "simulated": True}
+
+
+def _scan_picture(path: Path, mpp: float, scanners: int, seed: int) -> Field:
+    return make_field(path.name, read_picture(path), mpp, scanners, seed)
+
+
+def _scan_phantom(index: int, scanners: int, seed: int) -> Field:
+    specimen_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+    return make_field(f"phantom {index}", phantom_picture(specimen_seed), MPP_HR, scanners, seed)
+
+
+def _complete(path: Path) -> list[dict[str, Any]]:
+    """How the slides were made that are wholly in the file."""
+    if not is_pairs_file(path):
+        return []
+    pairs = PairsFile(path)
+    return [slide["made"] for slide in pairs.slides if slide["first"] + slide["count"] <= len(pairs)]
+
+
+def _scanned(sources: Sequence[_Source], workers: int) -> Iterator[Field]:
+    workers = min(workers, len(sources))
+    if workers <= 1:
+        yield from (source.make() for source in sources)
+        return
+    # Spawned: forking a process in which torch already runs its threads can hang.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
+        try:
+            # A few at a time: all fields of a large folder would not fit into memory.
+            for first in range(0, len(sources), 4 * workers):
+                yield from pool.map(_call, [source.make for source in sources[first : first + 4 * workers]])
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "A process that simulates scans was ended from outside.",
+                "Most likely memory ran out: close other programs, and run the same command again.",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _call(make: Callable[[], Field]) -> Field:
+    return make()
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl+C to the process that waits for the fields."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _planned(field: Field, least_foreground: float) -> Planned:
+    """Patches side by side, spread so that both ends of the field are used; as many again for each scanner."""
+    plane = density(field.scans[0].lr)
     cells = plane > np.percentile(plane, 1) + _CELL_DENSITY
     axes = [
         np.unique(np.linspace(0, size - LR_PX, -(-size // LR_PX)).astype(int)) if size >= LR_PX else np.empty(0, int)
@@ -120,12 +227,13 @@ def _planned(field: SimulatedField, least_foreground: float) -> Planned:
         (row, col, float(cells[row : row + LR_PX, col : col + LR_PX].mean())) for row in axes[0] for col in axes[1]
     ]
     kept = [place for place in places if place[2] >= least_foreground]
-    table = np.zeros(len(kept), PATCH_FIELDS)
-    for index, (row, col, share) in enumerate(kept):
+    table = np.zeros(len(kept) * len(field.scans), PATCH_FIELDS)
+    for index, (row, col, share) in enumerate(kept * len(field.scans)):
         record = table[index]
-        record["row_um"], record["col_um"] = row * 1.172, col * 1.172
+        record["row_um"], record["col_um"] = row * MPP_LR, col * MPP_LR
         record["mr_row_px"], record["mr_col_px"] = 2 * row, 2 * col
         record["hr_row_px"], record["hr_col_px"] = 4 * row, 4 * col
         record["correlation"] = record["correlation_10x"] = 1.0
         record["foreground"] = share
-    return Planned(table, np.full(len(kept), ""), {"tried": len(places)})
+        record["scanner"] = index // len(kept)
+    return Planned(table, np.full(len(table), ""), {"tried": len(places) * len(field.scans)})

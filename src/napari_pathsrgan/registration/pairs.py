@@ -29,7 +29,7 @@ Pixels = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.void]
 Triplet = tuple[Pixels, Pixels, Pixels]
 
-FORMAT, VERSION = "napari-pathsrgan pairs", 1
+FORMAT, VERSION = "napari-pathsrgan pairs", 2
 SHARD_ROWS = 32
 """Patches in one file of the store; about 20 MB at 20×, which is also what a writer holds in memory."""
 

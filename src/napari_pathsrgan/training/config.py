@@ -3,72 +3,139 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class FieldsConfig(BaseModel):
-    """Where training triplets come from when there are no registered slides: single sharp fields.
-
-    Attributes
-    ----------
-    folder : Path
-        JPEG, PNG or TIFF pictures.
-    mpp : float
-        Their pixel size, µm.
-    scans_per_field : int
-        How many scanners each field is seen through; the first is always clean.
-    hold_out_every : int
-        One field in so many is left out of training, chosen by the hash of its name.
-    phantoms : int
-        Synthetic fields added to the pictures.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    folder: Path
-    mpp: float = Field(default=0.27, gt=0, le=0.3)
-    scans_per_field: int = Field(default=5, ge=1)
-    hold_out_every: int = Field(default=6, ge=2)
-    phantoms: int = Field(default=0, ge=0)
+Phases = tuple[float, float, float]
+PresetOption = Annotated[int | str, Field(union_mode="left_to_right")]
 
 
 class TrainingConfig(BaseModel):
-    """A pixel-loss training in the paper's three phases (Ma et al. 2020, § IV-C): G1; G2 on frozen G1; both.
+    """A training in the paper's three phases (Ma et al. 2020, § IV-C): G1; G2 on frozen G1; both.
+
+    The defaults are the published ones. Where the paper says nothing they are ours: two epochs of phase 3, the batch.
 
     Attributes
     ----------
-    fields : FieldsConfig
-        The data.
-    preset, preset_options
-        The network, see `models.presets`.
+    pairs : tuple of Path
+        Pairs files to learn from; their slides for testing are only measured on.
+    preset : str
+        The network: lite, paper or authors.
+    preset_options : dict
+        Its own options, such as `--preset-options.width 32`.
     start_from : str, optional
-        A model whose weights to begin with, see `models.zoo.find_model`; drawn anew otherwise.
-    steps : tuple of 3 int
-        Optimiser steps of each phase.
-    learning_rates : tuple of 3 float
-        Adam's rate at the start of each phase; it falls to a fiftieth along a half cosine.
-    batch, patch_lr_px : int
-        Patches per step, and their side on the input grid.
-    seed : int
-        Of weights, patches and scanners.
+        A model to begin with instead of drawn weights: a name, a file or a run folder; of the same network.
+    epochs : (float, float, float)
+        Of the three phases; 0 leaves one out.
+    epoch_steps : int, optional
+        Steps that count as an epoch; by default as many as it takes to see as many patches as the files have.
+    learning_rates : (float, float, float)
+        Adam's rate at the start of each phase.
+    schedule : {"halved", "cosine"}
+        The rate is halved after every epoch of phases 1 and 2 and stays in phase 3; or falls to a fiftieth along half
+        a cosine in each.
+    pixel_loss : {"mse", "charbonnier"}
+        Squared differences as published, or absolute ones.
+    alpha : float
+        Weight of the perceptual loss; 0 leaves it out.
+    beta : float
+        Weight of the adversarial loss; 0 leaves the discriminators out.
+    perceptual : str
+        The perceptual network: cytology, which ships, or a file of `pathsrgan models perceptual`.
+    perceptual_cut : {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"}
+        Where its feature maps are compared.
+    discriminator_width : int, optional
+        Channels of the discriminators' first level; by default 64, and 16 for lite.
+    discriminator_down : {"max", "stride"}
+        Whether they shrink by max-pooling, as in the paper, or by strides, as in the authors' code.
+    discriminator_norm : {"batch", "spectral"}
+        How they are normalised.
+    batch : int
+        Patches per step, over all devices.
+    patch_lr_px : int
+        Side of a patch on the input grid (1.172 µm/px), a multiple of 8; cut out of the pairs' 128 px.
+    clip : float
+        Longest gradient of the generator per step; longer ones are shortened.
     ema : float
-        Decay of the averaged weights that are shipped.
+        Decay of the averaged weights that are kept.
+    stain_jitter : float
+        Spread of a random contrast per colour, alike in input and target: 0.05 for other stains and dyes.
+    scanner_jitter : float
+        The same of the input alone, with some noise: for scanners of other colours than the targets'.
+    seed : int
+        Of weights and patches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    pairs: tuple[Path, ...] = Field(min_length=1)
+    preset: Literal["lite", "paper", "authors"] = "lite"
+    preset_options: dict[str, PresetOption] = Field(default_factory=dict)
+    start_from: str | None = Field(default=None, alias="from")
+    epochs: Phases = (6, 6, 2)
+    epoch_steps: int | None = Field(default=None, ge=1)
+    learning_rates: Phases = (1e-4, 1e-4, 1e-5)
+    schedule: Literal["halved", "cosine"] = "halved"
+    pixel_loss: Literal["mse", "charbonnier"] = "mse"
+    alpha: float = Field(default=6e-3, ge=0)
+    beta: float = Field(default=1e-3, ge=0)
+    perceptual: str = "cytology"
+    perceptual_cut: Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"] = "relu5_3"
+    discriminator_width: int | None = Field(default=None, ge=1)
+    discriminator_down: Literal["max", "stride"] = "max"
+    discriminator_norm: Literal["batch", "spectral"] = "batch"
+    batch: int = Field(default=8, ge=1)
+    patch_lr_px: int = Field(default=64, ge=16, le=128, multiple_of=8)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    stain_jitter: float = Field(default=0.0, ge=0, le=0.5)
+    scanner_jitter: float = Field(default=0.0, ge=0, le=0.5)
+    seed: int = Field(default=0, ge=0)
+
+    def phase_steps(self, pairs: int) -> tuple[int, int, int]:
+        """Steps of the three phases for a number of training pairs."""
+        epoch = self.steps_per_epoch(pairs)
+        first, second, third = (round(epochs * epoch) for epochs in self.epochs)
+        return first, second, third
+
+    def steps_per_epoch(self, pairs: int) -> int:
+        """Steps that count as an epoch for a number of training pairs."""
+        return self.epoch_steps or max(1, round(pairs / self.batch))
+
+    def discriminator(self) -> dict[str, Any]:
+        """Say what `models.discriminator.PatchDiscriminator` is to be built with."""
+        width = self.discriminator_width or (16 if self.preset == "lite" else 64)
+        return {"width": width, "down": self.discriminator_down, "norm": self.discriminator_norm}
+
+
+class RunOptions(BaseModel):
+    """Where and how a training runs: what may change from one continuation to the next.
+
+    Attributes
+    ----------
+    accelerator : str
+        auto, cpu, cuda or mps.
+    devices : int
+        How many of them work together, each on its share of the batch.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Of the convolutions; auto takes bf16 where the device has it.
+    loaders : int
+        Processes that read and turn patches for each device; with 0 the training does it itself.
     checkpoint_every_s : float
-        Time between checkpoints, seconds.
+        Seconds between checkpoints.
+    samples_every_s : float
+        Seconds between pictures of the same test patches.
+    tensorboard : bool
+        Also log for TensorBoard, which must be installed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fields: FieldsConfig
-    preset: str = "lite"
-    preset_options: dict[str, Any] = Field(default_factory=dict)
-    start_from: str | None = None
-    steps: tuple[int, int, int] = (4000, 2000, 4000)
-    learning_rates: tuple[float, float, float] = (1e-3, 1e-3, 4e-4)
-    batch: int = Field(default=8, ge=1)
-    patch_lr_px: int = Field(default=48, ge=16, multiple_of=8)
-    seed: int = 0
-    ema: float = Field(default=0.999, ge=0, lt=1)
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = Field(default=1, ge=1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    loaders: int = Field(default=2, ge=0)
     checkpoint_every_s: float = Field(default=120, gt=0)
+    samples_every_s: float = Field(default=600, gt=0)
+    tensorboard: bool = False

@@ -1,21 +1,48 @@
-"""A whole training, from a folder of pictures to weights with a card that says how good they are."""
+"""A whole training, from pairs files to weights with a card that says how good they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+
+from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, card_metrics, evaluate_pairs
+from napari_pathsrgan.evaluation.report import contact_sheet
 from napari_pathsrgan.inference.engine import Engine
 from napari_pathsrgan.models.card import HALO_LR_PX, ModelCard
-from napari_pathsrgan.training.fields import PatchSampler
-from napari_pathsrgan.training.heldout import evaluate
-from napari_pathsrgan.training.sources import GatheredFields, gather_fields
+from napari_pathsrgan.models.checkpoint import save_generator
+from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE
+from napari_pathsrgan.registration.pairs import PairsFile
+from napari_pathsrgan.training.config import RunOptions
+from napari_pathsrgan.training.metrics_log import tail_metrics, tensorboard_log
+from napari_pathsrgan.training.run_folder import RunFolder
 from napari_pathsrgan.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.training.config import TrainingConfig
+
+Report = Callable[[dict[str, Any]], None]
+
+MEASURED_PATCHES = 240
+"""Test patches that the card's figures are taken on, at most."""
+_SAMPLE_PATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -30,6 +57,8 @@ class CardWords:
         Whose pictures they are, as their licence wants it said.
     licence : str
         Of the weights.
+    limits : str
+        What they are not good for, beside diagnosis.
     command : str
         That makes the weights again.
     """
@@ -37,27 +66,27 @@ class CardWords:
     name: str = ""
     credit: str = ""
     licence: str = "unknown: see the licence of the pictures it was trained on"
+    limits: str = ""
     command: str = "unknown"
 
 
-def train_from_fields(
+def train(
     config: TrainingConfig,
     out: Path,
-    report: Callable[[dict[str, float]], None] | None = None,
-    prepared: Callable[[int, int], None] | None = None,
+    run: RunOptions | None = None,
+    report: Report | None = None,
     words: CardWords | None = None,
 ) -> ModelCard | None:
-    """Make fields, train, measure on the fields left out, and write weights and card; continues a run found in `out`.
+    """Train, measure on the test pairs, and write weights and card; continues a run found in `out`.
 
     Parameters
     ----------
     config : TrainingConfig
     out : Path
         The run folder.
+    run : RunOptions, optional
     report : callable, optional
-        Given step, phase, loss and seconds per step now and then, see `Trainer.run`.
-    prepared : callable, optional
-        Told the fields made and to make.
+        Gets a row of figures now and then, see `Trainer.run`.
     words : CardWords, optional
         For the card.
 
@@ -68,44 +97,160 @@ def train_from_fields(
 
     Raises
     ------
-    OptionError
-        If the pictures can't be used.
+    OptionError, CardMismatchError
+        If pairs, options and model don't fit together, or a part is not installed.
     OutputError
         If the folder can't be written, or holds a training with other settings.
     CheckpointError
         If the run in the folder is damaged.
+    TrainingError
+        If the loss is not a number any more, again after a roll-back.
     """
-    fields = gather_fields(config.fields, config.seed, progress=prepared)
-    trainer = Trainer(config, out, PatchSampler(fields.training, config.patch_lr_px))
-    if not trainer.run(report):
+    run, report = run or RunOptions(), report or (lambda row: None)
+    fabric = _fabric(run)
+    folder = RunFolder(out, config)
+    if run.devices == 1:
+        return _train(fabric, config, run, folder, words or CardWords(), report)
+    with _signals_to_children(), tail_metrics(folder.path, report):
+        launched = partial(_train, config=config, run=run, folder=folder, words=words or CardWords())
+        card: ModelCard | None = fabric.launch(launched)
+        return card
+
+
+def _fabric(run: RunOptions) -> Fabric:
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise OptionError(
+            "Training needs lightning-fabric and torchvision.", "Install them: pip install 'napari-pathsrgan[train]'."
+        ) from error
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells its precision on standard error
+    strategy = "ddp_spawn" if run.devices > 1 else "auto"
+    precision: Any = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[_precision(run)]
+    try:
+        return Fabric(accelerator=run.accelerator, devices=run.devices, strategy=strategy, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        raise OptionError(
+            f"There is no training on {run.devices} × {run.accelerator} here: {error}", "Use --accelerator auto."
+        ) from error
+
+
+def _precision(run: RunOptions) -> str:
+    if run.precision != "auto":
+        return run.precision
+    if run.accelerator in ("auto", "cuda") and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return "bf16" if fast and run.accelerator in ("auto", "cpu") else "fp32"
+
+
+def _train(
+    fabric: Fabric,
+    config: TrainingConfig,
+    run: RunOptions,
+    folder: RunFolder,
+    words: CardWords,
+    report: Report | None = None,
+) -> ModelCard | None:
+    trainer = Trainer(config, run, folder, fabric)
+    sheets = _Sheets(config, folder)
+    with tensorboard_log(folder.path, run.tensorboard and fabric.is_global_zero) as log:
+
+        def tell(row: dict[str, Any]) -> None:
+            log(row)
+            if report is not None:
+                report(row)
+
+        finished = trainer.run(tell, sheets.draw if fabric.is_global_zero else _draw_nothing)
+    if not finished:
         return None
-    card = _card(config, fields, out, words or CardWords())
-    engine = Engine(trainer.averaged(), card, device="cpu", precision="fp32")
-    return trainer.export(card.model_copy(update={"metrics": evaluate(engine, fields.held_out)}))
+    card = _card(config, folder.path, words)
+    if fabric.is_global_zero:
+        network = trainer.averaged().to("cpu")
+        sheets.draw(trainer.step, network)
+        card = card.model_copy(update={"metrics": _measured(network, config, card)})
+        card = save_generator(network, card, folder.path / RUN_FOLDER_FILE)
+    fabric.barrier()
+    return card
 
 
-def _card(config: TrainingConfig, fields: GatheredFields, out: Path, words: CardWords) -> ModelCard:
-    source = config.fields
-    n_held_out = len(fields.held_out)
-    learnt = _count(len(fields.training) - source.phantoms, "picture")
-    drawn = f" and {_count(source.phantoms, 'synthetic field')}" if source.phantoms else ""
-    scanners = _count(source.scans_per_field, "simulated 4× scanner")
-    sentences = (
-        f"{learnt} of {source.mpp:g} µm/px from “{source.folder.name}”{drawn}, each through {scanners}.",
-        f"Left out and measured on: {_count(n_held_out, 'picture')}, one in {source.hold_out_every} by name.",
-        "Split by picture: slides and patients are not known.",
-        words.credit,
-    )
+def _draw_nothing(_step: int, _network: Generator) -> None:
+    """The first of several devices draws for all."""
+
+
+class _Sheets:
+    """Draws the same test patches again and again, to see a training by."""
+
+    def __init__(self, config: TrainingConfig, folder: RunFolder) -> None:
+        self._config, self._folder = config, folder
+        self._pairs = next((file for file in map(PairsFile, config.pairs) if len(file.rows("test"))), None)
+
+    def draw(self, step: int, network: Generator) -> None:
+        if self._pairs is None:
+            return
+        rows = self._pairs.rows("test")
+        spread = rows[:: max(1, len(rows) // _SAMPLE_PATCHES)][:_SAMPLE_PATCHES]
+        card = ModelCard(name="sample", preset=self._config.preset)
+        engine = Engine(copy.deepcopy(network).to("cpu"), card, device="cpu", precision="fp32")
+        self._folder.save_sample(step, contact_sheet(engine, self._pairs, [int(row) for row in spread]))
+
+
+def _measured(network: Generator, config: TrainingConfig, card: ModelCard) -> dict[str, float]:
+    """Measure on test patches of all pairs files, spread evenly over each."""
+    from napari_pathsrgan.evaluation.perceptual import PerceptualDistance
+
+    engine = Engine(copy.deepcopy(network), card, device="cpu", precision="fp32")
+    distance = PerceptualDistance()
+    scores = []
+    for path in config.pairs:
+        pairs = PairsFile(path)
+        rows = pairs.rows("test")
+        most = max(1, MEASURED_PATCHES // len(config.pairs))
+        chosen = rows[:: max(1, -(-len(rows) // most))]
+        scores += evaluate_pairs(engine, pairs, chosen, distance=distance, wanted=CARD_METRICS)
+    return card_metrics(scores)
+
+
+def _card(config: TrainingConfig, out: Path, words: CardWords) -> ModelCard:
+    sentences = []
+    for path in config.pairs:
+        slides = PairsFile(path).slides
+        kind = "single pictures seen through simulated scanners" if any(s["simulated"] for s in slides) else "slides"
+        learnt, left = ([s for s in slides if s["split"] == split] for split in ("train", "test"))
+        patches = sum(slide["count"] for slide in learnt)
+        sentences.append(
+            f"“{path.name}”: {len(learnt)} {kind}, {patches} patches; {len(left)} left out and measured on."
+        )
+    limits = " ".join(filter(None, (ModelCard.model_fields["limits"].default, words.limits)))
     return ModelCard(
         name=words.name or out.resolve().name,
         preset=config.preset,
         preset_options=config.preset_options,
         halo_lr_px=HALO_LR_PX[config.preset],
-        training_data=" ".join(filter(None, sentences)),
+        training_data=" ".join(filter(None, (*sentences, words.credit))),
         licence=words.licence,
         command=words.command,
+        limits=limits,
+        date=datetime.now(UTC).date().isoformat(),
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+@contextmanager
+def _signals_to_children() -> Iterator[None]:
+    """Hand SIGTERM and SIGINT on to the processes that train, and wait for their checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hand_on(number: int, _frame: object) -> None:
+        for child in multiprocessing.active_children():
+            if child.pid is not None:
+                os.kill(child.pid, number)
+        time.sleep(0)
+
+    previous = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

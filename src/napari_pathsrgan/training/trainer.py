@@ -1,38 +1,37 @@
-"""The training loop: three phases of pixel loss, checkpoints that survive a kill, weights with a card at the end.
-
-A run folder holds ``config.json``, ``state.pt`` (network, average, optimiser, step), ``metrics.jsonl`` and, once there
-is one, ``generator.safetensors``.
-"""
+"""The training loop: phases, checkpoints that survive a kill, one roll-back when it goes wrong."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OutputError
-from napari_pathsrgan.models.checkpoint import load_generator, save_generator
+from napari_pathsrgan.errors import CardMismatchError, TrainingError
+from napari_pathsrgan.models.checkpoint import load_generator
+from napari_pathsrgan.models.discriminator import PatchDiscriminator
+from napari_pathsrgan.models.perceptual import load_perceptual
 from napari_pathsrgan.models.presets import build_generator
-from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE, find_model
-from napari_pathsrgan.training.losses import charbonnier
+from napari_pathsrgan.models.zoo import find_model
+from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, to_device
+from napari_pathsrgan.training.phases import PHASES, VIEWS, Learners, StagedGenerator, Weights, train_step
+from napari_pathsrgan.training.watch import Watch
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.models.card import ModelCard
-    from napari_pathsrgan.models.generator import Generator
-    from napari_pathsrgan.training.config import TrainingConfig
-    from napari_pathsrgan.training.fields import PatchSampler
+    from lightning_fabric import Fabric
 
-STATE_FILE = "state.pt"
+    from napari_pathsrgan.models.generator import Generator
+    from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+    from napari_pathsrgan.training.run_folder import RunFolder
+
+REPORT_STEPS = 50
+_LAST_RATE = 0.02
 
 
 class Trainer:
@@ -41,201 +40,292 @@ class Trainer:
     Parameters
     ----------
     config : TrainingConfig
-        Decides everything; saved in the folder, and a folder of another config is refused.
-    folder : Path
-        Created if absent; a run found there is continued.
-    sampler : PatchSampler
-        Where patches come from.
+    run : RunOptions
+    folder : RunFolder
+        A run found there is continued.
+    fabric : Fabric
+        Launched.
+
+    Raises
+    ------
+    OptionError, CardMismatchError
+        If the pairs or the model to begin with don't fit.
+    CheckpointError
+        If the run in the folder is damaged.
     """
 
-    def __init__(self, config: TrainingConfig, folder: Path, sampler: PatchSampler) -> None:
-        self.config = config
-        self.folder = folder
-        self.sampler = sampler
-        self.step = 0
+    def __init__(self, config: TrainingConfig, run: RunOptions, folder: RunFolder, fabric: Fabric) -> None:
+        self.config, self.run_options, self.folder, self.fabric = config, run, folder, fabric
+        self.step, self.recoveries = 0, 0
         self._stopping = False
+        self._learners: Learners | None = None
+        self._phase_index = 0
+        self._weights = Weights(config.pixel_loss, config.alpha, config.beta, config.perceptual_cut, config.clip)
+        self._pairs = len(PairsRounds(config.pairs, self._sampling()))
+        self.steps = config.phase_steps(self._pairs)
         torch.manual_seed(config.seed)
-        self.network = build_generator(config.preset, **config.preset_options)
-        if config.start_from is not None:
-            self._begin_with(config.start_from)
-        self.network.to(memory_format=torch.channels_last)
-        self.average = build_generator(config.preset, **config.preset_options)
+        self.network = self._new_generator()
+        self.average = build_generator(config.preset, **config.preset_options).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
-        self.optimiser = self._phase_optimiser(0)
-        self._claim_folder()
+        self.discriminators: dict[str, nn.Module] = (
+            {view: PatchDiscriminator(**config.discriminator()) for view in VIEWS} if config.beta else {}
+        )
+        self._perceptual = load_perceptual(config.perceptual)[0] if config.alpha else None
+        for module in (self.network, self.average, *self.discriminators.values(), self._perceptual):
+            if module is not None:
+                module.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._resume()
 
-    def _begin_with(self, reference: str) -> None:
-        start, card = load_generator(find_model(reference))
-        if (card.preset, card.preset_options) != (self.config.preset, self.config.preset_options):
-            raise CardMismatchError(
-                f"The model “{card.name}” is another network than “{self.config.preset}” with the options given.",
-                "Train with the preset and options on its card.",
-            )
-        self.network.load_state_dict(start.state_dict())
-
-    def run(self, report: Callable[[dict[str, float]], None] | None = None) -> bool:
+    def run(self, report: Callable[[dict[str, Any]], None], sample: Callable[[int, Generator], None]) -> bool:
         """Train until the last step, or until SIGTERM or SIGINT asks to stop.
 
         Parameters
         ----------
-        report : callable, optional
-            Gets step, phase, loss and seconds per step every 50 steps.
+        report : callable
+            Every 50 steps gets step, phase, the mean of every term, the rate, seconds per step and the share of them
+            spent waiting for patches; and ``trouble`` where the training was rolled back.
+        sample : callable
+            Now and then gets the step and the averaged generator, to make pictures.
 
         Returns
         -------
         bool
-            True when the training is finished, False when it was stopped and can be resumed.
+            True when the training is finished, False when it was stopped and can be continued.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not a number any more, again after the roll-back.
+        OutputError
+            If a checkpoint can't be written.
         """
-        previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        saved_at, window, began = time.monotonic(), [], time.monotonic()
-        try:
-            while self.step < sum(self.config.steps) and not self._stopping:
-                window.append(self._train_step())
-                if len(window) == 50:
-                    row = {"step": self.step, "phase": self._optimised_phase + 1, "loss": float(np.mean(window))}
-                    row["s_per_step"] = round((time.monotonic() - began) / len(window), 4)
-                    self._log(row)
-                    if report:
-                        report(row)
-                    window, began = [], time.monotonic()
-                if time.monotonic() - saved_at > self.config.checkpoint_every_s:
-                    self.save()
-                    saved_at = time.monotonic()
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        with self._stopped_by_signals():
+            if self.step == 0:
+                self.save()  # to roll back to
+            while self.step < sum(self.steps) and not self._stopping:
+                trouble = self._run_until_trouble(report, sample)
+                if trouble:
+                    self._recover(trouble, report)
         self.save()
-        return self.step >= sum(self.config.steps)
+        return self.step >= sum(self.steps)
 
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
+    def _run_until_trouble(
+        self, report: Callable[[dict[str, Any]], None], sample: Callable[[int, Generator], None]
+    ) -> str:
+        sampling = self._sampling()
+        rounds = PairsRounds(self.config.pairs, sampling)
+        batches = Batches(rounds, sampling, self.step, self.run_options.loaders)
+        coming, watch = iter(batches), Watch()
+        saved_at = sampled_at = began = time.monotonic()
+        window: list[dict[str, float]] = []
+        while self.step < sum(self.steps):
+            if self._should_stop():
+                return ""
+            lr, mr, hr = (to_device(images, self.fabric.device) for images in next(coming))
+            phase, done = self._place()
+            terms = self._take_step(phase, done, lr, {"10x": mr, "20x": hr})
+            trouble = watch.trouble(terms)
+            if trouble and (self.recoveries == 0 or not math.isfinite(terms["loss"])):
+                return trouble
+            self.step += 1
+            window.append(terms)
+            if len(window) == REPORT_STEPS or self._place()[0] != phase or self.step == sum(self.steps):
+                self._tell(phase, done, window, time.monotonic() - began, batches.waited_s, report)
+                window, began, batches.waited_s = [], time.monotonic(), 0.0
+            # No checkpoint while a discriminator looks collapsed: it would be what is rolled back to.
+            if time.monotonic() - saved_at > self.run_options.checkpoint_every_s and not watch.doubtful_steps:
+                self.save()
+                saved_at = time.monotonic()
+            if time.monotonic() - sampled_at > self.run_options.samples_every_s:
+                sample(self.step, self.averaged())
+                sampled_at = time.monotonic()
+        return ""
 
-    def _phase(self) -> tuple[int, float]:
-        """Phase of the current step (0, 1, 2) and how much of it is done (0 to 1)."""
+    def _take_step(self, phase: int, done: int, lr: Tensor, real: dict[str, Tensor]) -> dict[str, float]:
+        learners = self._learners
+        if learners is None or phase != self._phase_index:
+            learners = self._begin_phase(phase)
+        self._set_rate(learners, self.rate(phase, done))
+        terms = train_step(self.fabric, learners, self._weights, lr, real)
+        if self.fabric.world_size > 1:
+            terms = {name: self.fabric.all_reduce(value) for name, value in terms.items()}  # type: ignore[misc]
+        plain = {name: float(value) for name, value in terms.items()}
+        if math.isfinite(plain["loss"]):
+            self._follow(min(self.config.ema, (self.step + 1) / (self.step + 10)))
+        return plain
+
+    def _set_rate(self, learners: Learners, rate: float) -> None:
+        for optimiser in (learners.optimiser, *(own for _, own in learners.discriminators.values())):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+    def rate(self, phase: int, done: int) -> float:
+        """Adam's rate after a number of a phase's steps (Ma et al. 2020, § IV-C); half of it after a roll-back.
+
+        Parameters
+        ----------
+        phase : int
+            0 to 2.
+        done : int
+            Steps of it already taken.
+        """
+        start = self.config.learning_rates[phase] * 0.5**self.recoveries
+        if self.config.schedule == "cosine":
+            share = min(1.0, done / max(1, self.steps[phase]))
+            return start * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share)))
+        epochs = done // self.config.steps_per_epoch(self._pairs)
+        return start if phase == 2 else float(start * 0.5**epochs)
+
+    def _place(self) -> tuple[int, int]:
+        """Phase of the coming step (0 to 2), and how many of its steps are done."""
         done = self.step
-        for phase, steps in enumerate(self.config.steps):
-            if done < steps or phase == 2:
-                return phase, min(1.0, done / max(1, steps))
+        for phase, steps in enumerate(self.steps):
+            if done < steps:
+                return phase, done
             done -= steps
-        raise AssertionError("unreachable: the loop ends in phase 2")
+        return 2, self.steps[2]
 
-    def _phase_parameters(self, phase: int) -> list[nn.Parameter]:
-        stages: Sequence[nn.Module] = (
-            (self.network.stage1,), (self.network.stage2,), (self.network.stage1, self.network.stage2)
-        )[phase]  # fmt: skip
-        return [parameter for stage in stages for parameter in stage.parameters()]
+    def _begin_phase(self, index: int) -> Learners:
+        """Set up what learns, with fresh optimisers: Adam as published (β 0.9, 0.999)."""
+        phase = PHASES[index]
+        staged = StagedGenerator(self.network, phase)
+        trained = [parameter for parameter in staged.parameters() if parameter.requires_grad]
+        generator, optimiser = self.fabric.setup(staged, torch.optim.Adam(trained, betas=(0.9, 0.999)))
+        discriminators: dict[str, tuple[nn.Module, Any]] = {}
+        for view in phase.views:
+            if view in self.discriminators:
+                own = self.discriminators[view].train()
+                adam = torch.optim.Adam(own.parameters(), betas=(0.9, 0.999))
+                wrapped, optimising = self.fabric.setup(own, adam)
+                discriminators[view] = (wrapped, optimising)
+        self._phase_index = index
+        self._learners = Learners(generator, optimiser, discriminators, self._perceptual)
+        return self._learners
 
-    def _phase_optimiser(self, phase: int) -> torch.optim.Adam:
-        """Adam as published (β 0.9, 0.999), anew for each phase."""
-        self._optimised_phase = phase
-        trained = self._phase_parameters(phase)
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(any(parameter is other for other in trained))
-        return torch.optim.Adam(trained, lr=self.config.learning_rates[phase], betas=(0.9, 0.999))
-
-    def _train_step(self) -> float:
-        phase, share = self._phase()
-        if phase != self._optimised_phase:
-            self.optimiser = self._phase_optimiser(phase)
-        rate = self.config.learning_rates[phase] * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        # One generator per step: a resumed run draws what an unbroken one would have drawn.
-        rng = np.random.default_rng((self.config.seed, self.step))
-        lr, mr, hr = (_to_tensor(images) for images in self.sampler.draw(self.config.batch, rng))
-        loss = self._loss(phase, lr, mr, hr)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._phase_parameters(phase), 1.0)
-        self.optimiser.step()
-        self._average(min(self.config.ema, (self.step + 1) / (self.step + 10)))
-        self.step += 1
-        return float(loss.detach())
-
-    def _loss(self, phase: int, lr: Tensor, mr: Tensor, hr: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=_cpu_has_bf16()):
-            if phase == 0:
-                return charbonnier(self.network.mr_features(lr)[1], mr)
-            if phase == 1:
-                with torch.no_grad():
-                    features, _ = self.network.mr_features(lr)
-                return charbonnier(self.network.hr_from(features, lr), hr)
-            features, computed_mr = self.network.mr_features(lr)
-            return charbonnier(computed_mr, mr) + charbonnier(self.network.hr_from(features, lr), hr)
-
-    def _average(self, decay: float) -> None:
+    def _follow(self, decay: float) -> None:
         with torch.no_grad():
             for kept, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 kept.lerp_(current, 1 - decay)
 
-    def _log(self, row: dict[str, float]) -> None:
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    def _tell(
+        self,
+        phase: int,
+        done: int,
+        window: list[dict[str, float]],
+        seconds: float,
+        waited: float,
+        report: Callable[[dict[str, Any]], None],
+    ) -> None:
+        row: dict[str, Any] = {"step": self.step, "steps": sum(self.steps), "phase": phase + 1}
+        row |= {name: sum(terms[name] for terms in window) / len(window) for name in window[0]}
+        row |= {"rate": self.rate(phase, done), "s_per_step": round(seconds / len(window), 4)}
+        row["waiting"] = round(waited / seconds, 4) if seconds else 0.0
+        if self.fabric.is_global_zero:
+            self.folder.log(row)
+            report(row)
 
-    def _claim_folder(self) -> None:
-        path = self.folder / "config.json"
-        text = self.config.model_dump_json(indent=2)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.read_text() != text:
-                raise OutputError(
-                    f"{self.folder} holds a training with other settings.",
-                    "Choose another folder, or the same settings.",
-                )
-            path.write_text(text)
-        except OSError as error:
-            raise OutputError(f"{self.folder} can't be written: {error}.", "Choose another folder.") from error
+    def _recover(self, trouble: str, report: Callable[[dict[str, Any]], None]) -> None:
+        """Go back to the last checkpoint, once, with half the rate and other patches: the same would happen again."""
+        if self.recoveries:
+            raise TrainingError(
+                f"The training went wrong again at step {self.step}: {trouble}.",
+                "Take lower learning rates, or smaller weights of the losses; the last good checkpoint is kept.",
+            )
+        went_wrong_at = self.step
+        self._resume()
+        self.recoveries += 1
+        row = {"step": self.step, "trouble": trouble, "went_wrong_at": went_wrong_at}
+        if self.fabric.is_global_zero:
+            self.folder.log(row)
+            report(row)
+        self.save()
 
     def save(self) -> None:
-        """Write a checkpoint, whole or not at all."""
-        partial = self.folder / f".{STATE_FILE}.partial"
-        state: dict[str, Any] = {
+        """Write a checkpoint; only the first of several devices does."""
+        optimisers: dict[str, Any] = {}
+        if self._learners is not None:
+            optimisers = {"generator": self._learners.optimiser.state_dict()}
+            optimisers |= {view: own.state_dict() for view, (_, own) in self._learners.discriminators.items()}
+        state = {
             "step": self.step,
-            "phase": self._optimised_phase,
+            "recoveries": self.recoveries,
+            "phase": self._phase_index,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "discriminators": {view: own.state_dict() for view, own in self.discriminators.items()},
+            "optimisers": optimisers,
         }
-        try:
-            torch.save(state, partial)
-            partial.replace(self.folder / STATE_FILE)
-        except (OSError, RuntimeError) as error:
-            raise OutputError(
-                f"The checkpoint in {self.folder} can't be written: {error}.", "Free some space and resume."
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+        if self.fabric.is_global_zero:
+            self.folder.save_state(state)
 
     def _resume(self) -> None:
-        path = self.folder / STATE_FILE
-        if not path.exists():
+        self._learners, self._phase_index = None, 0
+        state = self.folder.load_state()
+        if state is None:
             return
         try:
-            state = torch.load(path, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
-            self.optimiser = self._phase_optimiser(int(state["phase"]))
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step = int(state["step"])
-        except Exception as error:  # damaged bytes fail in any way: struct.error, AssertionError, IndexError …
-            raise CheckpointError(f"{path} is damaged.", "Remove it to start the training anew.") from error
-
-    def export(self, card: ModelCard) -> ModelCard:
-        """Write the averaged weights with their card into the run folder."""
-        dated = card.model_copy(update={"date": datetime.now(UTC).date().isoformat()})
-        return save_generator(self.average, dated, self.folder / RUN_FOLDER_FILE)
+            for view, own in self.discriminators.items():
+                own.load_state_dict(state["discriminators"][view])
+            self.step, self.recoveries = int(state["step"]), int(state["recoveries"])
+            if state["optimisers"]:
+                learners = self._begin_phase(int(state["phase"]))
+                learners.optimiser.load_state_dict(state["optimisers"]["generator"])
+                for view, (_, adam) in learners.discriminators.items():
+                    adam.load_state_dict(state["optimisers"][view])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise self.folder.damaged() from error
+        if self.fabric.is_global_zero:
+            self.folder.forget_after(self.step)
 
     def averaged(self) -> Generator:
         """The averaged weights as a network in eval mode."""
         return self.average.eval()
 
+    def _new_generator(self) -> Generator:
+        config = self.config
+        if config.start_from is None:
+            return build_generator(config.preset, **config.preset_options)
+        network, card = load_generator(find_model(config.start_from))
+        if (card.preset, card.preset_options) != (config.preset, config.preset_options):
+            raise CardMismatchError(
+                f"The model “{card.name}” is another network than “{config.preset}” with the options given.",
+                "Train with the preset and options on its card.",
+            )
+        return network.requires_grad_(True)
 
-def _to_tensor(images: np.ndarray) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, H, W) float32, 0 to 1, channels last in memory."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(255)
+    def _sampling(self) -> Sampling:
+        config = self.config
+        if config.batch % self.fabric.world_size:
+            raise TrainingError(
+                f"A batch of {config.batch} can't be shared among {self.fabric.world_size} devices.",
+                "Take a multiple of their number.",
+            )
+        return Sampling(
+            config.patch_lr_px, config.batch, (config.seed, self.recoveries), config.stain_jitter,
+            config.scanner_jitter, self.fabric.global_rank, self.fabric.world_size,
+        )  # fmt: skip
 
+    def _should_stop(self) -> bool:
+        """Whether any of the devices was asked to stop: all have to stop at the same step."""
+        if self.fabric.world_size == 1:
+            return self._stopping
+        asked = self.fabric.all_reduce(torch.tensor(float(self._stopping)), reduce_op="sum")
+        self._stopping = bool(asked > 0)  # type: ignore[operator]
+        return self._stopping
 
-def _cpu_has_bf16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    @contextmanager
+    def _stopped_by_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # only there can signals be received
+            yield
+            return
+        previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

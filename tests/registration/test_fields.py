@@ -1,4 +1,4 @@
-"""Training triplets: the three members show the same place, in the same colours."""
+"""Simulated triplets: the three members show the same place, in the same colours."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import pytest
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.phantom.settings import CLEAN, ColourResponse
-from napari_pathsrgan.training.fields import (
+from napari_pathsrgan.registration.fields import (
     MPP_HR,
     MPP_LR,
     MPP_MR,
     Field,
-    PatchSampler,
-    Scan,
     is_held_out,
     list_fields,
     make_field,
@@ -132,72 +130,3 @@ def test_a_picture_is_read_as_rgb(tmp_path: Path) -> None:
     image[..., 0] = 200
     cv2.imwrite(str(tmp_path / "red.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert np.array_equal(read_picture(tmp_path / "red.png"), image)
-
-
-# --- patches ----------------------------------------------------------------------------------------------------
-
-
-def numbered_field(rows: int, cols: int) -> Field:
-    """A field whose pixels say where they are: red the input row, green the input column, blue 7."""
-    lr = np.zeros((rows, cols, 3), np.uint8)
-    lr[..., 0], lr[..., 1], lr[..., 2] = np.arange(rows)[:, None], np.arange(cols)[None, :], 7
-    pure = ColourResponse((1.0, 1.0, 1.0), 1.0)
-    mr, hr = (lr.repeat(factor, 0).repeat(factor, 1) for factor in (2, 4))
-    return Field("numbers", (Scan(lr, pure), Scan(lr, pure)), mr, hr)
-
-
-def test_patches_have_their_shapes_and_lie_on_each_other() -> None:
-    sampler = PatchSampler([numbered_field(60, 80)], 16)
-    lr, mr, hr = sampler.draw(40, np.random.default_rng(0))
-    assert lr.shape == (40, 16, 16, 3)
-    assert mr.shape == (40, 32, 32, 3)
-    assert hr.shape == (40, 64, 64, 3)
-    assert lr.dtype == mr.dtype == hr.dtype == np.uint8
-    assert np.array_equal(mr, lr.repeat(2, 1).repeat(2, 2))
-    assert np.array_equal(hr, lr.repeat(4, 1).repeat(4, 2))
-
-
-def test_patches_are_turned_and_mirrored_in_eight_ways() -> None:
-    lr, _, _ = PatchSampler([numbered_field(60, 80)], 16).draw(120, np.random.default_rng(1))
-    ways = {
-        (*(patch[1, 0, :2].astype(int) - patch[0, 0, :2]), *(patch[0, 1, :2].astype(int) - patch[0, 0, :2]))
-        for patch in lr
-    }
-    assert len(ways) == 8
-
-
-def test_targets_take_the_colour_of_the_scan() -> None:
-    blue = ColourResponse((0.5, 0.6, 1.0), 1.1)
-    field = numbered_field(40, 40)
-    dyed = Field("dyed", (Scan(field.scans[0].lr, blue),), field.mr, field.hr)
-    lr, mr, _ = PatchSampler([dyed], 16).draw(3, np.random.default_rng(0))
-    assert np.array_equal(mr, recolour(lr.repeat(2, 1).repeat(2, 2).reshape(-1, 32, 3), blue).reshape(mr.shape))
-
-
-def test_draws_are_the_chance_generators() -> None:
-    sampler = PatchSampler([numbered_field(60, 80)], 16)
-    first, again, other = (sampler.draw(4, np.random.default_rng(seed))[0] for seed in (5, 5, 6))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
-def test_structure_is_preferred_to_glass() -> None:
-    field = numbered_field(64, 64)
-    lr = np.full((64, 64, 3), 240, np.uint8)
-    lr[:20, :20] = np.random.default_rng(0).integers(0, 255, (20, 20, 3))
-    corner = Field("corner", (Scan(lr, field.scans[0].colour),), field.mr, field.hr)
-
-    def share(candidates: int) -> float:
-        patches, _, _ = PatchSampler([corner], 16, candidates).draw(150, np.random.default_rng(0))
-        return float(np.mean(patches.std(axis=(1, 2, 3)) > 5))
-
-    assert share(6) > 1.5 * share(1)
-    assert share(6) < 1  # glass is seen, too
-
-
-def test_fields_smaller_than_a_patch_are_left_out() -> None:
-    small, large = numbered_field(12, 80), numbered_field(40, 40)
-    lr, _, _ = PatchSampler([small, large], 16).draw(30, np.random.default_rng(0))
-    assert lr[..., 1].max() < 40
-    with pytest.raises(OptionError, match="19 µm"):
-        PatchSampler([small], 16)

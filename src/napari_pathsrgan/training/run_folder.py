@@ -1,0 +1,131 @@
+"""A training's folder: what it was told to do, where it is, what it measured, what its pictures look like.
+
+It holds ``config.json``, ``state.pt`` (networks, averages, optimisers, step; tensors and plain values alone),
+``metrics.jsonl`` (a JSON object per line), ``samples/`` and, once there is one, ``generator.safetensors``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from napari_pathsrgan.errors import CheckpointError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_pathsrgan.training.config import TrainingConfig
+
+CONFIG_FILE, STATE_FILE, METRICS_FILE, SAMPLES_FOLDER = "config.json", "state.pt", "metrics.jsonl", "samples"
+
+
+class RunFolder:
+    """A folder that one training owns.
+
+    Parameters
+    ----------
+    path : Path
+        Created if absent.
+    config : TrainingConfig
+        Saved in the folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a training with other settings, or can't be written.
+    """
+
+    def __init__(self, path: Path, config: TrainingConfig) -> None:
+        self.path = path
+        text = config.model_dump_json(indent=2)
+        saved = path / CONFIG_FILE
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if saved.exists() and saved.read_text(encoding="utf-8") != text:
+                raise OutputError(
+                    f"{path} holds a training with other settings.", "Choose another folder, or the same settings."
+                )
+            saved.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path} can't be written: {error}.", "Choose another folder.") from error
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Append a line to the metrics; a line that finds no room is left out, the training goes on."""
+        with contextlib.suppress(OSError), (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop metrics of steps that will be taken again, and a line that a kill cut off."""
+        path = self.path / METRICS_FILE
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError, TypeError):
+                continue
+        partial = path.with_name(f".{METRICS_FILE}.partial")
+        with contextlib.suppress(OSError):
+            partial.write_text("".join(kept), encoding="utf-8")
+            partial.replace(path)
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written; the last one is still there.
+        """
+        partial = self.path / f".{STATE_FILE}.partial"
+        try:
+            torch.save(state, partial)
+            partial.replace(self.path / STATE_FILE)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(
+                f"The checkpoint in {self.path} can't be written: {error}. The last one is kept.",
+                "Free some space and give the same command again.",
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+    def load_state(self) -> dict[str, Any] | None:
+        """Read the checkpoint, as weights and plain values alone; None without one.
+
+        Raises
+        ------
+        CheckpointError
+            If it is damaged.
+        """
+        path = self.path / STATE_FILE
+        if not path.exists():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict) or "step" not in state:
+                raise ValueError("no training's state")
+        except Exception as error:  # damaged bytes fail in any way: struct.error, AssertionError, IndexError …
+            raise self.damaged() from error
+        return state
+
+    def damaged(self) -> CheckpointError:
+        """Make the error for a checkpoint that can't be used."""
+        return CheckpointError(
+            f"{self.path / STATE_FILE} is damaged.", "Remove it to start the training anew, or choose another folder."
+        )
+
+    def save_sample(self, step: int, sheet: npt.NDArray[np.uint8]) -> None:
+        """Write a picture of test patches; one that finds no room is left out."""
+        with contextlib.suppress(OSError):
+            folder = self.path / SAMPLES_FOLDER
+            folder.mkdir(exist_ok=True)
+            Image.fromarray(sheet).save(folder / f"step-{step:08d}.png")
