@@ -8,8 +8,10 @@ damages fails its checksum and counts as missing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +25,9 @@ from napari_pathsrgan.slides.store_layout import StoreIdentity, level_array, not
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.resample import UInt8Image
+
+_LEFTOVER_AGE_S = 60.0
+"""A temporary file that old is nobody's any more: a tile is written in milliseconds."""
 
 
 class PyramidStore:
@@ -241,6 +246,13 @@ class PyramidStore:
             for col in _numbered(self._tile_file(level, row, 0).parent):
                 if self.has(level, row, col):
                     yield row, col
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of processes that were killed while they wrote; younger ones may be in use."""
+        for file in self.path.rglob("*.partial"):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _LEFTOVER_AGE_S:
+                    file.unlink()
 
     def _tile_file(self, level: int, row: int, col: int) -> Path:
         return self.path / str(level) / "c" / "0" / str(row) / str(col)
