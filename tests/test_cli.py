@@ -154,6 +154,19 @@ def test_upscale_takes_areas_drawn_in_qupath(run, scan: Path, tmp_path: Path) ->
     assert_refused(run(*arguments, "--region", tmp_path / "none.geojson"), "cannot be read")
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"), [("case.ome.tiff", ["--compression", "lossless"]), ("case.ome.zarr", ["--sharded"])]
+)
+def test_upscale_writes_finished_files(run, scan: Path, tmp_path: Path, name: str, flags: list[str]) -> None:
+    out = tmp_path / name
+    assert run("upscale", scan, out, "--precision", "fp32", *flags).code == 0
+    told = json.loads(run("info", out, "--json").out)
+    assert told["mpp"] == pytest.approx(0.293)
+    assert told["objective_power"] == (20 if "tiff" in name else None)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert_refused(run("upscale", scan, out, "--precision", "fp32", *flags), name)
+
+
 def test_upscale_lists_what_it_could_not_read_and_ends_with_3(run, scan: Path, tmp_path: Path, monkeypatch) -> None:
     read = Slide.read_grid
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
@@ -51,6 +52,10 @@ class UpscaleOptions:
         of it otherwise.
     blend : bool
         Add windows that overlap by 64 px up with weights, as the paper does, instead of computing exact tiles.
+    compression : {"jpeg", "lossless"}
+        Of a TIFF.
+    sharded : bool
+        Pack the OME-Zarr into few files once it is complete; it can't be filled further then.
     """
 
     region: Annotated[
@@ -58,6 +63,8 @@ class UpscaleOptions:
         Parameter(converter=_parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH|FILE.geojson"),
     ] = None
     blend: bool = False
+    compression: Literal["jpeg", "lossless"] = "jpeg"
+    sharded: bool = False
     looking: ModelOptions = field(default_factory=ModelOptions)
 
 
@@ -77,7 +84,7 @@ def upscale(
     slide
         A slide file with pixels at least as fine as a 4× scan.
     out
-        Folder to write, ending in .ome.zarr.
+        Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff.
     """
     from napari_pathsrgan.slides.open_slide import open_slide
 
@@ -85,6 +92,7 @@ def upscale(
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
         from napari_pathsrgan.inference.allocator import keep_memory
         from napari_pathsrgan.inference.engine import load_model
+        from napari_pathsrgan.inference.finished import is_tiff, write_finished
         from napari_pathsrgan.inference.super_resolved import super_resolve
         from napari_pathsrgan.inference.whole_slide import write_whole_slide
 
@@ -95,7 +103,10 @@ def upscale(
         began = time.perf_counter()
         try:
             with progress("Computing", (_MPX, "Mpx")) as told:
-                done = write_whole_slide(computed, out, options.region, blend=options.blend, progress=told)
+                write: Callable[..., Filled] = write_whole_slide
+                if is_tiff(out) or options.sharded:
+                    write = partial(write_finished, compression=options.compression)
+                done = write(computed, out, options.region, blend=options.blend, progress=told)
         except KeyboardInterrupt:
             print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)
             return INTERRUPTED
@@ -124,9 +135,7 @@ def _describe(out: Path, region: RegionUm | Path | None, done: Filled, seconds: 
 
 def _in_words(record: dict[str, Any]) -> list[str]:
     written, there = record["written"], record["tiles"] - record["written"]
-    cost = (
-        f"{thousands(record['glass_tiles'])} of them glass, {record['redundancy']:.2f} computed per pixel kept."
-    )
+    cost = f"{thousands(record['glass_tiles'])} of them glass, {record['redundancy']:.2f} computed per pixel kept."
     lines = [f"Written: {record['out']}", f"{thousands(written)} tiles in {record['seconds']:.0f} s, {cost}"]
     if there:
         lines.append(f"{thousands(there)} tiles were there already, or could not be made.")

@@ -100,7 +100,7 @@ class PyramidStore:
                 path.rmdir()
             growing.rename(path)
         except OSError as error:
-            raise _output_error(path, error) from error
+            raise output_error(path, error) from error
         finally:
             shutil.rmtree(growing, ignore_errors=True)
         return cls.open(path)
@@ -237,7 +237,7 @@ class PyramidStore:
         try:
             self._arrays[level][:, rows, cols] = np.ascontiguousarray(pixels.transpose(2, 0, 1))
         except OSError as error:
-            raise _output_error(self.path, error) from error
+            raise output_error(self.path, error) from error
         self._damaged.discard((level, row, col))
 
     def tiles(self, level: int) -> Iterator[tuple[int, int]]:
@@ -272,7 +272,7 @@ def _refuse_occupied(path: Path) -> None:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
     except OSError as error:
-        raise _output_error(path, error) from error
+        raise output_error(path, error) from error
     raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
 
 
@@ -284,7 +284,8 @@ def _numbered(folder: Path) -> list[int]:
         return []
 
 
-def _output_error(path: Path, error: OSError) -> OutputError:
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Say in a sentence why something can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"There is no room left to write {path.name}.", "Free some space and start again.")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
