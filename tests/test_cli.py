@@ -154,6 +154,24 @@ def test_upscale_takes_areas_drawn_in_qupath(run, scan: Path, tmp_path: Path) ->
     assert_refused(run(*arguments, "--region", tmp_path / "none.geojson"), "cannot be read")
 
 
+def test_upscale_with_workers(run, scan: Path, tmp_path: Path) -> None:
+    ended = run("upscale", scan, tmp_path / "case.ome.zarr", "--precision", "fp32", "--workers", 1, "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["written"] > 0
+    assert_refused(run("upscale", scan, tmp_path / "b.ome.zarr", "--workers", 1, "--blend"), "--blend")
+
+
+def test_upscale_maps_trust_beside_the_picture(run, scan: Path, tmp_path: Path) -> None:
+    flags = ("--precision", "fp32", "--trust-against", "lite")
+    assert run("upscale", scan, tmp_path / "case.ome.tiff", *flags).code == 0
+    assert {entry.name for entry in tmp_path.iterdir()} == {"case.ome.tiff", "case.trust.ome.zarr"}
+    attributes = json.loads((tmp_path / "case.trust.ome.zarr" / "zarr.json").read_text())["attributes"]
+    assert [channel["label"] for channel in attributes["ome"]["omero"]["channels"]] == [
+        "disagrees with the scan",
+        "differs from the other model",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "flags"), [("case.ome.tiff", ["--compression", "lossless"]), ("case.ome.zarr", ["--sharded"])]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter, Token
 
 from napari_pathsrgan.cli.options import ModelOptions
-from napari_pathsrgan.cli.report import Json, progress, tell, thousands
+from napari_pathsrgan.cli.report import Json, Progress, progress, tell, thousands
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.inference.tile_filler import Filled
+    from napari_pathsrgan.inference.whole_slide import Spread
 
 RegionUm = tuple[float, float, float, float]
 INCOMPLETE, INTERRUPTED = 3, 130
@@ -56,6 +58,15 @@ class UpscaleOptions:
         Of a TIFF.
     sharded : bool
         Pack the OME-Zarr into few files once it is complete; it can't be filled further then.
+    workers : int
+        Have so many worker processes of this machine share the work; 0 for none.
+    scheduler : str, optional
+        Address of a dask scheduler whose workers do it, such as tcp://10.0.0.1:8786; slide and output lie where all of
+        them see the same path.
+    trust : bool
+        Write a map of where the computed picture disagrees with the scan beside it, NAME.trust.ome.zarr.
+    trust_against : str, optional
+        Another model: the map also shows where its picture differs. Takes that model's time as well.
     """
 
     region: Annotated[
@@ -65,6 +76,10 @@ class UpscaleOptions:
     blend: bool = False
     compression: Literal["jpeg", "lossless"] = "jpeg"
     sharded: bool = False
+    workers: int = 0
+    scheduler: str | None = None
+    trust: bool = False
+    trust_against: str | None = None
     looking: ModelOptions = field(default_factory=ModelOptions)
 
 
@@ -88,13 +103,15 @@ def upscale(
     """
     from napari_pathsrgan.slides.open_slide import open_slide
 
+    if options.blend and (options.workers or options.scheduler):
+        raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
+    if options.workers < 0:
+        raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
     looking = options.looking
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
         from napari_pathsrgan.inference.allocator import keep_memory
         from napari_pathsrgan.inference.engine import load_model
-        from napari_pathsrgan.inference.finished import is_tiff, write_finished
         from napari_pathsrgan.inference.super_resolved import super_resolve
-        from napari_pathsrgan.inference.whole_slide import write_whole_slide
 
         keep_memory()
         computed = super_resolve(opened, load_model(looking.model, looking.device, looking.precision))
@@ -103,10 +120,7 @@ def upscale(
         began = time.perf_counter()
         try:
             with progress("Computing", (_MPX, "Mpx")) as told:
-                write: Callable[..., Filled] = write_whole_slide
-                if is_tiff(out) or options.sharded:
-                    write = partial(write_finished, compression=options.compression)
-                done = write(computed, out, options.region, blend=options.blend, progress=told)
+                done = _write(computed, out, options, told)
         except KeyboardInterrupt:
             print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)
             return INTERRUPTED
@@ -118,6 +132,53 @@ def upscale(
             file=sys.stderr,
         )
     return INCOMPLETE if done.unreadable else None
+
+
+def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, told: Progress) -> Filled:
+    """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
+    from napari_pathsrgan.inference.engine import load_model
+    from napari_pathsrgan.inference.finished import finish, is_tiff, tiles_folder
+    from napari_pathsrgan.inference.super_resolved import super_resolve
+    from napari_pathsrgan.inference.trust_map import write_trust_map
+    from napari_pathsrgan.inference.whole_slide import write_whole_slide
+    from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+    finished = is_tiff(out) or options.sharded
+    tiles = tiles_folder(out) if finished else out
+    with _spread(computed, options) as spread:
+        done = write_whole_slide(computed, tiles, options.region, blend=options.blend, spread=spread, progress=told)
+    if options.trust or options.trust_against:
+        looking, other = options.looking, None
+        if options.trust_against:
+            other = super_resolve(computed.slide, load_model(options.trust_against, looking.device, looking.precision))
+        path = out.with_name(f"{_bare_name(out)}.trust.ome.zarr")
+        write_trust_map(computed, PyramidStore.open(tiles), path, other, partial(told, task="Comparing"))
+    if finished:
+        finish(tiles, out, options.compression, partial(told, task="Packing"))
+    return done
+
+
+@contextmanager
+def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[Spread | None]:
+    """Have workers ready where they were asked for."""
+    if not options.workers and options.scheduler is None:
+        yield None
+        return
+    from napari_pathsrgan.inference.cluster import Cluster, connected
+
+    looking = options.looking
+    # Workers take the precision that was found best here: else a tile would depend on who made it.
+    precision = getattr(computed.runner, "precision", looking.precision)
+    with connected(options.scheduler, options.workers) as (client, threads):
+        yield Cluster(client, looking.model, looking.device, precision, threads, looking.mpp)
+
+
+def _bare_name(path: Path) -> str:
+    """Take the endings off a name: case.ome.tiff is case."""
+    name = path.name
+    for ending in (".zarr", ".tiff", ".tif", ".ome"):
+        name = name.removesuffix(ending)
+    return name
 
 
 def _describe(out: Path, region: RegionUm | Path | None, done: Filled, seconds: float) -> dict[str, Any]:

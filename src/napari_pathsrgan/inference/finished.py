@@ -9,25 +9,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.inference.whole_slide import Progress, Spread, write_whole_slide
 from napari_pathsrgan.slides.ome_tiff import Compression, write_ome_tiff
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.sharding import write_sharded
-
-if TYPE_CHECKING:
-    from napari_pathsrgan.inference.region import RegionUm
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-    from napari_pathsrgan.inference.tile_filler import Filled
-
-
-class Task(Protocol):
-    """What progress is told to, step by step."""
-
-    def __call__(self, done: float, total: float, task: str = "") -> None:
-        """Tell what is done and to do, and of what where that changed."""
 
 
 def is_tiff(path: Path) -> bool:
@@ -35,36 +21,23 @@ def is_tiff(path: Path) -> bool:
     return path.suffix.lower() in (".tif", ".tiff")
 
 
-def write_finished(
-    super_resolved: SuperResolvedSlide,
-    path: Path,
-    region: RegionUm | Path | None = None,
-    *,
-    blend: bool = False,
-    spread: Spread | None = None,
-    compression: Compression = "jpeg",
-    progress: Task | None = None,
-) -> Filled:
-    """Write a super-resolved slide as OME-TIFF, or as sharded OME-Zarr.
+def tiles_folder(path: Path) -> Path:
+    """Choose where the tiles of a finished output are kept meanwhile, and see that it can be made.
 
     Parameters
     ----------
-    super_resolved, region, blend, spread
-        See `write_whole_slide`.
     path : Path
-        A name ending in .tiff or .tif gives a TIFF; any other a sharded OME-Zarr. An OME-Zarr that an earlier run left
-        there unsharded is taken over.
-    compression : {"jpeg", "lossless"}
-        Of the TIFF.
-    progress : callable, optional
-        Given the pixels done and to do, and what is being done.
+        The output. An OME-Zarr that an earlier run left there unfinished is taken over.
+
+    Returns
+    -------
+    Path
+        Folder for `write_whole_slide`.
 
     Raises
     ------
-    OutputError
-        If the output exists already, or the place is read-only or full.
-    PathSRGANError
-        See `write_whole_slide`.
+    OutputError, StoreMismatchError
+        If the output exists already.
     """
     tiles = path.with_name(f"{path.name}.tiles")
     if path.exists():
@@ -72,16 +45,33 @@ def write_finished(
             raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
         PyramidStore.open(path)  # refuses what isn't ours, or is finished
         path.rename(tiles)
+    return tiles
 
-    def step(task: str) -> Progress | None:
-        tell: Callable[..., None] | None = progress
-        return None if tell is None else lambda done, total: tell(done, total, task)
 
-    done = write_whole_slide(super_resolved, tiles, region, blend=blend, spread=spread, progress=step("Computing"))
+def finish(
+    tiles: Path, path: Path, compression: Compression = "jpeg", progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Make the output of its tiles, and remove those.
+
+    Parameters
+    ----------
+    tiles : Path
+        From `tiles_folder`, filled.
+    path : Path
+        A name ending in .tiff or .tif gives a TIFF; any other a sharded OME-Zarr.
+    compression : {"jpeg", "lossless"}
+        Of the TIFF.
+    progress : callable, optional
+        Given the pixels written and to write.
+
+    Raises
+    ------
+    OutputError
+        If the place is read-only or full; the tiles stay.
+    """
     store = PyramidStore.open(tiles)
     if is_tiff(path):
-        write_ome_tiff(store, path, compression, step("Writing the TIFF"))
+        write_ome_tiff(store, path, compression, progress)
     else:
-        write_sharded(store, path, step("Packing"))
+        write_sharded(store, path, progress)
     shutil.rmtree(tiles, ignore_errors=True)
-    return done

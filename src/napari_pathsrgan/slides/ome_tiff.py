@@ -5,7 +5,7 @@ They look in different places, so the file says it twice:
 * OME-TIFF (tifffile, Bio-Formats): the first ImageDescription is OME-XML; the coarser levels are its SubIFDs.
 * Aperio (OpenSlide): a second ImageDescription of the first page, and that of every other, is Aperio's. OpenSlide knows
   a file by the last of two descriptions and takes pixel size and objective power from the first, where they stand in
-  the XML as a comment. A version that did otherwise would see a plain tiled TIFF: the pixel size, but no objective power.
+  the XML as a comment. A version that did otherwise would see a plain tiled TIFF: the pixel size, but no objective.
   It wants levels as pages rather than as SubIFDs. They are both: the SubIFDs are also chained one after the other.
 
 tifffile writes neither of these two by itself, so both are patched in once everything is written.

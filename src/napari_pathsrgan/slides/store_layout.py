@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,17 @@ class StoreIdentity:
     model_name: str
 
 
-def ome_attributes(name: str, level_mpps: Sequence[float]) -> dict[str, Any]:
-    """Describe an RGB pyramid with axes c, y, x as OME-NGFF 0.5 asks for.
+RGB = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
+
+
+def ome_attributes(
+    name: str, level_mpps: Sequence[float], colours: Mapping[str, str] = MappingProxyType(RGB)
+) -> dict[str, Any]:
+    """Describe a pyramid of 8 bits with axes c, y, x, by default an RGB one, as OME-NGFF 0.5 asks for.
 
     Level pixel (0, 0) has its centre at mpp/2 µm, so that all levels share their upper-left corner.
     """
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
-    colours = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
     return {
         "version": "0.5",
         "multiscales": [
