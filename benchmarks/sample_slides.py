@@ -18,6 +18,9 @@ SCAN_MPP = 1.465
 _SEED = 11
 _TILE_PX = 256
 
+_CELLS_SHARE = 0.3
+_PLACES_APART_TILES = 11
+
 SLIDES_OPTION = (
     "--slides",
     {
@@ -60,3 +63,40 @@ def sample_slide(folder: Path, side_px: int) -> Path:
         origin = cells_origin_px(side_px)
         write_sparse_phantom(path, side_px, _SEED, [(origin, origin, CELLS_PX, CELLS_PX)], glass_share=0.0)
     return path
+
+
+def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
+    """Make a slide of some 70 % glass, its cells in places a few mm apart, unless it is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Where slides are kept.
+    side_px : int
+        4× pixels.
+
+    Returns
+    -------
+    Path
+        A pyramidal TIFF.
+    float
+        Share of its area that holds cells; whole tiles of the file, so it is not exactly 0.3.
+    """
+    n_tiles = -(-side_px // _TILE_PX)
+    places = max(1, round(n_tiles / _PLACES_APART_TILES))
+    wanted = _CELLS_SHARE * n_tiles**2 / places**2
+    n_rows = max(1, round(wanted**0.5))
+    n_cols = max(1, round(wanted / n_rows))
+    share = places**2 * n_rows * n_cols / n_tiles**2
+    path = folder / f"glassy-{side_px}px-seed{_SEED}.tiff"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        say(f"Making {path}, once …")
+        firsts = [(2 * place + 1) * n_tiles // (2 * places) for place in range(places)]
+        windows = [
+            ((row - n_rows // 2) * _TILE_PX, (col - n_cols // 2) * _TILE_PX, n_rows * _TILE_PX, n_cols * _TILE_PX)
+            for row in firsts
+            for col in firsts
+        ]
+        write_sparse_phantom(path, n_tiles * _TILE_PX, _SEED, windows, glass_share=0.0)
+    return path, share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ import tifffile
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import main
 from napari_pathsrgan.cli.report import columns, thousands
+from napari_pathsrgan.cli.training import TrainOptions
+from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.slides.slide import Slide
+from napari_pathsrgan.training.config import FieldsConfig, TrainingConfig
 
 SIZE_UM = 130.0
 
@@ -127,13 +132,88 @@ def test_upscale_writes_a_region_and_goes_on_with_it(run, scan: Path, tmp_path: 
     arguments = ("upscale", scan, out, "--region", "0,0,30,30", "--precision", "fp32", "--device", "cpu")
     ended = run(*arguments, "--json")
     assert ended.code == 0
-    assert json.loads(ended.out) == {"out": str(out), "region_um": [0, 0, 30, 30]}
+    told = json.loads(ended.out)
+    assert (told["out"], told["region"], told["unreadable_um"]) == (str(out), [0, 0, 30, 30], [])
+    assert told["tiles"] == told["written"] > 0
     pixels = np.asarray(zarr.open_group(out, mode="r")["0"])
     assert pixels.shape[0] == 3
     assert pixels[:, :100, :100].std() > 0
     written = {path: path.stat().st_mtime_ns for path in tree(out) if path.is_file()}
     assert run(*arguments).code == 0
     assert {path: path.stat().st_mtime_ns for path in tree(out) if path.is_file()} == written
+
+
+def test_upscale_takes_areas_drawn_in_qupath(run, scan: Path, tmp_path: Path) -> None:
+    geometry = {"type": "Polygon", "coordinates": [[[1, 1], [9, 1], [9, 9], [1, 9], [1, 1]]]}
+    feature = {"type": "Feature", "geometry": geometry, "properties": {}}
+    (tmp_path / "area.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    arguments = ("upscale", scan, tmp_path / "case.ome.zarr", "--precision", "fp32", "--blend", "--json")
+    told = json.loads(run(*arguments, "--region", tmp_path / "area.geojson").out)
+    assert told["region"] == str(tmp_path / "area.geojson")
+    assert told["written"] > 0
+    assert_refused(run(*arguments, "--region", tmp_path / "none.geojson"), "cannot be read")
+
+
+def test_upscale_with_workers(run, scan: Path, tmp_path: Path) -> None:
+    ended = run("upscale", scan, tmp_path / "case.ome.zarr", "--precision", "fp32", "--workers", 1, "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["written"] > 0
+    assert_refused(run("upscale", scan, tmp_path / "b.ome.zarr", "--workers", 1, "--blend"), "--blend")
+
+
+def test_upscale_maps_trust_beside_the_picture(run, scan: Path, tmp_path: Path) -> None:
+    flags = ("--precision", "fp32", "--trust-against", "lite")
+    assert run("upscale", scan, tmp_path / "case.ome.tiff", *flags).code == 0
+    assert {entry.name for entry in tmp_path.iterdir()} == {"case.ome.tiff", "case.trust.ome.zarr"}
+    attributes = json.loads((tmp_path / "case.trust.ome.zarr" / "zarr.json").read_text())["attributes"]
+    assert [channel["label"] for channel in attributes["ome"]["omero"]["channels"]] == [
+        "disagrees with the scan",
+        "differs from the other model",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"), [("case.ome.tiff", ["--compression", "lossless"]), ("case.ome.zarr", ["--sharded"])]
+)
+def test_upscale_writes_finished_files(run, scan: Path, tmp_path: Path, name: str, flags: list[str]) -> None:
+    out = tmp_path / name
+    assert run("upscale", scan, out, "--precision", "fp32", *flags).code == 0
+    told = json.loads(run("info", out, "--json").out)
+    assert told["mpp"] == pytest.approx(0.293)
+    assert told["objective_power"] == (20 if "tiff" in name else None)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert_refused(run("upscale", scan, out, "--precision", "fp32", *flags), name)
+
+
+def test_upscale_lists_what_it_could_not_read_and_ends_with_3(run, scan: Path, tmp_path: Path, monkeypatch) -> None:
+    read = Slide.read_grid
+
+    def damaged(slide: Slide, mpp: float, row: int, col: int, height: int, width: int) -> np.ndarray:
+        if mpp == 1.172 and width == height == 128 + 2 * 16:
+            raise slide._unreadable("there")
+        return read(slide, mpp, row, col, height, width)
+
+    monkeypatch.setattr(Slide, "read_grid", damaged)
+    ended = run("upscale", scan, tmp_path / "case.ome.zarr", "--precision", "fp32", "--json")
+    assert ended.code == 3
+    assert json.loads(ended.out)["unreadable_um"] == [[0, 0, pytest.approx(130, abs=3), pytest.approx(130, abs=3)]]
+    assert "The slide cannot be read at 0,0,1" in ended.err
+
+
+def test_upscale_told_to_stop_says_how_to_go_on(scan: Path, tmp_path: Path) -> None:
+    """SIGTERM, as soon as there is a tile."""
+    big, out = tmp_path / "big.tiff", tmp_path / "case.ome.zarr"
+    pixels = np.random.default_rng(0).integers(0, 255, (2500, 2500, 3), dtype=np.uint8)
+    tifffile.imwrite(big, pixels, tile=(256, 256), photometric="rgb", metadata=None, software=False)
+    command = [sys.executable, "-m", "napari_pathsrgan", "upscale", str(big), str(out), "--mpp", "1.465"]
+    with subprocess.Popen([*command, "--precision", "fp32"], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "0" / "c").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "Stopped. case.ome.zarr is not complete; the same command goes on with it.\n"
 
 
 def test_upscale_says_when_a_slide_is_finer_than_a_4x_scan(run, tmp_path: Path) -> None:

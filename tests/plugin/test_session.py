@@ -11,7 +11,7 @@ import pytest
 from napari.utils._dask_utils import _DASK_CACHE
 
 from napari_pathsrgan.errors import SlideNotFoundError, SlideUnreadableError
-from napari_pathsrgan.inference.export import export
+from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
@@ -86,7 +86,9 @@ def test_layer_dask_level_and_export_agree(
         np.testing.assert_array_equal(lazily, levels[kind.finest_level][region].compute())
         np.testing.assert_array_equal(np.asarray(layer.data[0][region[0], region[1], 1]), lazily[..., 1])
     mpp = 0.293
-    export(window.shown.super_resolved, tmp_path / "out.ome.zarr", (400 * mpp, 700 * mpp, 700 * mpp, 700 * mpp))
+    write_whole_slide(
+        window.shown.super_resolved, tmp_path / "out.ome.zarr", (400 * mpp, 700 * mpp, 700 * mpp, 700 * mpp)
+    )
     store = PyramidStore.open(tmp_path / "out.ome.zarr")
     tile = store.read(0, 1, 2)
     np.testing.assert_array_equal(tile, np.asarray(window.view("SR-20")[0].data[0][512:1024, 1024:1536]))

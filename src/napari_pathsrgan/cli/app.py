@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, window
 from napari_pathsrgan.cli.options import out_of_range
+from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, upscale, window
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -25,7 +26,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative=()),
 )
-for verb in (window.demo, window.view, slides.info, slides.upscale, slides.phantom, training.train, machine.doctor):
+for verb in (window.demo, window.view, slides.info, upscale.upscale, slides.phantom, training.train, machine.doctor):
     app.command(verb)
 app.command(registration.register)
 app.command(registration.accuracy)
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 2 on bad input, 130 when interrupted.
+        0 when all went well, 2 on bad input, 3 when only a part could be done, 130 when interrupted.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     return int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)

@@ -47,13 +47,15 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(task: str) -> Iterator[Progress]:
+def progress(task: str, speed: tuple[float, str] | None = None) -> Iterator[Progress]:
     """Show a bar with the time left on standard error while the block runs, where that is a terminal.
 
     Parameters
     ----------
     task : str
         What is being done at first.
+    speed : (float, str), optional
+        How much of what is told makes one of a unit, to show how fast it goes: (1e6, "Mpx").
 
     Yields
     ------
@@ -63,11 +65,18 @@ def progress(task: str) -> Iterator[Progress]:
         yield lambda done, total, task="": None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+    from rich.text import Text
 
-    parts = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Bars(*parts, console=Console(stderr=True), transient=True) as bars:
+    class SpeedColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            if speed is None or task.speed is None:
+                return Text()
+            return Text(f"{task.speed / speed[0]:.2g} {speed[1]}/s")
+
+    parts = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), SpeedColumn(), TimeRemainingColumn())
+    with Bars(*parts, console=Console(stderr=True), transient=True, speed_estimate_period=120) as bars:
         shown = bars.add_task(task, total=None)
 
         def tell_bar(done: float, total: float, task: str = "") -> None:

@@ -1,23 +1,17 @@
-"""Verbs about slides: info, upscale, phantom."""
+"""Verbs about slides: info, phantom."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
-from napari_pathsrgan.cli.options import ModelOptions
 from napari_pathsrgan.cli.report import Json, columns, progress, tell, thousands
-from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
-
-RegionUm = tuple[float, float, float, float]
 
 
 def info(file: Path, /, *, mpp: float | None = None, json: Json = False) -> None:
@@ -73,65 +67,6 @@ def _describe_in_words(record: dict[str, Any]) -> list[str]:
         rows.append((f"Level {number}", f"{shape}, {level['mpp']:.4g} µm/px"))
     rows.append(("Also holds", ", ".join(record["associated_images"]) or "nothing"))
     return columns(rows)
-
-
-def _parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
-    text = tokens[0].value
-    try:
-        row, col, height, width = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(
-            f"The region “{text}” is not four numbers.", "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500."
-        ) from error
-    return row, col, height, width
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class UpscaleOptions:
-    """What of a slide is computed.
-
-    Parameters
-    ----------
-    region : (row, col, height, width), optional
-        Part of the slide as ROW,COL,HEIGHT,WIDTH in µm from its upper-left corner; all of it otherwise.
-    """
-
-    region: Annotated[
-        RegionUm | None, Parameter(converter=_parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH")
-    ] = None
-    looking: ModelOptions = field(default_factory=ModelOptions)
-
-
-_NO_UPSCALE_OPTIONS = UpscaleOptions()
-
-
-def upscale(slide: Path, out: Path, /, *, options: UpscaleOptions = _NO_UPSCALE_OPTIONS, json: Json = False) -> None:
-    """Write a slide's computed 20× and 10× views, and its own coarser ones, as OME-Zarr.
-
-    A killed run goes on where it stopped when it is given the same names again.
-
-    Parameters
-    ----------
-    slide
-        A slide file with pixels at least as fine as a 4× scan.
-    out
-        Folder to write, ending in .ome.zarr.
-    """
-    from napari_pathsrgan.slides.open_slide import open_slide
-
-    looking = options.looking
-    with open_slide(slide, looking.mpp) as opened:
-        from napari_pathsrgan.inference.engine import load_model
-        from napari_pathsrgan.inference.export import export
-        from napari_pathsrgan.inference.super_resolved import super_resolve
-
-        computed = super_resolve(opened, load_model(looking.model, looking.device, looking.precision))
-        if computed.resampling_note:
-            print(computed.resampling_note, file=sys.stderr)
-        with progress("Computing") as told:
-            export(computed, out, options.region, told)
-    tell({"out": str(out), "region_um": options.region}, [f"Written: {out}"], json)
 
 
 @Parameter(name="*")

@@ -154,8 +154,10 @@ class DiskCache:
         store.write(key.level, key.row, key.col, tile)
 
 
-def open_store(super_resolved: SuperResolvedSlide, path: Path) -> PyramidStore:
+def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = False) -> PyramidStore:
     """Go on with the pyramid store of a slide and a model at a path, or make an empty one.
+
+    Blended tiles are other pixels than exact ones: a store holds either.
 
     Raises
     ------
@@ -169,7 +171,7 @@ def open_store(super_resolved: SuperResolvedSlide, path: Path) -> PyramidStore:
         level_mpps=grid.level_mpps,
         tile_px=grid.tile_px,
         slide_fingerprint=super_resolved.slide.fingerprint,
-        model_hash=super_resolved.runner.identity,
+        model_hash=super_resolved.runner.identity + ("+blend" if blended else ""),
         slide_name=super_resolved.slide.path.name,
-        model_name=super_resolved.runner.card.name,
+        model_name=super_resolved.runner.card.name + (", blended" if blended else ""),
     )

@@ -20,6 +20,7 @@ from napari_pathsrgan.models.blocks import BicubicEnlargement
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.slides.foreground import Glass, foreground_weight
+from napari_pathsrgan.slides.resample import enlarge
 
 if TYPE_CHECKING:
     from napari_pathsrgan.models.card import ModelCard
@@ -161,18 +162,17 @@ class Engine:
         if min(window.shape[:2]) <= 2 * halo:
             raise ValueError(f"A halo of {halo} px uses up the whole {window.shape[0]}×{window.shape[1]} window.")
         weight = None if glass is None else foreground_weight(window, glass)
+        border = max(0, halo - 1)  # enlarged weights reach one pixel further than the core
+        core = tuple(slice(border, size - border) for size in window.shape[:2])
+        if weight is not None and not weight[core].any():
+            return _enlarged(window, 2, halo), _enlarged(window, 4, halo) if stage == 2 else None
         with torch.inference_mode():
             lr = self._to_device(window)
-            border = max(0, halo - 1)  # enlarged weights reach one pixel further than the core
-            core = tuple(slice(border, size - border) for size in window.shape[:2])
-            if weight is not None and not weight[core].any():
-                mr, hr = self._enlarge2(lr), self._enlarge4(lr) if stage == 2 else None
-            else:
-                mr, hr = self._forward(self._network, lr, stage)
-                if weight is not None and weight.min() < 1:
-                    mix = torch.from_numpy(weight)[None, None].to(self.device)
-                    mr = _mix(self._enlarge2(lr), mr, mix)
-                    hr = None if hr is None else _mix(self._enlarge4(lr), hr, mix)
+            mr, hr = self._forward(self._network, lr, stage)
+            if weight is not None and weight.min() < 1:
+                mix = torch.from_numpy(weight)[None, None].to(self.device)
+                mr = _mix(self._enlarge2(lr), mr, mix)
+                hr = None if hr is None else _mix(self._enlarge4(lr), hr, mix)
             return _to_pixels(mr, 2 * halo), None if hr is None else _to_pixels(hr, 4 * halo)
 
     def _forward(self, network: Generator, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
@@ -237,6 +237,13 @@ def _to_pixels(image: Tensor, border: int) -> Pixels:
     levels = core.permute(1, 2, 0).mul(255).round_().clamp_(0, 255).to(torch.uint8)
     pixels: Pixels = levels.contiguous().cpu().numpy()
     return pixels
+
+
+def _enlarged(window: Pixels, factor: int, halo: int) -> Pixels:
+    """Enlarge a window without a network, and cut its halo off."""
+    height, width = (factor * size for size in window.shape[:2])
+    border = factor * halo
+    return np.ascontiguousarray(enlarge(window, factor)[border : height - border, border : width - border])
 
 
 def _seconds(trial: Callable[[Generator], Pixels], network: Generator, clock: Callable[[], float]) -> float:

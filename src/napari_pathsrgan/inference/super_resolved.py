@@ -18,6 +18,7 @@ from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, block
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.tile_filler import Filled
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide
 
@@ -179,13 +180,15 @@ class SuperResolvedSlide:
     def export(
         self,
         path: Path | str,
-        region_um: tuple[float, float, float, float] | None = None,
+        region: tuple[float, float, float, float] | Path | None = None,
+        *,
+        blend: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Fill an OME-Zarr with what is missing, see `inference.export.export`."""
-        from napari_pathsrgan.inference.export import export  # it is built on this module
+    ) -> Filled:
+        """Fill an OME-Zarr with what is missing, see `inference.whole_slide.write_whole_slide`."""
+        from napari_pathsrgan.inference.whole_slide import write_whole_slide  # it is built on this module
 
-        export(self, Path(path), region_um, progress)
+        return write_whole_slide(self, Path(path), region, blend=blend, progress=progress)
 
     def read_window(self, row_block: int, col_block: int, n_row_blocks: int, n_col_blocks: int) -> Pixels:
         """Read the network's input for a rectangle of blocks with its halo, reflected at the slide's edges."""

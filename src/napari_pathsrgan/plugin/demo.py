@@ -12,7 +12,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.errors import OutputError, WorkerError
-from napari_pathsrgan.inference.export import export
+from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.main_window import open_window
@@ -108,7 +108,7 @@ def _look_and_write(
     zarr = out_dir / "visited.ome.zarr"
     row, col, height, width = visible_um(viewer)
     top, left = max(0.0, row), max(0.0, col)
-    export(shown.super_resolved, zarr, (top, left, row + height - top, col + width - left))
+    write_whole_slide(shown.super_resolved, zarr, (top, left, row + height - top, col + width - left))
     for path, what in ((panes, "the three panes"), (window, "the window"), (zarr, "the visited part, OME-Zarr")):
         tell(f"{path}: {what}")
     return [panes, window, zarr]

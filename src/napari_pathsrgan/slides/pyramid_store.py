@@ -8,8 +8,10 @@ damages fails its checksum and counts as missing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +25,9 @@ from napari_pathsrgan.slides.store_layout import StoreIdentity, level_array, not
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.resample import UInt8Image
+
+_LEFTOVER_AGE_S = 60.0
+"""A temporary file that old is nobody's any more: a tile is written in milliseconds."""
 
 
 class PyramidStore:
@@ -95,7 +100,7 @@ class PyramidStore:
                 path.rmdir()
             growing.rename(path)
         except OSError as error:
-            raise _output_error(path, error) from error
+            raise output_error(path, error) from error
         finally:
             shutil.rmtree(growing, ignore_errors=True)
         return cls.open(path)
@@ -232,7 +237,7 @@ class PyramidStore:
         try:
             self._arrays[level][:, rows, cols] = np.ascontiguousarray(pixels.transpose(2, 0, 1))
         except OSError as error:
-            raise _output_error(self.path, error) from error
+            raise output_error(self.path, error) from error
         self._damaged.discard((level, row, col))
 
     def tiles(self, level: int) -> Iterator[tuple[int, int]]:
@@ -241,6 +246,13 @@ class PyramidStore:
             for col in _numbered(self._tile_file(level, row, 0).parent):
                 if self.has(level, row, col):
                     yield row, col
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of processes that were killed while they wrote; younger ones may be in use."""
+        for file in self.path.rglob("*.partial"):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _LEFTOVER_AGE_S:
+                    file.unlink()
 
     def _tile_file(self, level: int, row: int, col: int) -> Path:
         return self.path / str(level) / "c" / "0" / str(row) / str(col)
@@ -260,7 +272,7 @@ def _refuse_occupied(path: Path) -> None:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
     except OSError as error:
-        raise _output_error(path, error) from error
+        raise output_error(path, error) from error
     raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
 
 
@@ -272,7 +284,8 @@ def _numbered(folder: Path) -> list[int]:
         return []
 
 
-def _output_error(path: Path, error: OSError) -> OutputError:
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Say in a sentence why something can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"There is no room left to write {path.name}.", "Free some space and start again.")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

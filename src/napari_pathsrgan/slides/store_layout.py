@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,17 @@ class StoreIdentity:
     model_name: str
 
 
-def ome_attributes(name: str, level_mpps: Sequence[float]) -> dict[str, Any]:
-    """Describe an RGB pyramid with axes c, y, x as OME-NGFF 0.5 asks for.
+RGB = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
+
+
+def ome_attributes(
+    name: str, level_mpps: Sequence[float], colours: Mapping[str, str] = MappingProxyType(RGB)
+) -> dict[str, Any]:
+    """Describe a pyramid of 8 bits with axes c, y, x, by default an RGB one, as OME-NGFF 0.5 asks for.
 
     Level pixel (0, 0) has its centre at mpp/2 µm, so that all levels share their upper-left corner.
     """
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
-    colours = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
     return {
         "version": "0.5",
         "multiscales": [
@@ -85,8 +90,12 @@ def write_empty(
     level_shapes: Sequence[tuple[int, int]],
     level_mpps: Sequence[float],
     tile_px: Sequence[int],
+    shard_tiles: int | None = None,
 ) -> None:
-    """Make the group, its attributes and its arrays, without a tile."""
+    """Make the group, its attributes and its arrays, without a tile; in shards of so many tiles a side if told.
+
+    Shards can't be filled tile by tile, so a store that has them counts as finished.
+    """
     ours = {
         "store_version": STORE_VERSION,
         "package_version": _package_version(),
@@ -94,6 +103,7 @@ def write_empty(
         "level_shapes": [list(shape) for shape in level_shapes],
         "level_mpps": list(level_mpps),
         "tile_px": list(tile_px),
+        "finished": shard_tiles is not None,
     }
     attributes = {"ome": ome_attributes(f"{identity.slide_name} · {identity.model_name}", level_mpps), OUR_KEY: ours}
     group = zarr.create_group(folder, zarr_format=3, attributes=attributes)
@@ -102,6 +112,7 @@ def write_empty(
             str(level),
             shape=(3, rows, cols),
             chunks=(3, side, side),
+            shards=None if shard_tiles is None else (3, side * shard_tiles, side * shard_tiles),
             dtype=np.uint8,
             compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
             fill_value=FILL_VALUE,
@@ -127,6 +138,10 @@ def our_attributes(path: Path, group: zarr.Group) -> dict[str, Any]:
         raise StoreMismatchError(
             f"{path.name} was written by another version ({ours.get('package_version', 'unknown')}).",
             "Open it with that version, or choose another output folder.",
+        )
+    if ours.get("finished"):
+        raise StoreMismatchError(
+            f"{path.name} is finished and packed into shards.", "Choose another output folder, or remove that one."
         )
     return ours
 

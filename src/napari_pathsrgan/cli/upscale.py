@@ -1,0 +1,217 @@
+"""The verb upscale: a slide's computed views, of all of it or of a region, into a file."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter, Token
+
+from napari_pathsrgan.cli.options import ModelOptions
+from napari_pathsrgan.cli.report import Json, Progress, progress, tell, thousands
+from napari_pathsrgan.errors import OptionError
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.inference.tile_filler import Filled
+    from napari_pathsrgan.inference.whole_slide import Spread
+
+RegionUm = tuple[float, float, float, float]
+INCOMPLETE, INTERRUPTED = 3, 130
+_MPX = 1e6
+
+
+def _parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm | Path:
+    text = tokens[0].value
+    try:
+        row, col, height, width = (float(part) for part in text.split(","))
+    except ValueError as error:
+        if Path(text).suffix.lower() in (".geojson", ".json"):
+            return Path(text)
+        raise OptionError(
+            f"The region “{text}” is not four numbers and no GeoJSON file.",
+            "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500, or the .geojson file of annotations.",
+        ) from error
+    return row, col, height, width
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """What of a slide is computed, and how.
+
+    Parameters
+    ----------
+    region : (row, col, height, width) or Path, optional
+        Part of the slide: ROW,COL,HEIGHT,WIDTH in µm from its upper-left corner, or a GeoJSON file of annotations; all
+        of it otherwise.
+    blend : bool
+        Add windows that overlap by 64 px up with weights, as the paper does, instead of computing exact tiles.
+    compression : {"jpeg", "lossless"}
+        Of a TIFF.
+    sharded : bool
+        Pack the OME-Zarr into few files once it is complete; it can't be filled further then.
+    workers : int
+        Have so many worker processes of this machine share the work; 0 for none.
+    scheduler : str, optional
+        Address of a dask scheduler whose workers do it, such as tcp://10.0.0.1:8786; slide and output lie where all of
+        them see the same path.
+    trust : bool
+        Write a map of where the computed picture disagrees with the scan beside it, NAME.trust.ome.zarr.
+    trust_against : str, optional
+        Another model: the map also shows where its picture differs. Takes that model's time as well.
+    """
+
+    region: Annotated[
+        RegionUm | Path | None,
+        Parameter(converter=_parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH|FILE.geojson"),
+    ] = None
+    blend: bool = False
+    compression: Literal["jpeg", "lossless"] = "jpeg"
+    sharded: bool = False
+    workers: int = 0
+    scheduler: str | None = None
+    trust: bool = False
+    trust_against: str | None = None
+    looking: ModelOptions = field(default_factory=ModelOptions)
+
+
+_NO_UPSCALE_OPTIONS = UpscaleOptions()
+
+
+def upscale(
+    slide: Path, out: Path, /, *, options: UpscaleOptions = _NO_UPSCALE_OPTIONS, json: Json = False
+) -> int | None:
+    """Write a slide's computed 20× and 10× views, and its own coarser ones.
+
+    A run that was stopped goes on where it stopped when it is given the same names again. Ends with code 3 where parts
+    of the slide could not be read: the rest is there, and the parts are listed.
+
+    Parameters
+    ----------
+    slide
+        A slide file with pixels at least as fine as a 4× scan.
+    out
+        Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff.
+    """
+    from napari_pathsrgan.slides.open_slide import open_slide
+
+    if options.blend and (options.workers or options.scheduler):
+        raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
+    if options.workers < 0:
+        raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
+    looking = options.looking
+    with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
+        from napari_pathsrgan.inference.allocator import keep_memory
+        from napari_pathsrgan.inference.engine import load_model
+        from napari_pathsrgan.inference.super_resolved import super_resolve
+
+        keep_memory()
+        computed = super_resolve(opened, load_model(looking.model, looking.device, looking.precision))
+        if computed.resampling_note:
+            print(computed.resampling_note, file=sys.stderr)
+        began = time.perf_counter()
+        try:
+            with progress("Computing", (_MPX, "Mpx")) as told:
+                done = _write(computed, out, options, told)
+        except KeyboardInterrupt:
+            print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)
+            return INTERRUPTED
+    record = _describe(out, options.region, done, time.perf_counter() - began)
+    tell(record, _in_words(record), json)
+    for row, col, height, width in done.unreadable:
+        print(
+            f"The slide cannot be read at {row:.0f},{col:.0f},{height:.0f},{width:.0f} µm: that part is missing.",
+            file=sys.stderr,
+        )
+    return INCOMPLETE if done.unreadable else None
+
+
+def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, told: Progress) -> Filled:
+    """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
+    from napari_pathsrgan.inference.engine import load_model
+    from napari_pathsrgan.inference.finished import finish, is_tiff, tiles_folder
+    from napari_pathsrgan.inference.super_resolved import super_resolve
+    from napari_pathsrgan.inference.trust_map import write_trust_map
+    from napari_pathsrgan.inference.whole_slide import write_whole_slide
+    from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+    finished = is_tiff(out) or options.sharded
+    tiles = tiles_folder(out) if finished else out
+    with _spread(computed, options) as spread:
+        done = write_whole_slide(computed, tiles, options.region, blend=options.blend, spread=spread, progress=told)
+    if options.trust or options.trust_against:
+        looking, other = options.looking, None
+        if options.trust_against:
+            other = super_resolve(computed.slide, load_model(options.trust_against, looking.device, looking.precision))
+        path = out.with_name(f"{_bare_name(out)}.trust.ome.zarr")
+        write_trust_map(computed, PyramidStore.open(tiles), path, other, partial(told, task="Comparing"))
+    if finished:
+        finish(tiles, out, options.compression, partial(told, task="Packing"))
+    return done
+
+
+@contextmanager
+def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[Spread | None]:
+    """Have workers ready where they were asked for."""
+    if not options.workers and options.scheduler is None:
+        yield None
+        return
+    from napari_pathsrgan.inference.cluster import Cluster, connected
+
+    looking = options.looking
+    # Workers take the precision that was found best here: else a tile would depend on who made it.
+    precision = getattr(computed.runner, "precision", looking.precision)
+    with connected(options.scheduler, options.workers) as (client, threads):
+        yield Cluster(client, looking.model, looking.device, precision, threads, looking.mpp)
+
+
+def _bare_name(path: Path) -> str:
+    """Take the endings off a name: case.ome.tiff is case."""
+    name = path.name
+    for ending in (".zarr", ".tiff", ".tif", ".ome"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _describe(out: Path, region: RegionUm | Path | None, done: Filled, seconds: float) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "region": region,
+        "tiles": done.tiles,
+        "written": done.written,
+        "glass_tiles": done.glass_tiles,
+        "redundancy": done.redundancy,
+        "seconds": seconds,
+        "unreadable_um": done.unreadable,
+    }
+
+
+def _in_words(record: dict[str, Any]) -> list[str]:
+    written, there = record["written"], record["tiles"] - record["written"]
+    cost = f"{thousands(record['glass_tiles'])} of them glass, {record['redundancy']:.2f} computed per pixel kept."
+    lines = [f"Written: {record['out']}", f"{thousands(written)} tiles in {record['seconds']:.0f} s, {cost}"]
+    if there:
+        lines.append(f"{thousands(there)} tiles were there already, or could not be made.")
+    return lines
+
+
+@contextmanager
+def _terminating_as_interrupting() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, between two tiles."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

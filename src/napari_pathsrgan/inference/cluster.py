@@ -1,0 +1,237 @@
+"""A whole slide's jobs on dask workers, of this machine or of a cluster.
+
+Workers read the slide, run the network and write tiles straight into the store: only job lists and counts travel. So
+slide and store lie where every worker sees them under the same path. The model is loaded once per worker process. A
+worker that is lost costs the tiles it had under way: dask gives its jobs to others, and these find what was written.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pathsrgan.errors import CheckpointError, OptionError, SlideUnreadableError, WorkerError
+from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from napari_pathsrgan.inference.engine import Precision
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.slides.foreground import Glass
+    from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+_AHEAD = 3
+"""Jobs per thread that wait at the scheduler: none runs dry, and few are lost when everything stops."""
+_WORKER_THREADS = 2
+"""One in the network while the other reads or writes."""
+_PATIENCE_S = 30
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs to know to do jobs; the same for all of them.
+
+    Attributes
+    ----------
+    slide, store : Path
+        As every worker sees them.
+    mpp : float, optional
+        Pixel size that the user told.
+    fingerprint, identity : str
+        Of the slide and of the model, so that another file of the same name is not taken for it.
+    glass : Glass, optional
+    model, device, precision : str
+        See `load_model`.
+    threads : int
+        For the network on a CPU; 0 leaves it to torch.
+    """
+
+    slide: Path
+    store: Path
+    mpp: float | None
+    fingerprint: str
+    identity: str
+    glass: Glass | None
+    model: str
+    device: str
+    precision: Precision
+    threads: int
+
+
+class Cluster:
+    """Has jobs done by dask workers; a `whole_slide.Spread`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the scheduler; the workers have napari-pathsrgan installed.
+    model : str or Path
+        What workers load: a shipped name, or a file that they see.
+    device, precision : str
+        See `load_model`.
+    threads : int
+        For each worker's network on a CPU; 0 leaves it to torch.
+    mpp : float, optional
+        Pixel size of the slide that the user told.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        model: str | Path,
+        device: str = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+        mpp: float | None = None,
+    ) -> None:
+        self._client = client
+        self._model = str(Path(model).resolve()) if Path(model).exists() else str(model)
+        self._device, self._precision, self._threads, self._mpp = device, precision, threads, mpp
+
+    def __call__(
+        self, super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
+    ) -> Iterator[tuple[Job, Filled]]:
+        """Do jobs; yields each with what was done, in any order.
+
+        Raises
+        ------
+        WorkerError
+            If jobs keep ending the workers that do them.
+        PathSRGANError
+            What a worker met: a full disk, a model that it doesn't see.
+        """
+        from distributed import KilledWorker, as_completed
+
+        setup = Setup(
+            super_resolved.slide.path.resolve(),
+            store.path.resolve(),
+            self._mpp,
+            super_resolved.slide.fingerprint,
+            super_resolved.runner.identity,
+            super_resolved.glass,
+            self._model,
+            self._device,
+            self._precision,
+            self._threads,
+        )
+        waiting = iter(jobs)
+        under_way: dict[Any, Job] = {}
+        finished = as_completed()
+
+        def top_up() -> None:
+            """Submit as much as the workers of this moment want: on a cluster, they come and go."""
+            wanted = _AHEAD * max(1, sum(self._client.nthreads().values()))
+            for job in itertools.islice(waiting, max(0, wanted - len(under_way))):
+                future = self._client.submit(fill_job, setup, job, pure=False)
+                under_way[future] = job
+                finished.add(future)
+
+        try:
+            top_up()
+            for future in finished:
+                job = under_way.pop(future)
+                try:
+                    filled: Filled = future.result()
+                except KilledWorker as error:
+                    raise WorkerError(
+                        "Workers keep stopping over the same tiles.", "Give them more memory, and look at their logs."
+                    ) from error
+                top_up()
+                yield job, filled
+        finally:
+            self._client.cancel(list(under_way))
+
+
+@contextmanager
+def connected(scheduler: str | None, workers: int) -> Iterator[tuple[Client, int]]:
+    """Connect to a dask scheduler, or start workers on this machine for as long as the block runs.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Its address, such as tcp://10.0.0.1:8786.
+    workers : int
+        Processes to start here where there is no scheduler.
+
+    Yields
+    ------
+    distributed.Client, int
+        And the threads that each worker's network should take; 0 where that is the cluster's business.
+
+    Raises
+    ------
+    OptionError
+        If dask.distributed is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise OptionError(
+            "Workers need dask.distributed, which is not installed.",
+            "Install it with `pip install 'napari-pathsrgan[cluster]'`.",
+        ) from error
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=_PATIENCE_S)
+        except (OSError, ValueError, TypeError) as error:
+            raise OptionError(
+                f"No dask scheduler answers at {scheduler}.", "Start one with `dask scheduler`, and give its address."
+            ) from error
+        with client:
+            yield client, 0
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    with (
+        LocalCluster(
+            n_workers=workers, threads_per_worker=_WORKER_THREADS, memory_limit=0, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client, max(1, cores // workers)
+
+
+_fillers: dict[Setup, TileFiller] = {}
+_making = threading.Lock()
+
+
+def fill_job(setup: Setup, job: Job) -> Filled:
+    """Do a job in a worker, which keeps slide and model open for the next one."""
+    with _making:
+        if setup not in _fillers:
+            _fillers.clear()
+            _fillers[setup] = _make_filler(setup)
+        filler = _fillers[setup]
+    return filler.fill(job)
+
+
+def _make_filler(setup: Setup) -> TileFiller:
+    import torch
+
+    from napari_pathsrgan.inference.allocator import keep_memory
+    from napari_pathsrgan.inference.engine import load_model
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.slides.open_slide import open_slide
+    from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+    keep_memory()
+    if setup.threads:
+        torch.set_num_threads(setup.threads)
+    slide, engine = open_slide(setup.slide, setup.mpp), load_model(setup.model, setup.device, setup.precision)
+    if slide.fingerprint != setup.fingerprint:
+        raise SlideUnreadableError(
+            f"A worker sees another slide at {setup.slide}.", "Put it where all workers see the same file."
+        )
+    if engine.identity != setup.identity:
+        raise CheckpointError(
+            f"A worker's model “{setup.model}” has other weights.", "Give a file that all workers see."
+        )
+    view = SuperResolvedSlide(slide, engine, skip_glass=False)
+    view.glass = setup.glass
+    return TileFiller(view, PyramidStore.open(setup.store))

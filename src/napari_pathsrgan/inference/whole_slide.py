@@ -1,0 +1,118 @@
+"""Fill a pyramid store with what is missing of a whole slide or a region, on this machine.
+
+A few threads take jobs (`tile_filler.Job`) one after the other: while one is in the network, the others read, compress
+and write, all of which leave the interpreter free. Few jobs are under way at a time, so memory doesn't grow with the
+slide. A tile on disk is done: whoever stops this, however, loses the tiles under way and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_pathsrgan.inference.blended import BlendedFiller
+from napari_pathsrgan.inference.disk_cache import open_store
+from napari_pathsrgan.inference.region import RegionUm, find_region, outside
+from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller, plan
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+THREADS = 3
+"""One in the network, one reading ahead, one compressing and writing."""
+
+Progress = Callable[[int, int], None]
+"""Given the 20× pixels done and to do."""
+Spread = Callable[["SuperResolvedSlide", "PyramidStore", Sequence[Job]], Iterator[tuple[Job, Filled]]]
+"""A way to have jobs done; yields each with what was done, in any order."""
+
+
+def write_whole_slide(
+    super_resolved: SuperResolvedSlide,
+    path: Path,
+    region: RegionUm | Path | None = None,
+    *,
+    blend: bool = False,
+    spread: Spread | None = None,
+    progress: Progress | None = None,
+) -> Filled:
+    """Write every level of a super-resolved slide as OME-Zarr, or go on where an earlier run stopped.
+
+    Parameters
+    ----------
+    super_resolved : SuperResolvedSlide
+    path : Path
+        Ends in .ome.zarr; a store of the same slide and model is filled further.
+    region : (row, col, height, width) in µm, or Path of a GeoJSON file, optional
+        Part of the slide; all of it otherwise. Tiles that touch it are written whole.
+    blend : bool
+        Add overlapping windows up with the paper's weights (Ma et al. 2020 § IV-D) instead of computing exact tiles.
+    spread : callable, optional
+        Who does the jobs: a `cluster.Cluster`; by default this machine.
+    progress : callable, optional
+        Given the 20× pixels done and to do.
+
+    Returns
+    -------
+    Filled
+        With the places that the slide's file does not give; their tiles stay missing.
+
+    Raises
+    ------
+    OutputError
+        If the place holds something else, is read-only or full; what was written stays usable.
+    StoreMismatchError
+        If the store there belongs to another slide or model, or is blended where exact tiles are wanted.
+    SlideUnreadableError
+        If the slide's file goes away.
+    OptionError
+        If the region lies outside the slide.
+    """
+    jobs = plan(super_resolved.grid, find_region(region, super_resolved.slide))
+    if not any(job.level == 0 for job in jobs):
+        raise outside(super_resolved.slide)
+    store = open_store(super_resolved, path, blend)
+    store.remove_leftovers()
+    pixels = {job: job.pixels(super_resolved.grid) for job in jobs}
+    total, done_px, done = sum(pixels.values()), 0, Filled()
+    for job, filled in (spread or (in_overlap if blend else in_threads))(super_resolved, store, jobs):
+        done += filled
+        done_px += pixels[job]
+        if progress:
+            progress(done_px, total)
+    return done
+
+
+def in_threads(
+    super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Iterable[Job]
+) -> Iterator[tuple[Job, Filled]]:
+    """Do jobs in a few threads of this process, exactly; see `Spread`."""
+    fill = TileFiller(super_resolved, store).fill
+    under_way: dict[Future[Filled], Job] = {}
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="pathsrgan-tiles") as pool:
+        try:
+            for job in jobs:
+                if len(under_way) >= 2 * THREADS:
+                    yield from _finished(under_way)
+                under_way[pool.submit(fill, job)] = job
+            while under_way:
+                yield from _finished(under_way)
+        finally:  # on an error or Ctrl-C, what is under way is finished, and what waits is dropped
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_overlap(
+    super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
+) -> Iterator[tuple[Job, Filled]]:
+    """Do jobs on this machine, the computed levels blended; see `Spread`."""
+    yield from in_threads(super_resolved, store, [job for job in jobs if job.level])
+    yield from BlendedFiller(super_resolved, store).fill([job for job in jobs if not job.level])
+
+
+def _finished(under_way: dict[Future[Filled], Job]) -> Iterator[tuple[Job, Filled]]:
+    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield under_way.pop(future), future.result()

@@ -1,0 +1,118 @@
+"""Dask workers: the pixels of one process, and a lost worker loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+
+from napari_pathsrgan.errors import CheckpointError, OptionError
+from napari_pathsrgan.inference import cluster
+from napari_pathsrgan.inference.cluster import Cluster, connected, fill_job
+from napari_pathsrgan.inference.engine import load_model
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
+from napari_pathsrgan.inference.tile_filler import Filled, Job
+from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+from .networks import write_tiny_model
+from .specimens import specimen, write_slide
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def super_resolved(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperResolvedSlide]:
+    path = write_slide(tmp_path_factory.mktemp("slide") / "slide.tiff", specimen(700, 900))
+    with open_slide(path) as slide:
+        yield super_resolve(slide, load_model(model, "cpu", "fp32"))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with connected(None, 2) as (client, threads):
+        assert threads >= 1
+        yield client
+
+
+def assert_same(path: Path, other: Path) -> None:
+    one, another = (PyramidStore.open(folder) for folder in (path, other))
+    for level in range(len(one.level_shapes)):
+        assert list(one.tiles(level)) == list(another.tiles(level))
+        np.testing.assert_array_equal(one.array(level)[:], another.array(level)[:])
+
+
+def test_two_workers_one_killed_midway_give_the_pixels_of_one_process(
+    client: Client, super_resolved: SuperResolvedSlide, model: Path, tmp_path: Path
+) -> None:
+    write_whole_slide(super_resolved, tmp_path / "alone.ome.zarr")
+    shared = Cluster(client, model, "cpu", "fp32", threads=1)
+    victims = list(client.run(os.getpid).values())
+
+    def killing(view: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]) -> Iterator[tuple[Job, Filled]]:
+        for number, done in enumerate(shared(view, store, jobs)):
+            if number == 4:
+                os.kill(victims[0], signal.SIGKILL)
+            yield done
+
+    told: list[tuple[int, int]] = []
+    done = write_whole_slide(
+        super_resolved,
+        tmp_path / "shared.ome.zarr",
+        spread=killing,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told[-1][0] == told[-1][1]
+    levels = range(super_resolved.grid.n_levels)
+    assert done.tiles == sum(int(np.prod(super_resolved.grid.n_tiles(level))) for level in levels)
+    assert_same(tmp_path / "shared.ome.zarr", tmp_path / "alone.ome.zarr")
+
+
+def test_what_a_worker_meets_is_told_in_a_sentence(
+    client: Client, super_resolved: SuperResolvedSlide, tmp_path: Path
+) -> None:
+    other = write_tiny_model(tmp_path / "other.safetensors", seed=1)
+    with pytest.raises(CheckpointError, match="has other weights"):
+        write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", spread=Cluster(client, other, "cpu", "fp32"))
+
+
+def test_a_worker_loads_the_model_once(
+    super_resolved: SuperResolvedSlide, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[cluster.Setup] = []
+    make = cluster._make_filler
+    monkeypatch.setattr(cluster, "_make_filler", lambda setup: made.append(setup) or make(setup))
+    write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", region=(0, 0, 100, 100))
+    setup = cluster.Setup(
+        super_resolved.slide.path,
+        tmp_path / "out.ome.zarr",
+        None,
+        super_resolved.slide.fingerprint,
+        super_resolved.runner.identity,
+        super_resolved.glass,
+        str(model),
+        "cpu",
+        "fp32",
+        1,
+    )
+    assert [fill_job(setup, Job(0, ((0, col),))).written for col in (0, 1, 2)] == [0, 2, 2]
+    assert made == [setup]
+    cluster._fillers.clear()
+
+
+def test_no_scheduler_at_an_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 0.2)
+    with (
+        pytest.raises(OptionError, match="No dask scheduler answers at tcp"),
+        connected("tcp://127.0.0.1:9", 0),
+    ):
+        pass

@@ -1,0 +1,89 @@
+"""Outputs made of a finished store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+import pytest
+import zarr
+from ome_zarr_models.v05 import Image
+
+from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.inference import finished
+from napari_pathsrgan.inference.finished import finish, tiles_folder
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
+from napari_pathsrgan.inference.tile_filler import Filled
+from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+from .networks import tiny_engine
+from .specimens import specimen, write_slide
+
+
+@pytest.fixture(scope="module")
+def super_resolved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperResolvedSlide]:
+    path = write_slide(tmp_path_factory.mktemp("slide") / "slide.tiff", specimen(250, 330))
+    with open_slide(path) as slide:
+        yield super_resolve(slide, tiny_engine())
+
+
+def write_finished(super_resolved: SuperResolvedSlide, path: Path, **options: Any) -> Filled:
+    tiles = tiles_folder(path)
+    done = write_whole_slide(super_resolved, tiles)
+    finish(tiles, path, **options)
+    return done
+
+
+def test_an_ome_tiff_holds_the_exact_pixels(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path, told = tmp_path / "case.ome.tiff", []
+    write_finished(super_resolved, path, compression="lossless", progress=lambda *step: told.append(step))
+    assert [file.name for file in tmp_path.iterdir()] == ["case.ome.tiff"]
+    assert told[-1][0] == told[-1][1] > 0
+    with openslide.OpenSlide(path) as slide:
+        assert slide.level_count == super_resolved.grid.n_levels
+        for level, exact in enumerate(super_resolved.levels):
+            found = np.asarray(slide.read_region((0, 0), level, slide.level_dimensions[level]))[..., :3]
+            np.testing.assert_array_equal(found, exact.compute())
+    with pytest.raises(OutputError, match="exists already"):
+        write_finished(super_resolved, path)
+
+
+def test_a_run_that_stopped_goes_on_beside_the_output(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "case.ome.tiff"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finished, "write_ome_tiff", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_finished(super_resolved, path)
+    monkeypatch.undo()
+    assert [file.name for file in tmp_path.iterdir()] == ["case.ome.tiff.tiles"]
+    assert write_finished(super_resolved, path).written == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["case.ome.tiff"]
+
+
+def test_a_finished_ome_zarr_is_packed_into_shards(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path = tmp_path / "case.ome.zarr"
+    write_whole_slide(super_resolved, path)
+    before = sum(file.is_file() for file in path.rglob("*"))
+    assert write_finished(super_resolved, path).written == 0, "the tiles that were there are taken over"
+    assert [file.name for file in tmp_path.iterdir()] == ["case.ome.zarr"]
+    assert sum(file.is_file() for file in path.rglob("*")) < before
+    group = zarr.open_group(path, mode="r")
+    assert Image.from_zarr(group).ome_attributes.multiscales[0].datasets[0].path == "0"
+    for level, exact in enumerate(super_resolved.levels):
+        np.testing.assert_array_equal(np.moveaxis(np.asarray(group[str(level)]), 0, -1), exact.compute())
+    with open_slide(path) as slide:
+        assert slide.mpp == pytest.approx(0.293)
+    with pytest.raises(StoreMismatchError, match="finished and packed"):
+        PyramidStore.open(path)
+    with pytest.raises(StoreMismatchError, match="finished and packed"):
+        write_whole_slide(super_resolved, path)

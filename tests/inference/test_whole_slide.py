@@ -1,0 +1,258 @@
+"""A super-resolved slide as OME-Zarr."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_pathsrgan.errors import OptionError, OutputError, SlideUnreadableError, StoreMismatchError
+from napari_pathsrgan.inference.engine import load_model
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
+from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
+from napari_pathsrgan.slides.slide import Slide
+from napari_pathsrgan.tiles.blending import blend_axis_weights
+
+from .networks import engine, tiny_engine, write_tiny_model
+from .specimens import specimen, write_slide
+
+
+@pytest.fixture
+def super_resolved(tmp_path: Path) -> Iterator[SuperResolvedSlide]:
+    with open_slide(write_slide(tmp_path / "slide.tiff", specimen(250, 330))) as slide:
+        yield super_resolve(slide, tiny_engine())
+
+
+def test_every_level_holds_the_exact_pixels(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    filled = write_whole_slide(
+        super_resolved, tmp_path / "out.ome.zarr", progress=lambda done, total: seen.append((done, total))
+    )
+    store = PyramidStore.open(tmp_path / "out.ome.zarr")
+    for level, dask_level in enumerate(super_resolved.levels):
+        written = np.moveaxis(np.asarray(store.array(level)[:]), 0, -1)
+        np.testing.assert_array_equal(written, dask_level.compute(), err_msg=f"level {level}")
+    done, total = seen[-1]
+    rows, cols = super_resolved.grid.level_shapes[0]
+    assert done == total == rows * cols
+    there = sum(len(list(store.tiles(level))) for level in range(super_resolved.grid.n_levels))
+    assert filled.tiles == filled.written == there
+    assert 0 < filled.glass_tiles < filled.written
+    assert [count for count, _ in seen] == sorted(count for count, _ in seen)
+
+
+def test_a_region_is_written_alone_and_filled_further_later(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path = tmp_path / "out.ome.zarr"
+    write_whole_slide(super_resolved, path, region=(0, 0, 100, 100))
+    store = PyramidStore.open(path)
+    assert list(store.tiles(0)) == [(0, 0)]
+    first = (path / "0" / "c" / "0" / "0" / "0").stat().st_mtime_ns
+    write_whole_slide(super_resolved, path)
+    assert len(list(PyramidStore.open(path).tiles(0))) == 3 * 4
+    assert (path / "0" / "c" / "0" / "0" / "0").stat().st_mtime_ns == first, "a tile that was there was written again"
+
+
+def test_refuses_a_store_of_another_model_and_a_foreign_folder(
+    super_resolved: SuperResolvedSlide, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.ome.zarr"
+    write_whole_slide(super_resolved, path, region=(0, 0, 100, 100))
+    other = super_resolve(super_resolved.slide, engine("lite", seed=1, width=8, blocks1=1, features=8, blocks2=1))
+    with pytest.raises(StoreMismatchError, match="another model"):
+        write_whole_slide(other, path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(OutputError):
+        write_whole_slide(super_resolved, tmp_path / "mine")
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_refuses_a_region_outside_the_slide(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="outside the slide"):
+        write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", region=(10_000, 0, 100, 100))
+    assert not (tmp_path / "out.ome.zarr").exists()
+
+
+# Faults
+
+
+def pixels(path: Path) -> list[np.ndarray]:
+    """All levels of a store; a tile that is missing is an error."""
+    store = PyramidStore.open(path)
+    for level in range(len(store.level_shapes)):
+        assert len(list(store.tiles(level))) == np.prod(store.grid_shape(level))
+    return [np.asarray(store.array(level)[:]) for level in range(len(store.level_shapes))]
+
+
+def assert_same(path: Path, other: Path) -> None:
+    for one, another in zip(pixels(path), pixels(other), strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_killed_ten_times_it_ends_with_the_pixels_of_an_unbroken_run(tmp_path: Path) -> None:
+    slide = write_slide(tmp_path / "slide.tiff", specimen(500, 660))
+    model = write_tiny_model(tmp_path / "tiny.safetensors")
+    with open_slide(slide) as opened:
+        write_whole_slide(super_resolve(opened, load_model(model, "cpu", "fp32")), tmp_path / "unbroken.ome.zarr")
+    script = Path(__file__).with_name("killed_runs.py")
+    ended = subprocess.run(
+        [sys.executable, script, slide, model, tmp_path / "killed.ome.zarr", "10"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(ended.stdout) >= 3, "too few runs were still under way when they were killed"
+    assert_same(tmp_path / "killed.ome.zarr", tmp_path / "unbroken.ome.zarr")
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_once_there_is_room(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, left = Path.replace, 12
+
+    def until_full(path: Path, target: Path) -> Path:
+        nonlocal left
+        left -= path.suffix == ".partial"
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", until_full)
+    with pytest.raises(OutputError, match=r"no room left to write full.ome.zarr. Free some space and start again."):
+        write_whole_slide(super_resolved, tmp_path / "full.ome.zarr")
+    monkeypatch.undo()
+    assert write_whole_slide(super_resolved, tmp_path / "full.ome.zarr").written > 0
+    write_whole_slide(super_resolved, tmp_path / "unbroken.ome.zarr")
+    assert_same(tmp_path / "full.ome.zarr", tmp_path / "unbroken.ome.zarr")
+
+
+def test_a_damaged_tile_is_found_and_made_again(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path = tmp_path / "out.ome.zarr"
+    write_whole_slide(super_resolved, path)
+    before = pixels(path)
+    for tile in ("0/c/0/1/0", "1/c/0/2/3", "2/c/0/0/0"):
+        content = bytearray((path / tile).read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        (path / tile).write_bytes(content)
+    assert write_whole_slide(super_resolved, path).written == 3
+    for one, other in zip(before, pixels(path), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_the_slide_does_not_give_is_listed_and_the_rest_is_there(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Slide.read_grid
+
+    def damaged_at(slide: Slide, mpp: float, row: int, col: int, height: int, width: int) -> np.ndarray:
+        at = 20 / mpp  # µm from either edge
+        if row <= at < row + height and col <= at < col + width:
+            raise slide._unreadable("in the corner")
+        return read(slide, mpp, row, col, height, width)
+
+    write_whole_slide(super_resolved, tmp_path / "whole.ome.zarr")
+    monkeypatch.setattr(Slide, "read_grid", damaged_at)
+    done = write_whole_slide(super_resolved, tmp_path / "part.ome.zarr")
+    grid = super_resolved.grid
+    levels = range(2, grid.n_levels)
+    assert set(done.unreadable) == {grid.tile_um(0, 0, 0), *(grid.tile_um(level, 0, 0) for level in levels)}
+    whole, part = (PyramidStore.open(tmp_path / f"{name}.ome.zarr") for name in ("whole", "part"))
+    assert set(whole.tiles(0)) - set(part.tiles(0)) == {(0, 0)}
+    for tile in part.tiles(0):
+        apart = whole.read(0, *tile).astype(int) - part.read(0, *tile)
+        assert np.mean(np.abs(apart) > 1) < 1e-3
+    monkeypatch.undo()
+    assert not write_whole_slide(super_resolved, tmp_path / "part.ome.zarr").unreadable
+
+
+def test_a_slide_that_goes_away_ends_it(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(slide: Slide, *_: object) -> np.ndarray:
+        slide.path.unlink(missing_ok=True)
+        raise slide._unreadable("anywhere")
+
+    monkeypatch.setattr(Slide, "read_grid", gone)
+    with pytest.raises(SlideUnreadableError, match="went away"):
+        write_whole_slide(super_resolved, tmp_path / "out.ome.zarr")
+
+
+def test_leftovers_of_killed_writes_are_removed(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path = tmp_path / "out.ome.zarr"
+    write_whole_slide(super_resolved, path, region=(0, 0, 100, 100))
+    old, young = path / "0" / "c" / "0" / "0" / "0.ab.partial", path / "0" / "c" / "0" / "0" / "0.cd.partial"
+    for file in (old, young):
+        file.write_bytes(b"half a tile")
+    os.utime(old, (0, 0))
+    write_whole_slide(super_resolved, path, region=(0, 0, 100, 100))
+    assert not old.exists()
+    assert young.exists(), "another process may be writing it"
+
+
+# Regions and blending
+
+
+def test_annotations_of_qupath_are_a_region(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    # A thin vertical strip in pixels (x, y) of the slide: block column 1 of 128 input pixels, all block rows.
+    ring = [[150, 5], [153, 5], [153, 245], [150, 245], [150, 5]]
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+    (tmp_path / "areas.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", tmp_path / "areas.geojson")
+    store = PyramidStore.open(tmp_path / "out.ome.zarr")
+    for level in (0, 1):
+        assert list(store.tiles(level)) == [(0, 1), (1, 1), (2, 1)]
+    assert list(store.tiles(2)) == [(0, 0), (1, 0)]
+
+
+def test_blended_tiles_are_the_weighted_sum_of_overlapping_windows(tmp_path: Path) -> None:
+    """Against the definition, on a slide of 2 × 2 windows, in one accumulator over the whole slide."""
+    with open_slide(write_slide(tmp_path / "slide.tiff", specimen(500, 460))) as slide:
+        view = super_resolve(slide, tiny_engine())
+        done = write_whole_slide(view, tmp_path / "out.ome.zarr", blend=True)
+        rows, cols = view.grid.n_tiles(0)
+        total = np.zeros((rows * 512, cols * 512, 3))
+        for row, col in np.ndindex(2, 2):
+            n_rows, n_cols = min(4, rows - 4 * row), min(4, cols - 4 * col)
+            top, left = 512 * row - 32, 512 * col - 32
+            _, hr = view.runner.run(
+                slide.read_grid(1.172, top, left, 128 * n_rows + 64, 128 * n_cols + 64), 2, view.glass
+            )
+            ys, xs = (
+                blend_axis_weights(size, 256, "linear", first=at == 0, last=at == 1)
+                for size, at in zip(hr.shape, (row, col), strict=False)
+            )
+            weighted = hr * ys[:, None, None] * xs[None, :, None]
+            inside = weighted[128 * (row == 0) : hr.shape[0] - 128 * (row == 1), 128 * (col == 0) :]
+            inside = inside[:, : inside.shape[1] - 128 * (col == 1)]
+            at = max(4 * top, 0), max(4 * left, 0)
+            total[at[0] : at[0] + inside.shape[0], at[1] : at[1] + inside.shape[1]] += inside
+        store = PyramidStore.open(tmp_path / "out.ome.zarr")
+        written = np.moveaxis(np.asarray(store.array(0)[:]), 0, -1)
+        wanted = total[: written.shape[0], : written.shape[1]]
+        assert np.abs(written - wanted).max() <= 0.51
+        assert done.written == done.tiles
+        assert write_whole_slide(view, tmp_path / "out.ome.zarr", blend=True).written == 0
+        with pytest.raises(StoreMismatchError, match="another model"):
+            write_whole_slide(view, tmp_path / "out.ome.zarr")
+
+
+def test_a_missing_blended_tile_is_made_again_with_the_same_pixels(
+    super_resolved: SuperResolvedSlide, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.ome.zarr"
+    write_whole_slide(super_resolved, path, blend=True)
+    before = pixels(path)
+    (path / "0" / "c" / "0" / "1" / "2").unlink()
+    assert write_whole_slide(super_resolved, path, blend=True).written == 1
+    for one, other in zip(before, pixels(path), strict=True):
+        np.testing.assert_array_equal(one, other)
