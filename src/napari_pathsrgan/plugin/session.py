@@ -176,6 +176,11 @@ class BrowsingSession(QObject):
         wanted = {key for shown in self.shown.values() for key in shown.wanted() if key.level < SLIDE_LEVEL}
         return len(wanted) - len(self.cache.missing(wanted)), len(wanted)
 
+    def missing_share(self, layer: Layer) -> float:
+        """How much of what is in sight of a layer is being worked on: 0 to 1."""
+        wanted = {key for shown in self.shown.values() for key in shown.wanted(layer) if key.level < SLIDE_LEVEL}
+        return 0.0 if self._paused or not wanted else len(self.cache.missing(wanted)) / len(wanted)
+
     @property
     def paused(self) -> bool:
         """Whether nothing new is computed."""

@@ -137,9 +137,10 @@ class ShownSlide:
             if layer.visible and rows.start < rows.stop and cols.start < cols.stop:
                 view.look(level, rows, cols)
 
-    def wanted(self) -> set[TileKey]:
-        """Tiles in sight of all visible views."""
-        return {key for layer, view in self.views.values() if layer.visible for key in view.wanted}
+    def wanted(self, only: Layer | None = None) -> set[TileKey]:
+        """Tiles in sight of all visible views, or of one layer's."""
+        shown = (view for layer, view in self.views.values() if layer.visible and (only is None or layer == only))
+        return {key for view in shown for key in view.wanted}
 
     def forget_hidden(self, layer: Layer) -> None:
         """Want nothing more for a layer that was hidden."""
