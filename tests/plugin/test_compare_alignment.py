@@ -13,9 +13,12 @@ from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
 from .crosses import PLACES_UM, find_crosses, scan_layer
 
 HALF_PIXEL_UM = 0.293 / 2
-CENTRE_UM = (405.0, 411.0)
+CENTRE_UM = (380.8, 412.2)
+"""One of the crosses, so that there is one in every pane."""
+_LABEL_PX = 40
+"""Height of what is written over the pictures."""
 MPPS = (1.465, 0.586, 0.293)
-ZOOMS = (0.15, 0.37, 0.62)
+ZOOMS = (0.15, 0.62)
 """µm per pixel of the screen: each layer is drawn from its finest level in some, from coarser ones in others."""
 
 
@@ -49,11 +52,11 @@ class Bench:
         centre = np.array(self.viewer.scene.camera.center[-2:])
         found = []
         for rect in panes or [pane.rect for pane in self.comparison._parts.panes()]:
-            top, left = rect.top() * ratio, rect.left() * ratio
-            size = np.array([rect.height(), rect.width()]) * ratio
+            top, left = (rect.top() + _LABEL_PX) * ratio, rect.left() * ratio
+            size = np.array([rect.height() - _LABEL_PX, rect.width()]) * ratio
             inner = canvas[int(np.ceil(top)) : int(top + size[0]), int(np.ceil(left)) : int(left + size[1])]
             shift = np.array([np.ceil(top) - top, np.ceil(left) - left])
-            corner = centre - size / 2 * um_per_px + shift * um_per_px
+            corner = centre + ([_LABEL_PX / 2 * ratio, 0] - size / 2 + shift) * um_per_px
             dark = np.abs(inner.mean(axis=2) - np.median(inner.mean(axis=2)))
             crosses = find_crosses(dark, corner, um_per_px)
             found += [float(np.abs(place - PLACES_UM[number]).max()) for number, place in crosses.items()]
@@ -62,7 +65,7 @@ class Bench:
 
 @pytest.fixture
 def bench(shared_viewer: Any, qtbot: Any) -> Iterator[Bench]:
-    shared_viewer.window.resize(1300, 500)
+    shared_viewer.window.resize(1300, 700)
     made = Bench(shared_viewer, qtbot)
     yield made
     made.comparison.end()
@@ -74,7 +77,7 @@ def test_side_by_side(bench: Bench, um_per_px: float) -> None:
     bench.add(*(scan_layer(mpp) for mpp in MPPS))
     bench.look(um_per_px)
     errors = bench.errors()
-    assert len(errors) >= 3
+    assert len(errors) >= 3  # one in each
     assert max(errors) < HALF_PIXEL_UM
 
 
@@ -88,18 +91,18 @@ def test_two_on_each_other(bench: Bench, pair: tuple[int, int], um_per_px: float
     for place in (0.0, 0.5, 1.0):
         comparison.front.divider_moved.emit(place)
         errors = bench.errors()
-        assert len(errors) >= 4
+        assert len(errors) >= 2
         assert max(errors) < HALF_PIXEL_UM
     comparison.set_mode(CompareMode.LENS)
     comparison.front.lens_moved.emit(0.4, 0.5)
     errors = bench.errors()
-    assert len(errors) >= 4
+    assert len(errors) >= 2
     assert max(errors) < HALF_PIXEL_UM
     comparison.set_mode(CompareMode.FLICKER)
     for held in (False, True):
         comparison.hold(held)
         errors = bench.errors()
-        assert len(errors) >= 4
+        assert len(errors) >= 2
         assert max(errors) < HALF_PIXEL_UM
     comparison.hold(False)
 
@@ -115,7 +118,7 @@ def test_difference(bench: Bench, pair: tuple[int, int], um_per_px: float) -> No
     difference.colormap, difference.contrast_limits = "gray", (0, 255)
     difference.colorbar.visible = False
     errors = bench.errors()
-    assert len(errors) >= 4
+    assert len(errors) >= 2
     assert max(errors) < HALF_PIXEL_UM
 
 
@@ -130,8 +133,9 @@ def test_pictures_of_the_same_cancel_out(bench: Bench, pair: tuple[int, int]) ->
         bench.look(0.293)
         bench.comparison.set_mode(CompareMode.DIFFERENCE)
         bench.qtbot.wait(60)
-        level = bench.comparison.difference.data[0]
-        left[shift_um] = float(np.asarray(level[1000 : level.shape[0] // 2 + 300, 1000:1700]).astype(float).mean())
+        difference = bench.comparison.difference
+        part = slice(round(300 / difference.scale[0]), round(500 / difference.scale[0]))
+        left[shift_um] = float(difference.data[0][part, part].astype(float).mean())
         bench.viewer.layers.clear()
         bench.qtbot.wait(60)
     assert left[0.0] < 0.98 * left[2 * HALF_PIXEL_UM]

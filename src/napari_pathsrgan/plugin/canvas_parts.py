@@ -101,9 +101,9 @@ class CanvasParts:
         return found
 
     def visuals(self, layer: Image) -> list[Any]:
-        """What draws a layer: one image, or several where it is larger than a texture can be."""
-        node = self._qt_viewer.canvas.layer_to_visual[layer].node
-        return list(getattr(node, "adopted_children", [node]))
+        """What draws a layer: one image, several where it is larger than a texture can be, none once it was removed."""
+        drawn = self._qt_viewer.canvas.layer_to_visual.get(layer)
+        return [] if drawn is None else list(getattr(drawn.node, "adopted_children", [drawn.node]))
 
 
 def _shown(layers: Any) -> tuple[Image, ...]:

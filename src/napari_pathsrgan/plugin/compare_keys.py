@@ -1,13 +1,12 @@
 """Keys for comparing, bound while the dock is there. None is one of napari's, nor one that the user has given to it.
 
 Letters alone belong to napari's layers (V, 1 to 7 …), Ctrl with letters to its window; Shift with a letter is free but
-for four, Ctrl with a digit altogether.
+for four, Ctrl with a digit but for 0, which fits the view.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
@@ -28,7 +27,7 @@ MODE_KEYS = {
     CompareMode.DIFFERENCE: "Shift+D",
 }
 ZOOM_KEYS = {4: "Ctrl+1", 10: "Ctrl+2", 20: "Ctrl+3", 40: "Ctrl+4"}
-WHOLE_KEY, NEXT_KEY, HOLD_KEY = "Ctrl+0", "N", "H"
+WHOLE_KEY, NEXT_KEY, HOLD_KEY = "Shift+W", "N", "H"
 
 
 def zoom_to(viewer: napari.Viewer, magnification: float) -> None:
@@ -91,20 +90,22 @@ def _of_class(kind: type) -> Any:
 
 
 def _actions(comparison: Comparison) -> dict[str, Callable[[Any], Any]]:
+    """What each key does; plain functions, since napari asks for their names."""
+
     def hold(_viewer: Any) -> Iterator[None]:
         comparison.hold(True)
         yield
         comparison.hold(False)
 
-    def to_mode(mode: CompareMode, _viewer: Any) -> None:
-        comparison.set_mode(mode)
+    def to(mode: CompareMode) -> Callable[[Any], None]:
+        return lambda _viewer: comparison.set_mode(mode)
 
-    def zoom(magnification: int, viewer: Any) -> None:
-        zoom_to(viewer, magnification)
+    def zoom(magnification: int) -> Callable[[Any], None]:
+        return lambda viewer: zoom_to(viewer, magnification)
 
     return {
-        **{key: partial(to_mode, mode) for mode, key in MODE_KEYS.items()},
-        **{key: partial(zoom, magnification) for magnification, key in ZOOM_KEYS.items()},
+        **{key: to(mode) for mode, key in MODE_KEYS.items()},
+        **{key: zoom(magnification) for magnification, key in ZOOM_KEYS.items()},
         WHOLE_KEY: lambda viewer: viewer.fit_to_view(),
         NEXT_KEY: lambda _viewer: comparison.next_picture(),
         HOLD_KEY: hold,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
+    QFileDialog,
     QFormLayout,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -19,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from napari_pathsrgan.models.zoo import available_models
 from napari_pathsrgan.plugin.comparison import CompareMode, Comparison, short_name
 from napari_pathsrgan.plugin.slide_form import combo_box
 
@@ -55,10 +59,13 @@ class ComparePanel(QWidget):
     capture_asked : Signal()
     scan_asked : Signal()
         A registered scan is to be added.
+    model_asked : Signal(str)
+        This model's view is to be added.
     """
 
     capture_asked = Signal()
     scan_asked = Signal()
+    model_asked = Signal(str)
 
     def __init__(self, comparison: Comparison, keys: CompareKeys) -> None:
         super().__init__()
@@ -82,13 +89,18 @@ class ComparePanel(QWidget):
             "Show the real 10× and 20× scans of this slide, placed as\n"
             "pathsrgan register has found: choose its pairs file"
         )
+        self.model = QPushButton("Add another model …")
+        self.model.setToolTip("Show what another network makes of this slide, in a pane of its own")
+        self.model.setMenu(QMenu(self.model))
+        self.model.menu().aboutToShow.connect(self._list_models)
         line = QHBoxLayout()
         line.addWidget(self.cross, 1)
         line.addWidget(self.capture)
-        more = QCollapsible("Keys and scans")
+        more = QCollapsible("Keys, scans, models")
         more.addWidget(_scrolled(_key_table(keys)))
         more.addWidget(self.scan)
-        more.toggleButton().setToolTip("Keys for comparing; the real scans of this slide")
+        more.addWidget(self.model)
+        more.toggleButton().setToolTip("Keys for comparing; real scans of this slide; other networks")
         more.collapse(animate=False)
         self.more = more
         layout = QVBoxLayout(self)
@@ -104,6 +116,18 @@ class ComparePanel(QWidget):
         self.scan.clicked.connect(self.scan_asked)
         comparison.changed.connect(self.update_choices)
         self.update_choices()
+
+    def _list_models(self) -> None:
+        menu = self.model.menu()
+        menu.clear()
+        for name in available_models():
+            menu.addAction(name, partial(self.model_asked.emit, name))
+        menu.addAction("Other file …", self._ask_model)
+
+    def _ask_model(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
+        if chosen:
+            self.model_asked.emit(chosen)
 
     def update_choices(self) -> None:
         """Show what is compared, and what can be."""

@@ -166,7 +166,9 @@ class Comparison(QObject):
 
     def show_working(self, missing: Callable[[Image], float]) -> None:
         """Mark the panes whose pictures are being worked on; `missing` tells a layer's share still to come."""
-        working = [(pane.rect, max(missing(layer) for layer in pane.layers)) for pane in self._parts.panes()]
+        working = [
+            (pane.rect, max((missing(layer) for layer in pane.layers), default=0.0)) for pane in self._parts.panes()
+        ]
         self.front.set_working([(rect, share) for rect, share in working if share > 0])
 
     def end(self) -> None:

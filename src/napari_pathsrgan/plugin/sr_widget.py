@@ -122,6 +122,7 @@ class SuperResolutionWidget(QWidget):
         self.comparison.changed.connect(self._lay_out)
         self.compare.capture_asked.connect(self._capture)
         self.compare.scan_asked.connect(self._add_scans)
+        self.compare.model_asked.connect(self.add_model)
         self.progress.pause_asked.connect(self.session.set_paused)
         self.overview.jumped.connect(self._jump)
         self.advanced.settings_changed.connect(self._restart)
@@ -296,6 +297,18 @@ class SuperResolutionWidget(QWidget):
         self._try_once(lambda: self.scans.add(shown, path))
         self._lay_out()
 
+    def add_model(self, model: str | Path) -> None:
+        """Show what another model makes of the slide chosen as well, to compare the two."""
+        shown = self.current()
+        if shown is None:
+            self.messages.show_notice("Tick 10× or 20× first, then add another model.")
+            return
+        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
+        unlay_panes(self.viewer)
+        self._arrangement = None
+        self._try_once(lambda: self.session.show_beside(shown.source, model))
+        self._lay_out()
+
     def _try_once(self, act: Any) -> None:
         try:
             act()
@@ -315,7 +328,7 @@ class SuperResolutionWidget(QWidget):
         panes = []
         for source in self._slide_layers():
             shown = self.session.shown.get(source)
-            views = [] if shown is None else [shown.views[kind][0] for kind in PANE_ORDER if kind in shown.views]
+            views = [] if shown is None else [shown.views[kind][0] for kind in shown.kinds()]
             panes.append((source.metadata[SLIDE_KEY]["name"], [source, *views, *self.scans.layers(source)]))
         return panes
 
