@@ -1,7 +1,7 @@
 """What lies on the canvas like a sheet of glass: cross-hair, divider, the lens's rim, and the marks of work.
 
-A widget of Qt's, so that a cross-hair that follows the mouse does not have the pictures drawn anew; without a graphics
-card that takes twice as long. Mouse and wheel come here before they come to napari, and go on to it but for what is the
+A widget of Qt's, so that a cross-hair that follows the mouse does not have the pictures drawn anew, which is
+slow without a graphics card. Mouse and wheel come here before they come to napari, and go on to it but for what is the
 divider's and the lens's: napari would pan along, zoom on the double-click, and change its layer on Alt+wheel.
 """
 

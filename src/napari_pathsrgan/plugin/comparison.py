@@ -3,8 +3,9 @@
 Any image layers can be compared, whatever their pixel sizes: layers lie in µm, the camera is one, and napari draws
 each from its own pixels. Side by side is napari's grid. In the other modes two layers lie on each other, both drawn,
 and `stencil` decides which of them is seen where. So both are sharpened like any other layer, a key or a drag shows the
-other one at once, and what isn't compared is hidden and costs nothing. Measured by `benchmarks/swiping.py`: a step of a
-drag costs what drawing the canvas costs; slicing one of the layers anew for each step costs more than that again.
+other one at once, and what isn't compared is hidden and costs nothing. `benchmarks/swiping.py` sets a step of a drag
+against drawing the canvas and against slicing a layer anew. Where the CPU draws, drawing is most of all three; a step
+saves the slicing, the putting together and the upload.
 """
 
 from __future__ import annotations
