@@ -1,20 +1,26 @@
 """Make the pictures of the documentation: ``python docs/make_pictures.py [--field PICTURE] [--slide SLIDE]``.
 
 Opens real windows, on a virtual screen where there is none, and writes docs/images/*.jpg. The phantom needs nothing;
-a cytology field (0.27 µm/px) is scanned through the 4× optics first; a slide is shown as it is.
+a cytology field (0.27 µm/px) is scanned through the 4× optics first; a slide is shown as it is. ``--compare``: only
+the pictures of docs/compare.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from qtpy.QtCore import QPoint
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
 from napari_pathsrgan.phantom.settings import OBJECTIVES, draw_settings
+from napari_pathsrgan.plugin.comparison import CompareMode
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
 from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.samples import phantom_path
@@ -40,15 +46,44 @@ def photograph(slide: Path, name: str, screen_um_per_px: float) -> None:
     viewer.close()
 
 
+def photograph_comparisons(slide: Path, screen_um_per_px: float) -> None:
+    """Open a slide, and write the window in each way of comparing."""
+    viewer, widget = open_window(slide, None, "lite", SessionSettings(cache_folder=None), "Cytology phantom")
+    viewer.window.resize(1280, 640)
+    comparison = widget.comparison
+    shown = next(iter(widget.session.shown.values()))
+    viewer.scene.camera.center = busiest_place_um(shown.super_resolved)
+    viewer.scene.camera.zoom = 1 / screen_um_per_px
+    for mode in CompareMode:
+        comparison.set_mode(mode)
+        wait_until_sharp(widget)
+        canvas = comparison.canvas
+        QTest.mouseMove(canvas, QPoint(canvas.width() // 7, canvas.height() // 2))
+        comparison.hold(mode is CompareMode.FLICKER)
+        began = time.monotonic()
+        while time.monotonic() - began < 0.5:
+            QApplication.processEvents()
+        picture = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+        picture.save(IMAGES / f"compare-{mode.name.lower().replace('_', '-')}.jpg", quality=82)
+        comparison.hold(False)
+    widget.end()
+    viewer.close()
+
+
 def main() -> None:
     """Parse the command line and photograph."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--field", type=Path, help="a sharp cytology picture, 0.27 µm/px")
     parser.add_argument("--slide", type=Path, help="a whole-slide image")
+    parser.add_argument("--compare", action="store_true", help="only the ways of comparing")
     arguments = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, some_screen():
-        photograph(phantom_path(folder=Path(folder)), "phantom", 0.3)
+        phantom = phantom_path(folder=Path(folder))
+        photograph_comparisons(phantom, 0.3)
+        if arguments.compare:
+            return
+        photograph(phantom, "phantom", 0.3)
         if arguments.field:
             scan = Path(folder) / "field-4x.tiff"
             rng = np.random.default_rng(5)

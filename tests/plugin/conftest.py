@@ -41,6 +41,17 @@ def quick_collections(model_path: Path) -> None:
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count processes, threads and buffers first, while there is no process that tests share."""
+    items.sort(key=lambda item: item.path.name != "test_lifetime.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_window_of_the_last_module() -> None:
+    """Collect the window that a module shared: napari's fixture takes it for a leak, and pytest held it until now."""
+    gc.collect()
+
+
 # ---------------------------------------------------------------------- files
 
 

@@ -8,6 +8,7 @@ import pytest
 from napari.settings import get_settings
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
 
+from napari_pathsrgan.plugin.comparison import CompareMode
 from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20
 
 from .conftest import Window, draw_smear, write_model, write_slide
@@ -107,15 +108,17 @@ def test_a_model_of_other_pixel_sizes_gets_new_layers_in_the_same_places(
     window.wait_sharp()
 
 
-def test_labels_shrink_rather_than_being_cut_off(make_window: Callable[..., Window], slide_path: Path) -> None:
+def test_labels_break_rather_than_being_cut_off(make_window: Callable[..., Window], slide_path: Path) -> None:
     window = make_window(slide_path)
     window.viewer.window.resize(1700, 500)
     window.settle(0.4)
-    wide = window.viewer.layers[1].name_overlay.font_size
-    window.viewer.window.resize(900, 500)
+    assert ("SR-10× computed · 0.586 µm/px",) in window.dock.comparison.labels.lines
+    window.viewer.window.resize(1050, 500)
     window.settle(0.4)
-    assert window.viewer.layers[1].name_overlay.font_size < wide
-    window.dock.form.modes.setCurrentIndex(1)
+    broken = window.dock.comparison.labels.lines[1]
+    assert len(broken) > 1
+    assert " ".join(broken).replace("· ", "") == "SR-10× computed 0.586 µm/px"
+    window.dock.comparison.set_mode(CompareMode.ONE)
     assert not window.viewer.canvas.grid.enabled
 
 

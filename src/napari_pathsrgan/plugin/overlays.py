@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CAMERA_PIXEL_UM = 5.86
 """Camera pixel of the paper's scanners: an objective's magnification times its µm per pixel (5.86 for all three)."""
 
+_BRIEF_BELOW_PX = 420
+"""Width of the canvas below which magnification and scale bar would meet."""
 _COMPUTED = QColor(86, 180, 233, 70)
 _FRAME = QColor(230, 159, 0)
 
@@ -149,9 +151,10 @@ def visible_um(viewer: napari.Viewer) -> tuple[float, float, float, float]:
     return row - height / 2, col - width / 2, height, width
 
 
-def magnification_text(um_per_screen_px: float) -> str:
-    """What the screen shows, in a pathologist's and in a physicist's terms."""
-    return f"on screen: {CAMERA_PIXEL_UM / um_per_screen_px:.3g}× · {um_per_screen_px:.3g} µm/px"
+def magnification_text(um_per_screen_px: float, brief: bool = False) -> str:
+    """What the screen shows, in a pathologist's and in a physicist's terms; the former alone where space is scarce."""
+    power = f"{CAMERA_PIXEL_UM / um_per_screen_px:.3g}×"
+    return power if brief else f"on screen: {power} · {um_per_screen_px:.3g} µm/px"
 
 
 def show_measures(viewer: napari.Viewer) -> None:
@@ -164,7 +167,14 @@ def show_measures(viewer: napari.Viewer) -> None:
     overlays.text.position = "bottom_left"
     overlays.text.box = True
     overlays.text.font_size = 9
-    overlays.text.text = magnification_text(1 / viewer.scene.camera.zoom)
+    tell_magnification(viewer)
+
+
+def tell_magnification(viewer: napari.Viewer) -> None:
+    """Bring the magnification on the canvas up to date."""
+    text = viewer.canvas.overlays.text
+    if text.visible:
+        text.text = magnification_text(1 / viewer.scene.camera.zoom, viewer.canvas.size[1] < _BRIEF_BELOW_PX)
 
 
 def hide_measures(viewer: napari.Viewer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
 
 NAME_KEY = "pathsrgan_name"
 """Metadata of our layers: the name they were given, without the slide's."""
-LARGEST_FONT_PT, SMALLEST_FONT_PT = 9.0, 6.0
-_PX_PER_LETTER = 1.0
-"""Width of a letter in a pane's label, px per pt of its font; ours, measured on napari's canvas."""
 _LONGEST_STEM = 16
 
 
@@ -41,21 +37,6 @@ def lay_out_panes(viewer: napari.Viewer, slides: Sequence[tuple[str, Sequence[La
     for name, layers in slides:
         for layer in layers:
             _name(layer, name if len(slides) > 1 else "")
-            overlay = layer.name_overlay
-            overlay.position, overlay.box, overlay.visible = "top_left", True, True
-    fit_labels(viewer, slides)
-
-
-def fit_labels(viewer: napari.Viewer, slides: Sequence[tuple[str, Sequence[Layer]]]) -> None:
-    """Choose the labels' size so that none is cut off, down to what can still be read."""
-    layers = [layer for _, layers in slides for layer in layers]
-    if not layers:
-        return
-    _, width = viewer.canvas.viewbox_size(viewer.layers)
-    letters = max(len(layer.name) for layer in layers) + 2
-    size = min(LARGEST_FONT_PT, max(SMALLEST_FONT_PT, width / (letters * _PX_PER_LETTER)))
-    for layer in layers:
-        layer.name_overlay.font_size = math.floor(size)  # napari draws the box too narrow for fractions
 
 
 def unlay_panes(viewer: napari.Viewer) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pathsrgan.errors import PathSRGANError, WorkerError
+from napari_pathsrgan.errors import OptionError, PathSRGANError, WorkerError
 from napari_pathsrgan.inference.process import ProcessModel
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.computing import Computing, Listeners, SessionSettings
@@ -116,6 +116,27 @@ class BrowsingSession(QObject):
         elif wanted:
             shown.views[kind][0].visible = True
 
+    def show_beside(self, source: Layer, model: str | Path) -> None:
+        """Show another model's 20× view of a slide as well, to compare the two.
+
+        Raises
+        ------
+        OptionError
+            If that model's view is there already.
+        PathSRGANError
+            If the model can't be used; nothing has changed then.
+        """
+        computing, shown = self._start(), self.shown[source]
+        guest = SuperResolvedSlide(shown.slide, ProcessModel(computing.process, model))
+        there = {shown.identity[1], *(one.runner.identity for one in shown.guests.values())}
+        if guest.runner.identity in there:
+            raise OptionError(f"What {guest.runner.card.name} computes is shown already.", "Choose another model.")
+        if computing.disk is not None:
+            computing.disk.attach(guest)
+        self._load(guest.runner.path)
+        self._add_view(shown, shown.admit(guest))
+        self.changed.emit()
+
     def exchange_model(self, model: str | Path) -> None:
         """Show every slide with another model, once that has been loaded; until then, the last one's picture stays.
 
@@ -176,6 +197,11 @@ class BrowsingSession(QObject):
         wanted = {key for shown in self.shown.values() for key in shown.wanted() if key.level < SLIDE_LEVEL}
         return len(wanted) - len(self.cache.missing(wanted)), len(wanted)
 
+    def missing_share(self, layer: Layer) -> float:
+        """How much of what is in sight of a layer is being worked on: 0 to 1."""
+        wanted = {key for shown in self.shown.values() for key in shown.wanted(layer) if key.level < SLIDE_LEVEL}
+        return 0.0 if self._paused or not wanted else len(self.cache.missing(wanted)) / len(wanted)
+
     @property
     def paused(self) -> bool:
         """Whether nothing new is computed."""
@@ -223,6 +249,8 @@ class BrowsingSession(QObject):
             try:
                 self._bind(shown, SuperResolvedSlide(shown.slide, ProcessModel(self._start().process, path)))
                 self._load(path)
+                for kind, guest in shown.guests.items():
+                    self._bind_guest(shown, kind, guest.runner.path)
             except PathSRGANError as error:
                 problem = problem or error
         self.changed.emit()
@@ -292,8 +320,17 @@ class BrowsingSession(QObject):
                 self._add_view(shown, kind)
             self._remove_layers(outdated)
 
+    def _bind_guest(self, shown: ShownSlide, kind: ViewKind, path: Path) -> None:
+        computing = self._start()
+        guest = SuperResolvedSlide(shown.slide, ProcessModel(computing.process, path))
+        if computing.disk is not None:
+            computing.disk.attach(guest)
+        shown.bind_guest(kind, guest, computing.scheduler)
+        self._load(path)
+
     def _find(self, key: TileKey) -> SuperResolvedSlide | None:
-        return next((shown.super_resolved for shown in list(self.shown.values()) if shown.has(key)), None)
+        found = (shown.find(key) for shown in list(self.shown.values()))
+        return next((one for one in found if one is not None), None)
 
     def _detach(self, shown: ShownSlide) -> None:
         """Stop serving a slide's tiles from disk, unless another layer shows the same file."""

@@ -9,7 +9,7 @@ from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
 from napari_pathsrgan.plugin.panes import NAME_KEY
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
-from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SlideView, ViewKind
+from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_20, SlideView, ViewKind
 from napari_pathsrgan.slides.open_slide import open_slide
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class ShownSlide:
         The coarsest level, whole and read-only.
     views : dict
         Layer and view of each kind that is shown.
+    guests : dict
+        Of kinds made by another model than the one in use: the slide seen through that.
     """
 
     def __init__(self, source: Layer, slide: Slide, super_resolved: SuperResolvedSlide) -> None:
@@ -54,6 +56,7 @@ class ShownSlide:
         self.super_resolved = super_resolved
         self.overview = _read_overview(super_resolved)
         self.views: dict[ViewKind, tuple[Image, SlideView]] = {}
+        self.guests: dict[ViewKind, SuperResolvedSlide] = {}
 
     @classmethod
     def open(cls, source: Layer, runner: ProcessModel) -> ShownSlide:
@@ -77,15 +80,29 @@ class ShownSlide:
         """Slide and model, as tiles are known by."""
         return self.slide.fingerprint, self.super_resolved.runner.identity
 
-    def has(self, key: TileKey) -> bool:
-        """Whether a tile is of this slide and of the model in use; the slide's own pixels are any model's."""
-        return key.slide == self.identity[0] and key.model in ("", BICUBIC_MODEL, self.identity[1])
+    def find(self, key: TileKey) -> SuperResolvedSlide | None:
+        """Find what makes a tile of this slide, if it is of a model in use; the slide's own pixels are any model's."""
+        if key.slide != self.slide.fingerprint:
+            return None
+        seen = (self.super_resolved, *list(self.guests.values()))
+        return next((one for one in seen if key.model in ("", BICUBIC_MODEL, one.runner.identity)), None)
+
+    def admit(self, super_resolved: SuperResolvedSlide) -> ViewKind:
+        """Take in another model's 20× view, for comparison: gives the kind to add."""
+        name = super_resolved.runner.card.name
+        kind = ViewKind(f"{SR_20.name.removesuffix(' computed')} by {name} computed", SR_20.finest_level, computed=True)
+        self.guests[kind] = super_resolved
+        return kind
 
     def add_view(self, viewer: napari.Viewer, kind: ViewKind, cache: TileCache, scheduler: Scheduler) -> Image:
         """Add the layer of a kind to the right of what comes before it in `PANE_ORDER`."""
         from napari.layers import Image
 
-        view = SlideView(kind, self.super_resolved, self.overview, cache, scheduler)
+        guest = self.guests.get(kind)
+        if guest is None:
+            view = SlideView(kind, self.super_resolved, self.overview, cache, scheduler)
+        else:
+            view = SlideView(kind, guest, _read_overview(guest), cache, scheduler)
         mpp = view.grid.level_mpps[kind.finest_level]
         label = f"{kind.name} · {mpp:.3f} µm/px"
         layer = Image(
@@ -99,7 +116,8 @@ class ShownSlide:
             interpolation2d="linear",
             metadata={VIEW_KEY: kind.name, NAME_KEY: label, "progressive_loader": False},
         )
-        before = [other for other in PANE_ORDER[: PANE_ORDER.index(kind)] if other in self.views]
+        kinds = self.kinds()
+        before = kinds if guest is not None else [other for other in kinds if _place(other) < _place(kind)]
         left = self.views[before[-1]][0] if before else self.source
         self.views[kind] = (layer, view)
         viewer.layers.insert(viewer.layers.index(left) + 1, layer)
@@ -118,10 +136,22 @@ class ShownSlide:
         if not fits:
             self.overview = _read_overview(super_resolved)
             return False
-        for layer, view in self.views.values():
-            view.exchange(super_resolved, scheduler)
-            layer.refresh(thumbnail=False, extent=False, highlight=False)
+        for kind, (layer, view) in self.views.items():
+            if kind not in self.guests:
+                view.exchange(super_resolved, scheduler)
+                layer.refresh(thumbnail=False, extent=False, highlight=False)
         return True
+
+    def bind_guest(self, kind: ViewKind, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> None:
+        """Go on with the same other model in another process."""
+        self.guests[kind] = super_resolved
+        layer, view = self.views[kind]
+        view.exchange(super_resolved, scheduler)
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def kinds(self) -> list[ViewKind]:
+        """What is shown, in the order of the panes."""
+        return sorted(self.views, key=_place)
 
     def refresh(self, fresh: Set[TileKey]) -> None:
         """Redraw the layers that show any of these tiles."""
@@ -137,9 +167,10 @@ class ShownSlide:
             if layer.visible and rows.start < rows.stop and cols.start < cols.stop:
                 view.look(level, rows, cols)
 
-    def wanted(self) -> set[TileKey]:
-        """Tiles in sight of all visible views."""
-        return {key for layer, view in self.views.values() if layer.visible for key in view.wanted}
+    def wanted(self, only: Layer | None = None) -> set[TileKey]:
+        """Tiles in sight of all visible views, or of one layer's."""
+        shown = (view for layer, view in self.views.values() if layer.visible and (only is None or layer == only))
+        return {key for view in shown for key in view.wanted}
 
     def forget_hidden(self, layer: Layer) -> None:
         """Want nothing more for a layer that was hidden."""
@@ -151,9 +182,17 @@ class ShownSlide:
         """Let go of all views, or of one layer's, and return their layers."""
         kinds = [kind for kind, (own, _) in self.views.items() if layer is None or own == layer]
         taken = [self.views.pop(kind) for kind in kinds]
+        if layer is not None:  # for good, not to be made anew
+            for kind in kinds:
+                self.guests.pop(kind, None)
         for _, view in taken:
             view.forget()
         return [own for own, _ in taken]
+
+
+def _place(kind: ViewKind) -> int:
+    """Place among the panes; other models' come last, as they came."""
+    return PANE_ORDER.index(kind) if kind in PANE_ORDER else len(PANE_ORDER)
 
 
 def _read_overview(super_resolved: SuperResolvedSlide) -> Pixels:

@@ -38,13 +38,11 @@ class SlideForm(QWidget):
         A name or a path.
     kind_toggled : Signal(object, bool)
         A `ViewKind`, or None for the scan itself, and whether to show it.
-    mode_chosen : Signal()
     """
 
     slide_chosen = Signal()
     model_chosen = Signal(object)
     kind_toggled = Signal(object, bool)
-    mode_chosen = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,31 +50,21 @@ class SlideForm(QWidget):
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.models = combo_box("The network that computes the views")
-        self.modes = combo_box(
-            "Side by side: one pane each, one camera (default). One at a time: the topmost visible layer."
-        )
-        self.modes.addItems(["Side by side", "One at a time"])
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Slide", self.slides)
         form.addRow("", self.facts)
         form.addRow("Model", self.models)
-        form.addRow("Show", self._build_boxes())
-        form.addRow("View", self.modes)
+        self.show_row = self._build_boxes()
+        form.addRow("Show", self.show_row)
         self.slides.currentIndexChanged.connect(lambda _: self.slide_chosen.emit())
         self.models.activated.connect(self._on_model)
-        self.modes.currentIndexChanged.connect(lambda _: self.mode_chosen.emit())
 
     @property
     def current_source(self) -> Layer | None:
         """The layer of the slide chosen."""
         return self.slides.currentData()
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether each picture has a pane of its own."""
-        return self.modes.currentIndex() == 0
 
     def list_slides(self, layers: list[Layer]) -> None:
         """Offer these slides; the one chosen stays chosen where it can."""

@@ -110,6 +110,10 @@ class SlideView:
     def draw(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Draw a region from what there is, and ask for what is missing."""
         self.look(level, rows, cols)
+        return self.compose(level, rows, cols)
+
+    def compose(self, level: int, rows: slice, cols: slice) -> Pixels:
+        """Draw a region from what there is."""
         return compose(level, rows, cols, self.grid, self._lookup, self.overview)
 
     def look(self, level: int, rows: slice, cols: slice) -> None:
@@ -177,6 +181,10 @@ class TileLevel:
     def size(self) -> int:
         """Number of values."""
         return self.shape[0] * self.shape[1] * 3
+
+    def peek(self, rows: slice, cols: slice) -> Pixels:
+        """Draw a region as it stands, and ask for nothing."""
+        return self._view.compose(self._level, rows, cols)
 
     def __getitem__(self, index: Any) -> Pixels:
         """Draw for napari, at once; compute for anybody else, exactly."""

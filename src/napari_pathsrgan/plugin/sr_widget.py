@@ -8,22 +8,27 @@ from weakref import WeakSet
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.plugin.advanced_panel import AdvancedPanel
+from napari_pathsrgan.plugin.capture import write_capture
+from napari_pathsrgan.plugin.compare_keys import CompareKeys
+from napari_pathsrgan.plugin.compare_panel import ComparePanel
+from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
 from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.overlays import (
     OverviewMap,
     hide_measures,
-    magnification_text,
     show_measures,
+    tell_magnification,
     visible_um,
 )
-from napari_pathsrgan.plugin.panes import fit_labels, lay_out_panes, unlay_panes
+from napari_pathsrgan.plugin.panes import lay_out_panes, unlay_panes
 from napari_pathsrgan.plugin.progress_box import ProgressBox
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.registered_scans import RegisteredScans
 from napari_pathsrgan.plugin.session import BrowsingSession
 from napari_pathsrgan.plugin.slide_form import SlideForm
 from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_10, SR_20, ViewKind
@@ -66,6 +71,9 @@ class SuperResolutionWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.session = BrowsingSession(napari_viewer, settings)
+        self.comparison = Comparison(napari_viewer)
+        self.keys = CompareKeys(self.comparison.viewer, self.comparison)
+        self.scans = RegisteredScans(self.comparison.viewer)
         self._model: str | Path = model
         self._kinds: tuple[ViewKind, ...] = (SR_10, SR_20)  # what the user last asked for, and a new slide gets
         self._offered: WeakSet[Layer] = WeakSet()  # slides that were shown once, or could not be
@@ -85,6 +93,7 @@ class SuperResolutionWidget(QWidget):
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
         self.form = SlideForm()
+        self.compare = ComparePanel(self.comparison, self.keys)
         self.progress = ProgressBox()
         self.overview = OverviewMap()
         self.advanced = AdvancedPanel(self.session.settings)
@@ -96,7 +105,7 @@ class SuperResolutionWidget(QWidget):
         layout.addWidget(self.body, 1)
         body = QVBoxLayout(self.body)
         body.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.form, self.progress):
+        for widget in (self.form, self.compare, self.progress):
             body.addWidget(widget)
         body.addWidget(self.overview, 1)
         body.addWidget(self.advanced)
@@ -110,7 +119,10 @@ class SuperResolutionWidget(QWidget):
         self.form.slide_chosen.connect(self._update_slide)
         self.form.model_chosen.connect(self.choose_model)
         self.form.kind_toggled.connect(self._on_kind)
-        self.form.mode_chosen.connect(self._lay_out)
+        self.comparison.changed.connect(self._lay_out)
+        self.compare.capture_asked.connect(self._capture)
+        self.compare.scan_asked.connect(self._add_scans)
+        self.compare.model_asked.connect(self.add_model)
         self.progress.pause_asked.connect(self.session.set_paused)
         self.overview.jumped.connect(self._jump)
         self.advanced.settings_changed.connect(self._restart)
@@ -123,7 +135,7 @@ class SuperResolutionWidget(QWidget):
             (layers.removed, self._update_slide),
             (camera.zoom, self._on_camera),
             (camera.center, self._on_camera),
-            (canvas.size, self._on_canvas_size),
+            (canvas.size, self._on_camera),
         )
         for event, callback in self._connected:
             event.connect(callback)
@@ -164,6 +176,7 @@ class SuperResolutionWidget(QWidget):
         self._update_slide()
 
     def _show_slide(self, layer: Layer, kinds: tuple[ViewKind, ...]) -> None:
+        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
         saw_all = _contains(visible_um(self.viewer), layer)
         unlay_panes(self.viewer)  # napari builds all panes anew for every layer that is added to them
         self._arrangement = None
@@ -249,6 +262,59 @@ class SuperResolutionWidget(QWidget):
     def _jump(self, row_um: float, col_um: float) -> None:
         self.viewer.scene.camera.center = (row_um, col_um)
 
+    # ------------------------------------------------------------------ comparing
+
+    def _capture(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Keep what is compared", "comparison.png", "Pictures (*.png)")
+        if chosen:
+            self.capture(Path(chosen))
+
+    def capture(self, path: Path) -> None:
+        """Write what is compared as PNG; the dock says where, or why not."""
+        ready, wanted = self.session.progress()
+        try:
+            written = write_capture(self.comparison.viewer, self.comparison.front, path)
+        except PathSRGANError as error:
+            self.messages.show_problem(error)
+            return
+        soft = f" It was not sharp yet: {ready} of {wanted}." if ready < wanted else ""
+        self.messages.show_notice(f"Captured in {written}.{soft}")
+
+    def _add_scans(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Choose the pairs file of this slide")
+        if chosen:
+            self.add_scans(Path(chosen))
+
+    def add_scans(self, path: Path) -> None:
+        """Show the finer scans that the slide chosen was registered with, from a pairs file."""
+        shown = self.current()
+        if shown is None:
+            self.messages.show_notice("Tick 10× or 20× first: scans are placed on a slide whose views are shown.")
+            return
+        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
+        unlay_panes(self.viewer)
+        self._arrangement = None
+        self._try_once(lambda: self.scans.add(shown, path))
+        self._lay_out()
+
+    def add_model(self, model: str | Path) -> None:
+        """Show what another model makes of the slide chosen as well, to compare the two."""
+        shown = self.current()
+        if shown is None:
+            self.messages.show_notice("Tick 10× or 20× first, then add another model.")
+            return
+        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
+        unlay_panes(self.viewer)
+        self._arrangement = None
+        self._try_once(lambda: self.session.show_beside(shown.source, model))
+        self._lay_out()
+
+    def _try_once(self, act: Any) -> None:
+        try:
+            act()
+        except PathSRGANError as error:
+            self.messages.show_problem(error)
+
     # ------------------------------------------------------------------ showing
 
     def _show_model(self) -> None:
@@ -262,34 +328,32 @@ class SuperResolutionWidget(QWidget):
         panes = []
         for source in self._slide_layers():
             shown = self.session.shown.get(source)
-            views = [] if shown is None else [shown.views[kind][0] for kind in PANE_ORDER if kind in shown.views]
-            panes.append((source.metadata[SLIDE_KEY]["name"], [source, *views]))
+            views = [] if shown is None else [shown.views[kind][0] for kind in shown.kinds()]
+            panes.append((source.metadata[SLIDE_KEY]["name"], [source, *views, *self.scans.layers(source)]))
         return panes
 
     def _lay_out(self) -> None:
         """Arrange the panes, if anything has changed: napari builds its canvas anew for each touch."""
         panes = self._panes()
+        side_by_side = self.comparison.mode is CompareMode.SIDE_BY_SIDE
+        self.form.show_row.setEnabled(side_by_side)
         visible = [layer.visible for _, layers in panes for layer in layers]
-        arrangement = (panes, visible, len(self.viewer.layers), self.form.side_by_side) if panes else None
+        arrangement = (panes, visible, len(self.viewer.layers), side_by_side) if panes else None
         if arrangement == self._arrangement:
             return
         self._arrangement = arrangement
         if panes:
-            lay_out_panes(self.viewer, panes, self.form.side_by_side)
+            lay_out_panes(self.viewer, panes, side_by_side)
             show_measures(self.viewer)
             self._on_camera()
 
-    def _on_canvas_size(self, _event: Any = None) -> None:
-        fit_labels(self.viewer, self._panes())
-        self._on_camera()
-
     def _on_camera(self, _event: Any = None) -> None:
         self.overview.set_visible(*visible_um(self.viewer))
-        if self.viewer.canvas.overlays.text.visible:
-            self.viewer.canvas.overlays.text.text = magnification_text(1 / self.viewer.scene.camera.zoom)
+        tell_magnification(self.viewer)
 
     def _update_progress(self) -> None:
         computing = self.session.computing
+        self.comparison.show_working(self.session.missing_share)
         self.progress.show_progress(*self.session.progress(), self.session.paused)
         self.progress.show_status(None if computing is None else computing.process.status)
         shown = self.current()
@@ -352,6 +416,9 @@ class SuperResolutionWidget(QWidget):
             self._window.removeEventFilter(self)
         for event, callback in self._connected:
             event.disconnect(callback)
+        self.keys.release()
+        self.comparison.end()
+        self.scans.end(remove=window_stays)
         if window_stays:
             unlay_panes(self.viewer)
             hide_measures(self.viewer)

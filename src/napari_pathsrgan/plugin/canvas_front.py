@@ -1,0 +1,229 @@
+"""What lies on the canvas like a sheet of glass: cross-hair, divider, the lens's rim, and the marks of work.
+
+A widget of Qt's, so that a cross-hair that follows the mouse does not have the pictures drawn anew, which is
+slow without a graphics card. Mouse and wheel come here before they come to napari, and go on to it but for what is the
+divider's and the lens's: napari would pan along, zoom on the double-click, and change its layer on Alt+wheel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt, Signal
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QWidget
+
+GRASP_PX = 6.0
+"""How near to the divider a press takes hold of it."""
+_GAP_PX = 14.0
+"""Left free about the cursor: the place itself is what one looks at."""
+_WORK_PX = 36.0
+_HAIR, _HALO = QColor(0, 0, 0, 170), QColor(255, 255, 255, 90)
+_LIGHT, _DARK, _WORK = QColor(255, 255, 255, 230), QColor(0, 0, 0, 130), QColor(230, 159, 0)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is drawn; places in pixels of the canvas.
+
+    Attributes
+    ----------
+    panes : tuple of QRectF
+    cross : bool
+        Whether the cursor's place is marked in every pane.
+    divider : float or None
+        x of a swipe's edge.
+    lens : (QPointF, float) or None
+        Centre and radius.
+    """
+
+    panes: tuple[QRectF, ...] = ()
+    cross: bool = False
+    divider: float | None = None
+    lens: tuple[QPointF, float] | None = None
+
+
+class CanvasFront(QWidget):
+    """Draws `Marks` and tells what the mouse does with them.
+
+    Parameters
+    ----------
+    canvas : QWidget
+        What napari draws on.
+
+    Attributes
+    ----------
+    divider_moved : Signal(float)
+        To this share of the canvas's width.
+    lens_moved : Signal(float, float)
+        To these shares of the canvas's width and height.
+    lens_turned : Signal(float)
+        Notches of the wheel, away from the user.
+    left : Signal()
+        The canvas no longer has the keyboard.
+    """
+
+    divider_moved = Signal(float)
+    lens_moved = Signal(float, float)
+    lens_turned = Signal(float)
+    left = Signal()
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self.marks = Marks()
+        self._canvas = canvas
+        self._cursor: QPointF | None = None
+        self._working: tuple[tuple[QRectF, float], ...] = ()
+        self._dragged = False
+        self._shape: Any = None
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        canvas.installEventFilter(self)
+        self._fit()
+
+    def end(self) -> None:
+        """Go away."""
+        self._canvas.removeEventFilter(self)
+        self._hover(False)
+        self.hide()
+        self.setParent(None)
+        self.deleteLater()
+
+    def set_marks(self, marks: Marks) -> None:
+        """Draw these from now on."""
+        if marks != self.marks:
+            self.marks = marks
+            self._fit()
+
+    def set_working(self, working: Sequence[tuple[QRectF, float]]) -> None:
+        """Mark panes that are being worked on, each with the share that is still to come."""
+        if tuple(working) != self._working:
+            self._working = tuple(working)
+            self._fit()
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """Width and height of what it lies on, pixels."""
+        return self._canvas.width(), self._canvas.height()
+
+    # ------------------------------------------------------------------ drawing
+
+    def _fit(self) -> None:
+        """Cover no more than what is drawn: where no graphics card helps, each pixel of it costs with each drawing."""
+        width, height = self.canvas_size
+        whole = self.marks.divider is not None or self.marks.lens is not None
+        whole = whole or (self._cursor is not None and self.marks.cross)
+        lowest = max((pane.top() + 3 for pane, _ in self._working), default=0)
+        self.setGeometry(0, 0, width, height if whole else int(lowest))
+        self.setVisible(whole or lowest > 0)
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw all there is."""
+        painter = QPainter(self)
+        self.draw_edges(painter)
+        for pane, share in self._working:
+            painter.setPen(QPen(_WORK, 2))
+            length = min(_WORK_PX, pane.width() / 3) * max(share, 0.1)
+            painter.drawLine(QLineF(pane.right() - 1 - length, pane.top() + 1, pane.right() - 1, pane.top() + 1))
+        if self._cursor is not None and self.marks.cross:
+            lines = [line for pane in self.marks.panes for line in cross_lines(self._cursor, pane, self.marks.panes)]
+            for colour, width in ((_HALO, 3), (_HAIR, 1)):  # dark, for the glass is bright
+                painter.setPen(QPen(colour, width))
+                painter.drawLines(lines)
+        painter.end()
+
+    def draw_edges(self, painter: QPainter) -> None:
+        """Draw divider and rim alone: they belong into a picture that is kept."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for colour, width in ((_DARK, 4), (_LIGHT, 1.5)):
+            painter.setPen(QPen(colour, width))
+            if self.marks.divider is not None:
+                painter.drawLine(QLineF(self.marks.divider, 0, self.marks.divider, self._canvas.height()))
+            if self.marks.lens is not None:
+                centre, radius = self.marks.lens
+                painter.drawEllipse(centre, radius, radius)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    # ------------------------------------------------------------------ mouse
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Look at what comes to the canvas first; True keeps it from napari."""
+        kind = event.type() if event is not None else None
+        if watched is not self._canvas or kind is None:
+            return False
+        if kind == QEvent.Type.Resize:
+            self._fit()
+        elif kind == QEvent.Type.FocusOut:
+            self.left.emit()
+        elif kind == QEvent.Type.Leave:
+            self._move(None)
+        elif kind == QEvent.Type.MouseMove:
+            return self._on_move(event.position(), event.buttons() != Qt.MouseButton.NoButton)
+        elif kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick):
+            return self._on_press(event)
+        elif kind == QEvent.Type.MouseButtonRelease and self._dragged:
+            self._dragged = False
+            return True
+        elif kind == QEvent.Type.Wheel:
+            return self._on_wheel(event)
+        return False
+
+    def _on_move(self, place: QPointF, pressed: bool) -> bool:
+        width, height = self.canvas_size
+        self._move(None if pressed else place)
+        if self._dragged:
+            self.divider_moved.emit(min(max(place.x() / width, 0.0), 1.0))
+            return True
+        if self.marks.divider is not None:
+            self._hover(self._near(place))
+        elif self.marks.lens is not None:
+            self.lens_moved.emit(place.x() / width, place.y() / height)
+        return False
+
+    def _on_press(self, event: Any) -> bool:
+        if event.button() != Qt.MouseButton.LeftButton or not self._near(event.position()):
+            return False
+        if event.type() == QEvent.Type.MouseButtonDblClick:
+            self.divider_moved.emit(0.5)
+        self._dragged = event.type() == QEvent.Type.MouseButtonPress
+        return True
+
+    def _on_wheel(self, event: Any) -> bool:
+        if self.marks.lens is None or not event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            return False
+        turned = event.angleDelta()
+        self.lens_turned.emit((turned.y() or turned.x()) / 120)  # Qt turns the wheel sideways while Alt is held
+        return True
+
+    def _near(self, place: QPointF) -> bool:
+        return self.marks.divider is not None and abs(place.x() - self.marks.divider) <= GRASP_PX
+
+    def _hover(self, over: bool) -> None:
+        if over and self._shape is None:
+            self._shape = self._canvas.cursor()
+            self._canvas.setCursor(Qt.CursorShape.SplitHCursor)
+        elif not over and self._shape is not None:
+            self._canvas.setCursor(self._shape)
+            self._shape = None
+
+    def _move(self, place: QPointF | None) -> None:
+        if self.marks.cross and place != self._cursor:
+            self._cursor = place
+            self._fit()
+        self._cursor = place
+
+
+def cross_lines(cursor: QPointF, pane: QRectF, panes: Sequence[QRectF]) -> list[QLineF]:
+    """Lines that mark in one pane the place that the cursor is at in its own; none outside all panes."""
+    own = next((one for one in panes if one.contains(cursor)), None)
+    if own is None:
+        return []
+    x, y = pane.left() + cursor.x() - own.left(), pane.top() + cursor.y() - own.top()
+    return [
+        QLineF(pane.left(), y, max(x - _GAP_PX, pane.left()), y),
+        QLineF(min(x + _GAP_PX, pane.right()), y, pane.right(), y),
+        QLineF(x, pane.top(), x, max(y - _GAP_PX, pane.top())),
+        QLineF(x, min(y + _GAP_PX, pane.bottom()), x, pane.bottom()),
+    ]
