@@ -6,6 +6,7 @@ import itertools
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -74,14 +75,16 @@ def write_study(
         key_file.write_text(key.dumps(), encoding="utf-8")
         ready.rename(path)
     except (OSError, sqlite3.Error) as error:
-        key_file.unlink(missing_ok=True)
+        with suppress(OSError):
+            key_file.unlink(missing_ok=True)
         raise OutputError(
             f"The review can't be written to {path} ({getattr(error, 'strerror', None) or error}).",
             "Choose a folder with room that can be written to.",
         ) from error
     finally:
         for rest in (heap, ready, heap.with_name(f"{heap.name}-journal")):
-            rest.unlink(missing_ok=True)
+            with suppress(OSError):
+                rest.unlink(missing_ok=True)
     return key
 
 
