@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from napari_pathsrgan import __version__
-from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, window
+from napari_pathsrgan.cli import evaluation, machine, models, registration, review, slides, training, window
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -29,6 +29,7 @@ app.command(registration.register)
 app.command(registration.accuracy)
 app.command(evaluation.evaluate)
 app.command(models.app)
+app.command(review.app)
 
 
 @app.meta.default

@@ -75,7 +75,8 @@ def _describe_in_words(record: dict[str, Any]) -> list[str]:
     return columns(rows)
 
 
-def _parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
+def parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
+    """Read a region as it is typed; OptionError for anything but four numbers."""
     text = tokens[0].value
     try:
         row, col, height, width = (float(part) for part in text.split(","))
@@ -98,7 +99,7 @@ class UpscaleOptions:
     """
 
     region: Annotated[
-        RegionUm | None, Parameter(converter=_parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH")
+        RegionUm | None, Parameter(converter=parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH")
     ] = None
     looking: ModelOptions = field(default_factory=ModelOptions)
 

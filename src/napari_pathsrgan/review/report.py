@@ -186,7 +186,8 @@ def _legend(results: Results) -> str:
     return (
         "MOS: mean of first ratings; 95 %: bootstrap over raters and fields. p: Wilcoxon's signed-rank test over"
         " fields, corrected for the number of comparisons (Holm). ICC(2,k): agreement of the raters' mean"
-        " (Shrout &amp; Fleiss 1979). α: 1 is agreement, 0 is chance. Rater's scale: in standard deviations of that rater's own ratings."
+        " (Shrout &amp; Fleiss 1979). α: 1 is agreement, 0 is chance. Rater's scale: in standard deviations of that"
+        " rater's own ratings."
         " PSNR and SSIM against the real pictures. The paper's MOS is of other slides and other raters."
     )
 
