@@ -58,7 +58,7 @@ class FirstPage(QWidget):
             lines.addWidget(_words(text))
         lines.addWidget(self.begin, 0, Qt.AlignmentFlag.AlignLeft)
         if anchors:
-            lines.addWidget(_words("Examples of what others call bad and excellent:"))
+            lines.addWidget(_words("Examples of the two ends of the scale:"))
             lines.addLayout(_examples(anchors, zoom))
         lines.addStretch()
         scrolled = QScrollArea()

@@ -134,6 +134,9 @@ class RatingWidget(QWidget):
         self.words = QLineEdit()
         self.words.setPlaceholderText("Your comment; Enter keeps it, Esc does not")
         self.words.setMaxLength(2000)
+        room = self.words.sizePolicy()
+        room.setRetainSizeWhenHidden(True)  # the picture stays where it is when the line opens
+        self.words.setSizePolicy(room)
         self.words.returnPressed.connect(self.keep_comment)
         self.words.hide()
         layout = QVBoxLayout(page)

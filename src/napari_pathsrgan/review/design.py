@@ -186,14 +186,13 @@ def draw_order(fields: Mapping[str, str], repeats: int, seed: int, rater: str) -
     rng = np.random.default_rng([seed, *rater.casefold().encode()])
     keys = sorted(fields)
     waiting = [keys[place] for place in rng.permutation(len(keys))]
-    apart = min(_APART, len(set(fields.values())) - 1)
-    recent: deque[str] = deque(maxlen=apart)
+    recent: deque[str] = deque(maxlen=max(0, min(_APART, len(set(fields.values())) - 1)))
     order: list[str] = []
     while waiting:
         place = next((i for i, key in enumerate(waiting) if fields[key] not in recent), 0)
         order.append(waiting.pop(place))
         recent.append(fields[order[-1]])
-    again = rng.permutation(max(1, len(order) // 2))[:repeats]
+    again = rng.permutation((len(order) + 1) // 2)[:repeats]
     for key in [order[place] for place in again]:
         earliest = min(len(order), order.index(key) + max(_APART + 1, len(order) // 3))
         order.insert(int(rng.integers(earliest, len(order) + 1)), key)
