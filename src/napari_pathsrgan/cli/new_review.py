@@ -153,35 +153,36 @@ def _source(paths: tuple[Path, ...], options: NewOptions, opened: ExitStack) -> 
     of_pairs = len(paths) == 1 and is_pairs_file(first)
     if len(paths) == 1 and not of_pairs and is_folder_of_methods(first):
         return _Source(partial(fields_of_folder, first), None, {"folder": first.name})
-    engines = _engines(options)
-    made: dict[str, Any] = {"models": {name: engine.identity for name, engine in engines.items()}}
     if of_pairs:
         from napari_pathsrgan.evaluation.on_pairs import BICUBIC, REAL
         from napari_pathsrgan.evaluation.review_fields import fields_of_pairs
 
         pairs = PairsFile(first)
-        made |= {"pairs": first.name, "simulated": any(slide["simulated"] for slide in pairs.slides)}
+        engines = _engines(options)
+        made: dict[str, Any] = {"pairs": first.name, "simulated": any(slide["simulated"] for slide in pairs.slides)}
+        made["models"] = {name: engine.identity for name, engine in engines.items()}
         sets = partial(fields_of_pairs, pairs, engines, split=options.split, least_foreground=options.least_foreground)
         return _Source(sets, (BICUBIC, REAL), made)
     from napari_pathsrgan.evaluation.review_fields import fields_of_slides
 
     areas = [_area(path, options, opened, len(paths) > 1) for path in paths]
-    made["slides"] = {area.slide.path.name: area.slide.fingerprint for area in areas}
+    engines = _engines(options)
+    made = {"slides": {area.slide.path.name: area.slide.fingerprint for area in areas}}
+    made["models"] = {name: engine.identity for name, engine in engines.items()}
     return _Source(partial(fields_of_slides, areas, engines, least_foreground=options.least_foreground), None, made)
 
 
 def _engines(options: NewOptions) -> dict[str, Engine]:
+    from napari_pathsrgan.models.zoo import model_card
+
+    names = [model_card(reference).name for reference in options.models]
+    for name in names:
+        if names.count(name) > 1 or name in ("bicubic", "real"):
+            raise OptionError(f"Two methods are called “{name}”.", "Give models whose cards have names of their own.")
     from napari_pathsrgan.inference.engine import load_model
 
-    engines: dict[str, Engine] = {}
-    for reference in options.models:
-        engine = load_model(reference, options.device, options.precision)
-        if engine.card.name in engines or engine.card.name in ("bicubic", "real"):
-            raise OptionError(
-                f"Two methods are called “{engine.card.name}”.", "Give models whose cards have names of their own."
-            )
-        engines[engine.card.name] = engine
-    return engines
+    engines = [load_model(reference, options.device, options.precision) for reference in options.models]
+    return dict(zip(names, engines, strict=True))
 
 
 def _area(path: Path, options: NewOptions, opened: ExitStack, several: bool) -> Area:
