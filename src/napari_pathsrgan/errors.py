@@ -81,3 +81,19 @@ class ScreenError(PathSRGANError):
 
 class DifferentSlidesError(PathSRGANError):
     """Two scans don't show the same slide, or nothing that tells it."""
+
+
+class ReviewFileError(PathSRGANError):
+    """A review's file is none, is damaged, lacks pictures or is of another version."""
+
+
+class RaterKnownError(PathSRGANError):
+    """A review holds ratings under this name already, and nobody said that they go on."""
+
+
+class RatingNotSavedError(PathSRGANError):
+    """A rating is not on disk: there is no room, or another program holds the file."""
+
+
+class MissingPartError(PathSRGANError):
+    """A library is not installed that only some verbs need."""

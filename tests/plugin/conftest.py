@@ -6,6 +6,7 @@ Starting the inference process costs seconds, computing next to nothing: tests t
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import cv2
 import napari
 import numpy as np
 import platformdirs
@@ -29,6 +31,9 @@ from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.plugin import computing
 from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+from napari_pathsrgan.review.design import Design, PatchSet
+from napari_pathsrgan.review.key import Key, key_path
+from napari_pathsrgan.review.study import write_study
 
 PATIENCE_S = 60.0
 """Far more than anything here takes on a busy machine: a test that waits so long has failed."""
@@ -345,3 +350,26 @@ def eventually(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> 
             return False
         time.sleep(0.02)
     return True
+
+
+# ---------------------------------------------------------------------- reviews
+
+REVIEW_METHODS = ("bicubic", "lite", "paper", "real")
+
+
+@pytest.fixture
+def make_review(tmp_path: Path) -> Callable[..., tuple[Path, Key]]:
+    """Write a review of so many fields, each the rougher, the further back in the alphabet the method is."""
+
+    def fields(side: int) -> Iterator[PatchSet]:
+        for number in itertools.count():
+            rough = np.random.default_rng(number).integers(0, 256, (side, side, 3), np.uint8)
+            blurs = [cv2.GaussianBlur(rough, (0, 0), 0.3 + 1.5 * (3 - rank)) for rank in range(4)]
+            yield PatchSet(f"field-{number}", dict(zip(REVIEW_METHODS, blurs, strict=True)))
+
+    def make(patches: int = 5, side: int = 32, **options: Any) -> tuple[Path, Key]:
+        path = tmp_path / "study.review"
+        design = Design(**{"patches": patches, "repeats": 2, "warm_up": 1, "anchors": 1, **options})
+        return path, write_study(path, key_path(path), design, fields(side), ("bicubic", "real"))
+
+    return make

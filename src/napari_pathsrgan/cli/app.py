@@ -14,6 +14,7 @@ from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, window
 from napari_pathsrgan.cli.options import out_of_range
 from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, upscale, window
+from napari_pathsrgan.cli import evaluation, machine, models, registration, review, slides, training, window
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -32,6 +33,7 @@ app.command(registration.register)
 app.command(registration.accuracy)
 app.command(evaluation.evaluate)
 app.command(models.app)
+app.command(review.app)
 
 
 @app.meta.default

@@ -1,9 +1,12 @@
-"""Verbs that open the window: view, demo. The only ones that load napari."""
+"""Verbs that open the window: view, demo, and review's rate. The only ones that load napari or Qt."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from napari_pathsrgan.cli.options import ModelOptions
 from napari_pathsrgan.cli.report import Json, tell
@@ -36,3 +39,22 @@ def demo(*, out: Path = Path("demo"), json: Json = False) -> None:
 
     written = run_demo(out, lambda line: print(line, file=sys.stderr))
     tell({"written": written}, list(map(str, written)), json)
+
+
+def rate(
+    review: Path, /, *, rater: str, go_on: Annotated[bool, Parameter(name="--continue", negative=())] = False
+) -> None:
+    """Rate the pictures of a review, one after the other, with the keys 1 to 5.
+
+    Parameters
+    ----------
+    review
+        The file from the organiser.
+    rater
+        A pseudonym: your own, and always the same.
+    go_on
+        Go on where this rater stopped.
+    """
+    from napari_pathsrgan.plugin.rating_window import rate as open_window
+
+    open_window(review, rater, go_on)

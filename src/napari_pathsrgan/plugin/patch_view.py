@@ -1,0 +1,79 @@
+"""Pictures on neutral grey, at one zoom for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
+from qtpy.QtWidgets import QWidget
+
+_GAP_PX = 32
+_MARGIN_PX = 16
+
+
+class PatchView(QWidget):
+    """Shows one picture, or two side by side; never smaller or larger than it's told.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Size of every picture, in its own pixels.
+    side_by_side : int
+        How many are shown at a time.
+    zoom : int
+        Screen pixels for each of theirs. Screens that count in points of two or more pixels show each so much larger.
+    grey : int
+        Level of the background, 0 to 255.
+    """
+
+    def __init__(
+        self, rows: int, cols: int, side_by_side: int = 1, zoom: int = 1, grey: int = 128, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.background = QColor(grey, grey, grey)
+        self._size = QSize(cols * zoom, rows * zoom)
+        self._count = side_by_side
+        self._images: list[QImage] = []
+        self.note = ""
+        self.setMinimumSize(self.sizeHint())
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Room for the pictures and a margin."""
+        width = self._count * self._size.width() + (self._count - 1) * _GAP_PX
+        return QSize(width + 2 * _MARGIN_PX, self._size.height() + 2 * _MARGIN_PX)
+
+    def show_pictures(self, files: Sequence[bytes]) -> None:
+        """Show pictures given as PNG; ValueError if one is damaged, and nothing is shown then."""
+        images = [QImage.fromData(file) for file in files]
+        self.note = ""
+        self._images = []
+        self.update()
+        if any(image.isNull() for image in images):
+            raise ValueError("The picture is damaged.")
+        self._images = images
+
+    def show_note(self, text: str) -> None:
+        """Show words in place of pictures."""
+        self._images = []
+        self.note = text
+        self.update()
+
+    def picture_rects(self) -> list[QRect]:
+        """Where the pictures are, from left to right."""
+        width = self._count * self._size.width() + (self._count - 1) * _GAP_PX
+        left, top = (self.width() - width) // 2, (self.height() - self._size.height()) // 2
+        step = self._size.width() + _GAP_PX
+        return [
+            QRect(left + place * step, top, self._size.width(), self._size.height()) for place in range(self._count)
+        ]
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw the background and what is shown."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), self.background)
+        for rect, image in zip(self.picture_rects(), self._images, strict=False):
+            painter.drawImage(rect, image)
+        if self.note:
+            painter.setPen(Qt.GlobalColor.white)
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.note)

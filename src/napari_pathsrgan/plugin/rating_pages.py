@@ -1,0 +1,129 @@
+"""The first page of a review, with what to judge and examples, and the last, which thanks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+WORDS = {1: "Bad", 2: "Poor", 3: "Fair", 4: "Good", 5: "Excellent"}
+CHOICES = {1: "Left", 2: "No difference", 3: "Right"}
+
+_HOW = {
+    "single": "Press 1 to 5, or the buttons: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent.",
+    "pair": "Press ← if the left one is better, → if the right one is, ↓ if there is no difference.",
+}
+_RULES = (
+    "Every rating is saved at once: stop whenever you like and go on later. Your first impression is the right one;"
+    " ⌫ goes back to correct it. Where you can't judge, say so with 0."
+)
+
+
+class FirstPage(QWidget):
+    """What to judge, how, and examples of the scale's ends.
+
+    Parameters
+    ----------
+    title, question : str
+    mode : {"single", "pair"}
+    anchors : sequence of (int, bytes)
+        Examples: score and PNG.
+    zoom : int
+        Of the examples; that of the pictures to rate.
+    going_on : bool
+        Whether the rater has been here before.
+
+    Attributes
+    ----------
+    begun : Signal()
+    """
+
+    begun = Signal()
+
+    def __init__(
+        self, title: str, question: str, mode: str, anchors: Sequence[tuple[int, bytes]], zoom: int, going_on: bool
+    ) -> None:
+        super().__init__()
+        self.begin = QPushButton("Go on" if going_on else "Begin")
+        self.begin.setObjectName("begin")
+        self.begin.setMinimumSize(160, 44)
+        self.begin.clicked.connect(self.begun)
+        inside = QWidget()
+        lines = QVBoxLayout(inside)
+        lines.setSpacing(14)
+        lines.addWidget(_words(title, "title"))
+        for text in (question, _HOW[mode], _RULES):
+            lines.addWidget(_words(text))
+        lines.addWidget(self.begin, 0, Qt.AlignmentFlag.AlignLeft)
+        if anchors:
+            lines.addWidget(_words("Examples of the two ends of the scale:"))
+            lines.addLayout(_examples(anchors, zoom))
+        lines.addStretch()
+        scrolled = QScrollArea()
+        scrolled.setWidgetResizable(True)
+        scrolled.setWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(40, 30, 40, 10)
+        layout.addWidget(scrolled)
+
+
+class LastPage(QWidget):
+    """Says thank you, and nothing of what the ratings were about.
+
+    Attributes
+    ----------
+    back_asked : Signal()
+        The rater wants to correct the last one.
+    closed : Signal()
+    """
+
+    back_asked = Signal()
+    closed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thanks = _words("", "title")
+        self.thanks.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        done = QPushButton("Close")
+        done.setMinimumSize(160, 44)
+        done.clicked.connect(self.closed)
+        back = QPushButton("Back to the last picture")
+        back.clicked.connect(self.back_asked)
+        layout = QVBoxLayout(self)
+        layout.addStretch()
+        layout.addWidget(self.thanks)
+        for button in (done, back):
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignCenter)
+        layout.addStretch()
+
+    def thank(self, rater: str, total: int) -> None:
+        """Say how many are rated and saved."""
+        self.thanks.setText(f"Thank you, {rater}.\nAll {total} are rated and saved.")
+
+
+def _examples(anchors: Sequence[tuple[int, bytes]], zoom: int) -> QGridLayout:
+    """The bad ones on the left, the excellent ones on the right."""
+    grid = QGridLayout()
+    grid.setSpacing(16)
+    below = {score: 1 for score, _ in anchors}
+    for column, score in enumerate(sorted(below)):
+        grid.addWidget(_words(f"{score} · {WORDS[score]}"), 0, column)
+        for own, file in anchors:
+            if own == score:
+                picture = QLabel()
+                image = QImage.fromData(file)
+                picture.setPixmap(QPixmap.fromImage(image.scaled(image.size() * zoom)))
+                grid.addWidget(picture, below[score], column)
+                below[score] += 1
+    grid.setColumnStretch(len(below), 1)
+    return grid
+
+
+def _words(text: str, name: str = "words") -> QLabel:
+    label = QLabel(text)
+    label.setObjectName(name)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label

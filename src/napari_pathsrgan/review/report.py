@@ -1,0 +1,211 @@
+"""A review's results on disk: a page for people, tables and figures for programs."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.review.plots import plot_distribution, plot_means, plot_preferences
+from napari_pathsrgan.review.statistics import SCALE
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.review.results import Results
+    from napari_pathsrgan.review.scores import Scores
+
+Rows = list[list[str]]
+
+PAPER_MOS = {"bicubic": 1.05, "real": 4.42}
+"""Ma et al. 2020, Table III, of the two methods that every study shares."""
+
+_STYLE = (
+    "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1000px;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.25rem .8rem;text-align:right}th:first-child,td:first-child{text-align:left}"
+    "tr{border-bottom:1px solid #ddd}svg{max-width:100%;height:auto}small{color:#666}"
+    ".note{border-left:3px solid #d55e00;padding-left:.6rem}"
+)
+
+
+def table_iii(results: Results) -> Rows:
+    """Lay results out as the paper's Table III: a column for each method; PSNR, SSIM and MOS below each other."""
+    methods = [one.method for one in results.opinions] or [one.method for one in results.preferences]
+    rows = [["", *methods]]
+    for name, title, digits in (("psnr", "PSNR, dB", 2), ("ssim", "SSIM", 3)):
+        if results.measures:
+            rows.append([title, *(_figure(results.measures.get(m, {}).get(name), digits) for m in methods)])
+    if results.opinions:
+        rows.append(["MOS", *(_figure(one.mean, 2) for one in results.opinions)])
+        rows.append(["95 %", *(_interval(one.low, one.high) for one in results.opinions)])
+        rows.append(["paper's MOS", *(_figure(PAPER_MOS.get(method), 2) for method in methods)])
+    else:
+        rows.append(["preference", *(_figure(one.ability, 2) for one in results.preferences)])
+        rows.append(["95 %", *(_interval(one.low, one.high) for one in results.preferences)])
+    return rows
+
+
+def tables(results: Results) -> list[tuple[str, Rows]]:
+    """Lay everything out as titled tables of text, heads first."""
+    found = [("Methods", table_iii(results))]
+    if results.opinions:
+        rows = [["", *map(str, SCALE), "can't judge", "ratings", "mean, rater's scale", "median time, s"]]
+        rows += [
+            [one.method, *map(str, one.counts), str(one.unjudged), str(one.ratings), _figure(one.mean_z, 2),
+             _figure(one.median_s, 1)]
+            for one in results.opinions
+        ]  # fmt: skip
+        found.append(("Ratings", rows))
+        rows = [["", "difference", "fields", "p", "p, corrected"]]
+        rows += [
+            [f"{one.first} – {one.second}", f"{one.difference:+.2f}", str(one.patches), _p(one.p), _p(one.p_holm)]
+            for one in results.comparisons
+        ]
+        found.append(("Methods against each other", rows))
+    else:
+        rows = [["", "chosen", "of"]]
+        rows += [[one.method, f"{one.won:g}", f"{one.compared:g}"] for one in results.preferences]
+        found.append(("Choices", rows))
+    found.append(("Agreement between raters", _agreement(results)))
+    if results.consistency:
+        rows = [["", "repeats", "same", "at most 1 apart", "mean distance"]]
+        rows += [
+            [one.rater, str(one.repeats), f"{one.same:.0%}", f"{one.within_one:.0%}", f"{one.mean_apart:.2f}"]
+            for one in results.consistency
+        ]
+        found.append(("Each rater's repeats", rows))
+    rows = [["", "rated", "of", ""]]
+    rows += [[one.name, str(one.done), str(one.total), "" if one.finished else "unfinished"] for one in results.raters]
+    found.append(("Raters", rows))
+    return found
+
+
+def _agreement(results: Results) -> Rows:
+    rows = [["", "value", "95 %"]]
+    if results.icc is not None:
+        rows.append(
+            [f"ICC(2,k), {results.icc.targets} pictures by {results.icc.raters}", _figure(results.icc.value, 3),
+             _interval(results.icc.low, results.icc.high)]
+        )  # fmt: skip
+    rows += [[f"Krippendorff's α, {level}", _figure(value, 3), ""] for level, value in results.alphas.items()]
+    return rows
+
+
+def write_report(folder: Path, results: Results, scores: Scores) -> list[Path]:
+    """Write report.html, report.json, methods.csv and ratings.csv into a new folder; all of them or nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Must not exist.
+    results, scores
+        What was computed, and of what.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    OutputError
+        If the folder exists or can't be written.
+    MissingPartError
+        If matplotlib isn't installed.
+    """
+    if folder.exists():
+        raise OutputError(f"{folder} exists already.", "Choose another folder with --out, or remove it.")
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    page, record = _page(results), json.dumps(results.record(), indent=1, ensure_ascii=False, allow_nan=False)
+    names = ("report.html", "report.json", "methods.csv", "ratings.csv")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        (unfinished / names[0]).write_text(page, encoding="utf-8")
+        (unfinished / names[1]).write_text(record, encoding="utf-8")
+        _write_csv(unfinished / names[2], table_iii(results))
+        _write_csv(unfinished / names[3], _rating_rows(scores))
+        unfinished.rename(folder)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise OutputError(
+            f"The report can't be written to {folder} ({error.strerror or error}).",
+            "Choose a folder with room that can be written to.",
+        ) from error
+    return [folder / name for name in names]
+
+
+def _rating_rows(scores: Scores) -> Rows:
+    heads = ["rater", "place", "patch", "class", "method", "second method", "score", "seconds", "repeat", "flagged"]
+    rows = [[*heads, "comment"]]
+    for one in scores.ratings:
+        methods = [*one.methods, ""][:2]
+        score = "" if one.score is None else str(one.score)
+        rows.append(
+            [one.rater, str(one.place), one.patch, one.label, *methods, score, f"{one.seconds:.3f}",
+             str(int(one.repeat)), str(int(one.flagged)), one.comment]
+        )  # fmt: skip
+    return rows
+
+
+def _write_csv(path: Path, rows: Rows) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _page(results: Results) -> str:
+    plots = (
+        [("What was rated", plot_means(results.opinions)), ("How often", plot_distribution(results.opinions))]
+        if results.opinions
+        else [("What was preferred", plot_preferences(results.preferences))]
+    )
+    title = html.escape(results.title)
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>\n' for note in results.notes)
+    drawn = "".join(f"<h2>{html.escape(name)}</h2>\n{picture}\n" for name, picture in plots)
+    shown = "".join(f"<h2>{html.escape(name)}</h2>\n{_html_table(rows)}\n" for name, rows in tables(results))
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>{_STYLE}</style></head><body>
+<h1>{title}</h1>
+<p>Computed pictures, not for diagnosis.</p>
+{notes}{drawn}{shown}
+<p><small>{_legend(results)}</small></p>
+</body></html>
+"""
+
+
+def _legend(results: Results) -> str:
+    if results.mode == "pair":
+        return (
+            "Preference: log odds against an average method (Bradley &amp; Terry 1952), 95 % by the curvature of the"
+            " likelihood; “no difference” is half a choice for each. α: 1 is agreement, 0 is chance."
+        )
+    return (
+        "MOS: mean of first ratings; 95 %: bootstrap over raters and fields. p: Wilcoxon's signed-rank test over"
+        " fields, corrected for the number of comparisons (Holm). ICC(2,k): agreement of the raters' mean"
+        " (Shrout &amp; Fleiss 1979). α: 1 is agreement, 0 is chance. Rater's scale: in standard deviations of that"
+        " rater's own ratings."
+        " PSNR and SSIM against the real pictures. The paper's MOS is of other slides and other raters."
+    )
+
+
+def _html_table(rows: Rows) -> str:
+    heads, *lines = rows
+    top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
+    return f"<table><tr>{top}</tr>\n{body}</table>"
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "–" if math.isnan(low) else f"{_figure(low, 2)} to {_figure(high, 2)}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,137 @@
+"""What a review found, all of it: computed once, told as a table, as JSON or as a page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathsrgan.review.agreement import Consistency, Icc, consistencies, icc_2k, krippendorff_alpha
+from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, count_wins, preferences
+from napari_pathsrgan.review.statistics import Array, Comparison, Mos, compare_methods, gather, opinion_scores
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.review.scores import RaterState, Rating, Scores
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a review found.
+
+    Attributes
+    ----------
+    title, mode : str
+    raters : list of RaterState
+    opinions : list of Mos
+        By method; empty for pairs, as is `comparisons`.
+    comparisons : list of Comparison
+    preferences : list of Preference
+        By method; empty for single pictures.
+    icc : Icc or None
+        None for pairs.
+    alphas : dict of str to float
+        Krippendorff's alpha by level of measurement: "ordinal" and "interval", or "nominal" for pairs.
+    consistency : list of Consistency
+    measures : dict of str to dict of str to float
+        See `Scores.measures`.
+    notes : list of str
+        What to know before one believes the figures.
+    flagged : int
+        How many pictures raters flagged or commented on.
+    """
+
+    title: str
+    mode: str
+    raters: list[RaterState]
+    opinions: list[Mos]
+    comparisons: list[Comparison]
+    preferences: list[Preference]
+    icc: Icc | None
+    alphas: dict[str, float]
+    consistency: list[Consistency]
+    measures: dict[str, dict[str, float]]
+    notes: list[str]
+    flagged: int
+
+    def record(self) -> dict[str, Any]:
+        """Everything in plain values; what can't be had is None."""
+        return dict(_plain(asdict(self)))
+
+
+def compute_results(scores: Scores) -> Results:
+    """Compute everything there is to say about a review's ratings.
+
+    Raises
+    ------
+    MissingPartError
+        If a library of the extra *review* isn't installed.
+    """
+    by_rater = _by_rater(scores.ratings)
+    notes = _notes(scores)
+    opinions: list[Mos] = []
+    comparisons: list[Comparison] = []
+    preferred: list[Preference] = []
+    icc = None
+    if scores.mode == "pair":
+        wins = count_wins(scores.ratings, scores.methods)
+        preferred, bounded = preferences(wins, scores.methods)
+        alphas = {"nominal": krippendorff_alpha(by_rater, "nominal")}
+        notes += _pair_notes(scores, bounded)
+    else:
+        cube = gather(scores.ratings, scores.methods)
+        opinions = opinion_scores(cube, scores.ratings)
+        comparisons = compare_methods(cube)
+        icc = icc_2k(by_rater)
+        alphas = {level: krippendorff_alpha(by_rater, level) for level in ("ordinal", "interval")}
+    return Results(
+        scores.title, scores.mode, scores.raters, opinions, comparisons, preferred, icc, alphas,
+        consistencies(scores.ratings), scores.measures, notes,
+        sum(one.flagged or bool(one.comment) for one in scores.ratings),
+    )  # fmt: skip
+
+
+def _by_rater(ratings: list[Rating]) -> Array:
+    """First ratings as raters know them: (raters, trials) float64, NaN where nothing was said."""
+    firsts = [one for one in ratings if not one.repeat]
+    raters = {name: row for row, name in enumerate(sorted({one.rater for one in firsts}))}
+    trials = {name: column for column, name in enumerate(sorted({one.trial for one in firsts}))}
+    values = np.full((len(raters), len(trials)), np.nan)
+    for one in firsts:
+        if one.score is not None:
+            values[raters[one.rater], trials[one.trial]] = one.score
+    return values
+
+
+def _notes(scores: Scores) -> list[str]:
+    notes = [
+        f"Unfinished: {rater.name} has rated {rater.done} of {rater.total}; these ratings are included."
+        for rater in scores.unfinished
+        if rater.done
+    ]
+    notes += [f"Not begun: {rater.name}." for rater in scores.unfinished if not rater.done]
+    raters = len({one.rater for one in scores.ratings})
+    if raters == 1:
+        notes.append("One rater only: the intervals say nothing about other raters, and there is no agreement.")
+    return notes
+
+
+def _pair_notes(scores: Scores, bounded: bool) -> list[str]:
+    sides = [one.score for one in scores.ratings if one.score in (LEFT, RIGHT)]
+    notes = []
+    if sides:
+        notes.append(f"The left picture was chosen in {sides.count(LEFT) / len(sides):.0%} of {len(sides)} choices.")
+    if bounded:
+        notes.append("Some methods never lost to others: half a choice each way was added to every pair compared.")
+    return notes
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value

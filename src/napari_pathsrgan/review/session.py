@@ -1,0 +1,392 @@
+"""One rater at work on a review: what is shown next, and every rating on disk before it is."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from napari_pathsrgan.errors import OptionError, RaterKnownError, RatingNotSavedError, ReviewFileError
+from napari_pathsrgan.review import store
+from napari_pathsrgan.review.design import draw_order
+
+SCORES = {"single": (1, 2, 3, 4, 5), "pair": (1, 2, 3)}
+"""Single pictures: 1 bad to 5 excellent. Pairs: 1 left, 2 no difference, 3 right."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is shown at one place of a rater's order.
+
+    Attributes
+    ----------
+    place : int
+        From 0, warm-up included.
+    pictures : tuple of str
+        Names of one picture, or of the left and the right one.
+    warm_up : bool
+        Whether it doesn't count.
+    score : int or None
+        As rated before; None for “can't judge” and where nothing was said.
+    rated : bool
+    flagged : bool
+    comment : str
+    """
+
+    place: int
+    pictures: tuple[str, ...]
+    warm_up: bool
+    score: int | None
+    rated: bool
+    flagged: bool
+    comment: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a rater is.
+
+    Attributes
+    ----------
+    number, total : int
+        Of the picture that is shown, from 1: among those to warm up, or among those that count.
+    warm_up : bool
+    """
+
+    number: int
+    total: int
+    warm_up: bool
+
+
+@dataclass(frozen=True)
+class _Rating:
+    place: int
+    score: int | None
+    seconds: float
+    at: str
+
+
+class Session:
+    """A rater's session; opened again, it goes on at the same picture.
+
+    Parameters
+    ----------
+    path : Path
+        The review file.
+    rater : str
+        A pseudonym.
+    go_on : bool
+        Whether ratings under this name are this rater's own.
+
+    Attributes
+    ----------
+    path : Path
+    rater : str
+    mode : str
+        "single" or "pair".
+    facts : dict of str to str
+        ``title``, ``question``, ``zoom``, ``grey``, ``rows``, ``cols`` and others.
+    place : int or None
+        Of what is shown; None when everything is rated.
+
+    Raises
+    ------
+    RaterKnownError
+        If there are ratings under this name, and nobody said that they go on.
+    ReviewFileError
+        If the file can't be used; see `store.connect`.
+    """
+
+    def __init__(self, path: Path, rater: str, go_on: bool = False) -> None:
+        self.path = Path(path)
+        self.rater = checked_name(rater)
+        self._hold = secrets.token_hex(8)
+        self._pending: _Rating | None = None
+        self._db = store.connect(self.path)
+        try:
+            with store.told_damage(self.path):
+                self.facts = store.facts(self._db)
+                self.mode = self.facts["mode"]
+                self._enrol(go_on)
+                self.place = self._next_place()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; what was rated is in it."""
+        self._db.close()
+
+    # ------------------------------------------------------------------ what is shown
+
+    @property
+    def trial(self) -> Trial:
+        """What is shown now; LookupError when everything is rated."""
+        if self.place is None:
+            raise LookupError("Everything is rated.")
+        row = self._db.execute(
+            "SELECT first, second, warm_up, score, ratings.place IS NOT NULL, flagged, comment FROM places"
+            " JOIN trials ON trials.id = places.trial"
+            " LEFT JOIN ratings ON ratings.rater = places.rater AND ratings.place = places.place"
+            " LEFT JOIN remarks ON remarks.rater = places.rater AND remarks.place = places.place"
+            " WHERE places.rater = ? AND places.place = ?",
+            (self.rater, self.place),
+        ).fetchone()
+        first, second, warm_up, score, rated, flagged, comment = row
+        pictures = (first,) if second is None else (first, second)
+        return Trial(self.place, pictures, bool(warm_up), score, bool(rated), bool(flagged), comment or "")
+
+    @property
+    def progress(self) -> Progress:
+        """Where in the order what is shown stands; the last number when everything is rated."""
+        warm = self._count("SELECT count(*) FROM places JOIN trials ON id = trial WHERE rater = ? AND warm_up")
+        total = self._count("SELECT count(*) FROM places WHERE rater = ?")
+        if self.place is not None and self.place < warm:
+            return Progress(self.place + 1, warm, True)
+        return Progress(total - warm if self.place is None else self.place - warm + 1, total - warm, False)
+
+    @property
+    def anchors(self) -> list[tuple[int, str]]:
+        """Examples for the first page: score and name of the picture, the worst first."""
+        return [(int(score), str(name)) for score, name in self._db.execute(
+            "SELECT score, picture FROM anchors ORDER BY score, picture")]  # fmt: skip
+
+    def picture(self, name: str) -> bytes:
+        """Read a picture's PNG; ReviewFileError if it's gone or damaged on disk."""
+        with store.told_damage(self.path):
+            row = self._db.execute("SELECT png FROM pictures WHERE id = ?", (name,)).fetchone()
+        if row is None:
+            raise ReviewFileError(
+                f"A picture is missing from {self.path.name}. {store.saved_in(self.path)}",
+                "Choose “Can't judge” to go on without it, and tell the organiser.",
+            )
+        return bytes(row[0])
+
+    # ------------------------------------------------------------------ what a rater does
+
+    def rate(self, score: int | None, seconds: float) -> None:
+        """Rate what is shown, and go on to the next; a correction replaces the rating of before.
+
+        When this returns, the rating is on disk.
+
+        Parameters
+        ----------
+        score : int or None
+            One of `SCORES`; None for “can't judge”.
+        seconds : float
+            How long it was looked at.
+
+        Raises
+        ------
+        RatingNotSavedError
+            If it can't be written now: it's kept, `retry` writes it, and what is shown stays.
+        """
+        if self.place is None:
+            raise LookupError("Everything is rated.")
+        if score is not None and score not in SCORES[self.mode]:
+            raise ValueError(f"A rating is one of {SCORES[self.mode]}, not {score}.")
+        self._pending = _Rating(self.place, score, seconds, _now())
+        self.retry()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a rating isn't on disk yet."""
+        return self._pending is not None
+
+    def retry(self) -> None:
+        """Write the rating that could not be written, and go on; RatingNotSavedError if it still can't."""
+        if self._pending is None:
+            return
+        one = self._pending
+        with self._written("This rating") as db:
+            before = db.execute(
+                "SELECT score FROM ratings WHERE rater = ? AND place = ?", (self.rater, one.place)
+            ).fetchone()
+            db.execute(
+                "INSERT INTO ratings VALUES (?, ?, ?, ?, ?) ON CONFLICT (rater, place) DO UPDATE"
+                " SET score = excluded.score, seconds = excluded.seconds, at = excluded.at",
+                (self.rater, one.place, one.score, one.seconds, one.at),
+            )
+            act = "rated" if before is None else "corrected"
+            self._note(db, act, "" if one.score is None else str(one.score), one.place, one.seconds, one.at)
+        self._pending = None
+        self.place = self._next_place()
+
+    def flag(self, flagged: bool) -> None:
+        """Mark what is shown as odd, or take the mark away; RatingNotSavedError if it can't be written."""
+        self._remark(flagged, self.trial.comment, "flagged" if flagged else "unflagged", "")
+
+    def comment(self, text: str) -> None:
+        """Say something about what is shown; RatingNotSavedError if it can't be written."""
+        self._remark(self.trial.flagged, text, "commented", text)
+
+    def pause(self, on: bool) -> None:
+        """Note that the rater pauses or goes on; RatingNotSavedError if it can't be written."""
+        with self._written("The pause") as db:
+            self._note(db, "paused" if on else "resumed", "", self.place)
+
+    def back(self) -> bool:
+        """Show what was shown before; False where there is nothing before."""
+        last = self._count("SELECT count(*) FROM places WHERE rater = ?")
+        here = last if self.place is None else self.place
+        if here == 0 or self.waiting:
+            return False
+        self.place = here - 1
+        return True
+
+    def forward(self) -> None:
+        """Show the first that isn't rated yet."""
+        self.place = self._next_place()
+
+    # ------------------------------------------------------------------ the file
+
+    def _enrol(self, go_on: bool) -> None:
+        """Enter the rater with an order of their own, once; the latest window under a name is the one that writes."""
+        with self._written("Your name", check_hold=False) as db:
+            known = db.execute("SELECT name FROM raters WHERE name = ?", (self.rater,)).fetchone()
+            if known is None:
+                db.execute("INSERT INTO raters VALUES (?, ?)", (self.rater, self._hold))
+                db.executemany(
+                    "INSERT INTO places VALUES (?, ?, ?)",
+                    ((self.rater, place, trial) for place, trial in enumerate(self._order(db))),
+                )
+                self._note(db, "began", "")
+                return
+            self.rater = str(known[0])
+            done = self._count("SELECT count(*) FROM ratings WHERE rater = ?")
+            if not go_on and done:
+                total = self._count("SELECT count(*) FROM places WHERE rater = ?")
+                raise RaterKnownError(
+                    f"“{self.rater}” has rated {done} of {total} in {self.path.name} already.",
+                    "If that was you, go on with --continue; otherwise choose another name.",
+                )
+            db.execute("UPDATE raters SET held_by = ? WHERE name = ?", (self._hold, self.rater))
+            self._note(db, "opened", "")
+
+    def _order(self, db: sqlite3.Connection) -> list[str]:
+        order: list[str] = []
+        for warm_up, repeats in ((1, 0), (0, int(self.facts["repeats"]))):
+            fields = dict(db.execute("SELECT id, field FROM trials WHERE warm_up = ?", (warm_up,)))
+            order += draw_order(fields, repeats, int(self.facts["seed"]), self.rater)
+        return order
+
+    def _next_place(self) -> int | None:
+        row = self._db.execute(
+            "SELECT min(place) FROM places WHERE rater = ? AND place NOT IN"
+            " (SELECT place FROM ratings WHERE rater = ?)",
+            (self.rater, self.rater),
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def _remark(self, flagged: bool, comment: str, act: str, value: str) -> None:
+        with self._written("This remark") as db:
+            db.execute(
+                "INSERT INTO remarks VALUES (?, ?, ?, ?) ON CONFLICT (rater, place) DO UPDATE"
+                " SET flagged = excluded.flagged, comment = excluded.comment",
+                (self.rater, self.place, int(flagged), comment),
+            )
+            self._note(db, act, value, self.place)
+
+    def _note(
+        self, db: sqlite3.Connection, act: str, value: str, place: int | None = None, seconds: float | None = None,
+        at: str = "",
+    ) -> None:  # fmt: skip
+        db.execute(
+            "INSERT INTO journal (rater, place, act, value, seconds, at) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.rater, place, act, value, seconds, at or _now()),
+        )
+
+    def _count(self, query: str) -> int:
+        return store.number(self._db, query, self.rater)
+
+    @contextmanager
+    def _written(self, what: str, check_hold: bool = True) -> Iterator[sqlite3.Connection]:
+        """Do something as a whole: on disk when the block is left, or nothing of it."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            if check_hold:
+                self._check_hold()
+            yield self._db
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _not_saved(what, self.path, error) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):  # nothing to take back where the transaction did not begin
+            self._db.execute("ROLLBACK")
+
+    def _check_hold(self) -> None:
+        row = self._db.execute("SELECT held_by FROM raters WHERE name = ?", (self.rater,)).fetchone()
+        if row is None or row[0] != self._hold:
+            raise RatingNotSavedError(
+                f"“{self.rater}” goes on rating in another window; nothing was written from here.",
+                "Close this window, and go on in the other.",
+            )
+
+
+def checked_name(rater: str) -> str:
+    """A rater's name without spaces around it; OptionError if nothing, or more than a line, is left."""
+    name = " ".join(rater.split())
+    if not name or len(name) > 60:
+        raise OptionError(f"“{name[:20]}” is no name for a rater.", "Give a pseudonym, such as A or reader-1.")
+    return name
+
+
+def known_raters(path: Path) -> dict[str, tuple[int, int]]:
+    """Who rates in a review: name, to how many are done and how many there are, warm-up included.
+
+    Raises
+    ------
+    ReviewFileError
+        If the file can't be used; see `store.connect`.
+    """
+    db = store.connect(path)
+    try:
+        with store.told_damage(path):
+            rows = db.execute(
+                "SELECT name, (SELECT count(*) FROM ratings WHERE rater = name),"
+                " (SELECT count(*) FROM places WHERE rater = name) FROM raters ORDER BY name"
+            )
+            return {str(name): (int(done), int(total)) for name, done, total in rows}
+    finally:
+        db.close()
+
+
+def _not_saved(what: str, path: Path, error: sqlite3.Error) -> RatingNotSavedError:
+    reason = str(error)
+    if "full" in reason:
+        return RatingNotSavedError(
+            f"{what} is not saved yet: the disk with {path.name} is full.",
+            "Free some space and leave this window open; a rating is kept here and tried again.",
+        )
+    if "locked" in reason:
+        return RatingNotSavedError(
+            f"{what} is not saved yet: another program holds {path.name}.",
+            "Leave this window open; a rating is kept here and tried again.",
+        )
+    return RatingNotSavedError(
+        f"{what} is not saved yet: {path.name} can't be written to ({reason}).",
+        "See that its disk is there and leave this window open; a rating is kept here and tried again.",
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

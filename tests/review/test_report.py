@@ -1,0 +1,104 @@
+"""Results as a table, a page and files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from napari_pathsrgan.errors import MissingPartError, OutputError
+from napari_pathsrgan.review.report import table_iii, tables, write_report
+from napari_pathsrgan.review.results import compute_results
+from napari_pathsrgan.review.scores import RaterState, Scores
+
+from .ratings import rating, scores_of
+from .test_statistics import METHODS, rate_all
+
+
+@pytest.fixture(scope="module")
+def scores() -> Scores:
+    ratings = rate_all(3, 8)
+    ratings += [replace(one, repeat=True, score=3) for one in ratings[:4]]
+    ratings[0] = replace(ratings[0], comment="a <b> & c", flagged=True)
+    found = scores_of(ratings, METHODS)
+    measures = {"bicubic": {"psnr": 25.25, "ssim": 0.82}, "lite": {"psnr": 26.9, "ssim": 0.88}}
+    raters = [*found.raters[:2], RaterState("r2", 32, 36), RaterState("r3", 0, 36)]
+    return replace(found, title="Study <1>", raters=raters, measures=measures)
+
+
+def test_results_are_laid_out_as_table_iii(scores: Scores) -> None:
+    results = compute_results(scores)
+    rows = {row[0]: row[1:] for row in table_iii(results)}
+    assert rows[""] == METHODS
+    assert rows["PSNR, dB"] == ["25.25", "26.90", "–", "–"]
+    assert rows["SSIM"] == ["0.820", "0.880", "–", "–"]
+    assert [float(one) for one in rows["MOS"]] == pytest.approx([one.mean for one in results.opinions], abs=0.005)
+    assert rows["paper's MOS"] == ["1.05", "–", "–", "4.42"]
+
+
+def test_unfinished_sessions_are_reported_as_such(scores: Scores) -> None:
+    notes = compute_results(scores).notes
+    assert "Unfinished: r2 has rated 32 of 36; these ratings are included." in notes
+    assert "Not begun: r3." in notes
+    single = scores_of([one for one in scores.ratings if one.rater == "r0"], METHODS)
+    assert any(note.startswith("One rater only") for note in compute_results(single).notes)
+
+
+def test_a_report_is_written_whole(scores: Scores, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "report"
+    results = compute_results(scores)
+    written = write_report(out, results, scores)
+    assert sorted(path.name for path in out.iterdir()) == ["methods.csv", "ratings.csv", "report.html", "report.json"]
+    assert set(written) == set(out.iterdir())
+    record = json.loads((out / "report.json").read_text())
+    assert record["opinions"][3]["method"] == "real"
+    assert record["icc"]["raters"] == 3
+    assert set(record["alphas"]) == {"ordinal", "interval"}
+    with (out / "ratings.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(scores.ratings)
+    assert rows[0]["comment"] == "a <b> & c"
+    page = (out / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert "Study &lt;1&gt;" in page
+    assert "Unfinished: r2" in page
+    assert "not for diagnosis" in page
+    HTMLParser().feed(page)
+    with pytest.raises(OutputError, match="exists already"):
+        write_report(out, results, scores)
+
+
+def test_pairs_have_preferences(tmp_path: Path) -> None:
+    ratings = [
+        rating(rater, f"f{field}", pair, 1 + (field + place) % 3)
+        for rater in "AB"
+        for field in range(9)
+        for place, pair in enumerate((("bicubic", "lite"), ("real", "bicubic"), ("lite", "real")))
+    ]
+    results = compute_results(scores_of(ratings, ["bicubic", "lite", "real"], "pair"))
+    assert results.icc is None
+    assert results.alphas == {"nominal": pytest.approx(1.0)}
+    assert [one.compared for one in results.preferences] == [36, 36, 36]
+    assert any("left picture was chosen in 50%" in note for note in results.notes)
+    heads = [title for title, _ in tables(results)]
+    assert "Choices" in heads
+    scores = scores_of(ratings, ["bicubic", "lite", "real"], "pair")
+    write_report(tmp_path / "report", results, scores)
+    assert "log odds" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_place_that_cannot_be_written_is_told(scores: Scores, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't be written"):
+        write_report(tmp_path / "file" / "report", compute_results(scores), scores)
+
+
+def test_a_missing_library_is_told(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pingouin", None)
+    with pytest.raises(MissingPartError, match="pingouin"):
+        compute_results(scores)

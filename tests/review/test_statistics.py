@@ -1,0 +1,239 @@
+"""Statistics against published worked examples and other libraries."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import statsmodels.api as sm
+from statsmodels.stats.multitest import multipletests
+
+from napari_pathsrgan.errors import MissingPartError
+from napari_pathsrgan.review.agreement import consistencies, icc_2k, krippendorff_alpha, require
+from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, count_wins, preferences
+from napari_pathsrgan.review.statistics import bootstrap_interval, compare_methods, gather, opinion_scores
+
+from .ratings import rating
+
+SHROUT_FLEISS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], np.float64
+).T
+"""Shrout & Fleiss 1979, *Psychological Bulletin* 86: 420–428, Table 2; here (judges, targets)."""
+
+_ = math.nan
+KRIPPENDORFF = np.array(
+    [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, _, _, _],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, _, 3],
+        [_, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, _],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, _],
+    ]
+)
+"""Krippendorff 2011, *Computing Krippendorff's alpha-reliability*, example C: four observers, twelve units."""
+
+BASEBALL = np.array(
+    [
+        [0, 7, 9, 7, 7, 9, 11],
+        [6, 0, 7, 5, 11, 9, 9],
+        [4, 6, 0, 7, 7, 8, 12],
+        [6, 8, 6, 0, 6, 7, 10],
+        [6, 2, 6, 7, 0, 7, 12],
+        [4, 4, 5, 6, 6, 0, 6],
+        [2, 4, 1, 3, 1, 7, 0],
+    ],
+    np.float64,
+)
+"""Agresti, *Categorical Data Analysis*: the American League's eastern division of 1987, row beat column."""
+
+
+def test_icc_is_that_of_shrout_and_fleiss() -> None:
+    found = icc_2k(SHROUT_FLEISS)
+    assert round(found.value, 2) == 0.62
+    assert (found.targets, found.raters) == (6, 4)
+    # By the mean squares of a two-way analysis of variance, as in their Table 3.
+    table = SHROUT_FLEISS.T
+    targets, judges = table.shape
+    rows = judges * table.mean(axis=1).var(ddof=1)
+    columns = targets * table.mean(axis=0).var(ddof=1)
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    error = (rest**2).sum() / ((targets - 1) * (judges - 1))
+    assert [round(one, 2) for one in (rows, columns, error)] == [11.24, 32.49, 1.02]
+    assert found.value == pytest.approx((rows - error) / (rows + (columns - error) / targets), abs=1e-6)
+
+
+def test_icc_takes_what_all_rated_and_is_nan_without() -> None:
+    gaps = np.hstack([SHROUT_FLEISS, [[1.0], [math.nan], [3.0], [5.0]]])
+    assert icc_2k(gaps) == icc_2k(SHROUT_FLEISS)
+    for values in (SHROUT_FLEISS[:1], SHROUT_FLEISS[:, :4], np.full((3, 9), 4.0)):
+        assert math.isnan(icc_2k(values).value)
+
+
+def test_raters_who_agree_to_the_last_have_an_icc_of_one() -> None:
+    assert icc_2k(np.tile(np.arange(6.0), (3, 1))).value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("level", "published"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
+def test_alpha_is_krippendorffs_own(level: str, published: float) -> None:
+    assert krippendorff_alpha(KRIPPENDORFF, level) == pytest.approx(published, abs=5e-4)
+
+
+@pytest.mark.parametrize("level", ["nominal", "interval"])
+def test_alpha_is_one_minus_observed_over_expected_disagreement(level: str) -> None:
+    """By the definition, over all pairs of values."""
+    distance = {"nominal": lambda a, b: float(a != b), "interval": lambda a, b: (a - b) ** 2}[level]
+    units = [column[~np.isnan(column)] for column in KRIPPENDORFF.T]
+    units = [unit for unit in units if len(unit) > 1]
+    values = np.concatenate(units)
+    observed = sum(
+        sum(distance(a, b) for a, b in itertools.permutations(unit, 2)) / (len(unit) - 1) for unit in units
+    ) / len(values)
+    expected = sum(distance(a, b) for a, b in itertools.permutations(values, 2)) / (len(values) * (len(values) - 1))
+    assert krippendorff_alpha(KRIPPENDORFF, level) == pytest.approx(1 - observed / expected, abs=1e-6)
+
+
+def test_alpha_is_nan_where_there_is_nothing_to_compare() -> None:
+    assert math.isnan(krippendorff_alpha(np.array([[1.0, 2.0, math.nan], [math.nan, math.nan, 3.0]]), "ordinal"))
+    assert math.isnan(krippendorff_alpha(np.full((2, 4), 3.0), "ordinal"))
+
+
+def test_abilities_are_agrestis_and_those_of_a_logistic_regression() -> None:
+    abilities, errors, bounded = bradley_terry(BASEBALL)
+    assert not bounded
+    against_baltimore = abilities - abilities[-1]
+    np.testing.assert_allclose(against_baltimore, [1.58, 1.44, 1.29, 1.25, 1.11, 0.68, 0], atol=0.005)
+    games, won = [], []
+    for a, b in itertools.permutations(range(7), 2):
+        row = np.zeros(7)
+        row[a], row[b] = 1, -1
+        games += [row] * int(BASEBALL[a, b])
+        won += [1] * int(BASEBALL[a, b])
+    # Each game seen from the other side as well, at half its weight: a regression needs losses too.
+    design = np.array(games + [-game for game in games])[:, :6]
+    fit = sm.GLM(
+        np.array(won + [0] * len(won)), design, sm.families.Binomial(), freq_weights=np.full(2 * len(won), 0.5)
+    ).fit(tol=1e-14)
+    np.testing.assert_allclose(against_baltimore[:6], fit.params, atol=1e-6)
+    covariance = np.zeros((7, 7))
+    covariance[:6, :6] = fit.cov_params()
+    centred = np.eye(7) - 1 / 7
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(centred @ covariance @ centred.T)), atol=1e-6)
+
+
+def test_a_method_that_never_loses_has_a_bounded_ability() -> None:
+    abilities, _errors, bounded = bradley_terry(np.array([[0.0, 5, 5], [0, 0, 3], [0, 2, 0]]))
+    assert bounded
+    assert np.all(np.isfinite(abilities))
+    assert np.argsort(-abilities).tolist() == [0, 1, 2]
+    assert abilities.sum() == pytest.approx(0)
+
+
+def test_choices_are_counted_from_their_sides() -> None:
+    ratings = [
+        rating("A", "f1", ("lite", "real"), RIGHT),
+        rating("A", "f2", ("real", "lite"), LEFT),
+        rating("A", "f2", ("real", "lite"), RIGHT, repeat=True),
+        rating("B", "f1", ("lite", "real"), SAME),
+        rating("B", "f2", ("real", "lite"), None),
+    ]
+    wins = count_wins(ratings, ["lite", "real", "new"])
+    np.testing.assert_array_equal(wins, [[0, 0.5, 0], [2.5, 0, 0], [0, 0, 0]])
+    (lite, real, new), _ = preferences(wins, ["lite", "real", "new"])
+    assert real.ability == pytest.approx(math.log(5) / 2, abs=1e-6)
+    assert lite.ability == -real.ability
+    assert (real.won, real.compared) == (2.5, 3)
+    assert math.isnan(new.ability)
+
+
+def rate_all(raters: int, fields: int, seed: int = 0) -> list:
+    rng = np.random.default_rng(seed)
+    return [
+        rating(f"r{rater}", f"f{field:02}", method, int(np.clip(rng.normal(level, 0.8), 1, 5).round()))
+        for rater in range(raters)
+        for field in range(fields)
+        for method, level in (("bicubic", 1.4), ("lite", 3.2), ("paper", 3.3), ("real", 4.4))
+    ]
+
+
+METHODS = ["bicubic", "lite", "paper", "real"]
+
+
+def test_tests_between_methods_are_wilcoxons_with_holms_correction() -> None:
+    ratings = rate_all(3, 15)
+    cube = gather(ratings, METHODS)
+    means = {(m, f): np.mean([r.score for r in ratings if (r.methods[0], r.patch) == (m, f)])
+             for m in METHODS for f in cube.patches}  # fmt: skip
+    found = compare_methods(cube)
+    expected = []
+    for one in found:
+        # Rounded, or differences that are equal would not be.
+        apart = [round(means[one.first, f] - means[one.second, f], 9) for f in cube.patches]
+        expected.append(scipy.stats.wilcoxon(apart).pvalue)
+        assert one.difference == pytest.approx(np.mean(apart), abs=1e-6)
+        assert one.patches == 15
+    np.testing.assert_allclose([one.p for one in found], expected, atol=1e-6)
+    np.testing.assert_allclose([one.p_holm for one in found], multipletests(expected, method="holm")[1], atol=1e-6)
+
+
+def test_methods_rated_alike_differ_with_p_one() -> None:
+    ratings = [rating("A", f"f{n}", method, 3) for n in range(4) for method in ("a", "b")]
+    (one,) = compare_methods(gather(ratings, ["a", "b"]))
+    assert (one.difference, one.p, one.p_holm) == (0.0, 1.0, 1.0)
+
+
+def test_opinion_scores_are_means_of_first_ratings() -> None:
+    ratings = [
+        rating("A", "f1", "lite", 4, seconds=1.0),
+        rating("A", "f1", "lite", 1, repeat=True),
+        rating("A", "f2", "lite", 5, seconds=3.0),
+        rating("B", "f1", "lite", 2, seconds=4.0),
+        rating("B", "f2", "lite", None, seconds=9.0),
+        rating("B", "f1", "real", 5),
+    ]
+    lite, real = opinion_scores(gather(ratings, ["lite", "real"]), ratings)
+    assert lite.mean == pytest.approx(11 / 3)
+    assert lite.counts == (0, 1, 0, 1, 1)
+    assert (lite.unjudged, lite.ratings, lite.median_s) == (1, 3, 3.5)
+    assert 2 <= lite.low < lite.mean < lite.high <= 5
+    assert (real.mean, real.counts) == (5.0, (0, 0, 0, 0, 1))
+    assert math.isnan(real.low)
+    a, b = np.std([4, 5], ddof=1), np.std([2, 5], ddof=1)
+    assert lite.mean_z == pytest.approx(((4 - 4.5) / a + (5 - 4.5) / a + (2 - 3.5) / b) / 3, abs=1e-6)
+
+
+def test_the_interval_is_that_of_drawing_raters_and_fields_one_by_one() -> None:
+    """Against a plain loop; two bootstraps of 5000 agree to their own noise."""
+    values = gather(rate_all(4, 12, seed=3), METHODS).values[..., 1]
+    values[0, :3] = math.nan
+    rng = np.random.default_rng(1)
+    means = []
+    for _number in range(5000):
+        drawn = values[np.ix_(rng.integers(0, 4, 4), rng.integers(0, 12, 12))]
+        means.append(np.nanmean(drawn))
+    np.testing.assert_allclose(bootstrap_interval(values), np.percentile(means, (2.5, 97.5)), atol=0.03)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    """Raters and fields with differences of their own: at least 90 of 100 intervals hold the true mean."""
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _number in range(100):
+        values = 3 + rng.normal(0, 0.4, (8, 1)) + rng.normal(0, 0.5, (1, 30)) + rng.normal(0, 0.6, (8, 30))
+        low, high = bootstrap_interval(values, 500)
+        covered += low <= 3 <= high
+    assert covered >= 90
+
+
+def test_repeats_tell_how_consistent_a_rater_is() -> None:
+    firsts = [rating("A", f"f{n}", "lite", score) for n, score in enumerate((3, 4, 5, 2))]
+    again = [rating("A", f"f{n}", "lite", score, repeat=True) for n, score in enumerate((3, 5, 2, None))]
+    (one,) = consistencies([*firsts, *again, rating("B", "f0", "lite", 2)])
+    assert (one.rater, one.repeats) == ("A", 3)
+    assert (one.same, one.within_one, one.mean_apart) == pytest.approx((1 / 3, 2 / 3, 4 / 3))
+
+
+def test_a_library_that_is_not_installed_is_named() -> None:
+    with pytest.raises(MissingPartError, match=r"need no_such_library.*napari-pathsrgan\[review\]"):
+        require("no_such_library")

@@ -1,0 +1,181 @@
+"""A review's two files, copies of it, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_pathsrgan.errors import OptionError, OutputError, ReviewFileError
+from napari_pathsrgan.review import study
+from napari_pathsrgan.review.design import Design
+from napari_pathsrgan.review.exchange import export_copy, import_ratings
+from napari_pathsrgan.review.key import Key, key_path, read_key
+from napari_pathsrgan.review.picture import decode, encode
+from napari_pathsrgan.review.scores import read_scores
+from napari_pathsrgan.review.session import Session, known_raters
+from napari_pathsrgan.review.study import write_study
+
+from .conftest import METHODS, patch_sets
+
+Make = Callable[..., tuple[Path, Key]]
+
+
+def rate(path: Path, rater: str, count: int | None = None, score: int = 3) -> None:
+    """Rate so many more pictures; all by default."""
+    with Session(path, rater, go_on=True) as session:
+        while session.place is not None and count != 0:
+            session.rate(score, 1.0)
+            count = None if count is None else count - 1
+
+
+def table(path: Path, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as db:
+        return db.execute(query).fetchall()
+
+
+def test_pictures_are_kept_to_the_pixel_in_files_of_one_length() -> None:
+    pictures = [np.zeros((40, 30, 3), np.uint8), np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)]
+    files = [encode(picture) for picture in pictures]
+    assert len(files[0]) == len(files[1])
+    for picture, file in zip(pictures, files, strict=True):
+        np.testing.assert_array_equal(decode(file), picture)
+    with pytest.raises(ValueError, match="damaged"):
+        decode(files[1][:-500])
+
+
+def test_the_key_knows_every_picture_and_the_review_no_method(make_review: Make) -> None:
+    path, key = make_review(patches=4)
+    assert read_key(key_path(path)) == key
+    assert key.methods == list(METHODS)
+    uses = [entry.use for entry in key.pictures.values()]
+    assert (uses.count("rating"), uses.count("warm-up"), uses.count("example")) == (16, 1, 2)
+    assert len({entry.patch for entry in key.pictures.values()}) == 4 + 1 + 1
+    content = path.read_bytes().replace(b"SQLite", b"").replace(b"sqlite", b"")
+    for word in (*METHODS, "field-", "case-", "HSIL"):
+        assert word.encode() not in content
+    assert {row[0] for row in table(path, "SELECT id FROM pictures")} == set(key.pictures)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["study.key.json", "study.review"]
+
+
+def test_nothing_is_overwritten_and_nothing_half_written(make_review: Make, tmp_path: Path) -> None:
+    path, _ = make_review()
+    with pytest.raises(OutputError, match="exists already"):
+        make_review()
+    path.unlink()
+    with pytest.raises(OutputError, match=r"study\.key\.json exists already"):
+        make_review()
+    new = tmp_path / "new" / "x.review"
+    with pytest.raises(OptionError, match="needs 25 fields, but there are 7"):
+        write_study(new, key_path(new), Design(), patch_sets(7), ("bicubic", "real"))
+    assert list(new.parent.iterdir()) == []
+    blocked = tmp_path / "blocked"
+    blocked.write_text("")
+    with pytest.raises(OutputError, match="can't be written"):
+        write_study(blocked / "x.review", blocked / "x.key.json", Design(), patch_sets(99))
+
+
+def test_sets_that_differ_are_refused(tmp_path: Path) -> None:
+    def write(*sets: study.PatchSet, extremes: tuple[str, str] | None = None) -> None:
+        path = tmp_path / "x.review"
+        write_study(path, key_path(path), Design(patches=2, warm_up=0, anchors=0), sets, extremes)
+
+    first, second = patch_sets(2)
+    lacking = replace(second, pictures={name: second.pictures[name] for name in METHODS[:-1]})
+    with pytest.raises(OptionError, match="field-1 is not there in every method: real"):
+        write(first, lacking)
+    small = replace(second, pictures={**second.pictures, "lite": np.zeros((32, 30, 3), np.uint8)})
+    with pytest.raises(OptionError, match="field-1 of lite has 30 × 32 pixels, others have 32 × 32"):
+        write(first, small)
+    with pytest.raises(OptionError, match="nothing to compare"):
+        write(*patch_sets(2, methods=("lite",)))
+    with pytest.raises(OptionError, match="no pictures of “edsr”"):
+        write(first, second, extremes=("bicubic", "edsr"))
+
+
+def test_a_copy_has_no_ratings_and_its_own_come_back(make_review: Make, tmp_path: Path) -> None:
+    path, key = make_review()
+    rate(path, "A")
+    copy = tmp_path / "away" / "for-b.review"
+    copy.parent.mkdir()
+    export_copy(path, copy)
+    assert known_raters(copy) == {}
+    assert b"began" not in copy.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        export_copy(path, copy)
+    rate(copy, "B", 5)
+    assert import_ratings(path, copy).new == ["B"]
+    assert known_raters(path) == {"A": (23, 23), "B": (5, 23)}
+    rate(copy, "B", score=4)
+    assert import_ratings(path, copy).further == ["B"]
+    before = table(path, "SELECT * FROM journal")
+    assert import_ratings(path, copy).known == ["B"]
+    assert table(path, "SELECT * FROM journal") == before
+    assert known_raters(path) == {"A": (23, 23), "B": (23, 23)}
+    assert table(path, "SELECT score, count(*) FROM ratings WHERE rater = 'B' GROUP BY 1") == [(3, 5), (4, 18)]
+    assert len(read_scores(path, key).ratings) == 2 * 22
+
+
+def test_ratings_that_contradict_each_other_are_refused(make_review: Make, tmp_path: Path) -> None:
+    path, _ = make_review()
+    copy = tmp_path / "copy.review"
+    export_copy(path, copy)
+    rate(path, "A", 3, score=2)
+    rate(copy, "A", 3, score=5)
+    rate(copy, "0", 3)
+    with pytest.raises(ReviewFileError, match=r"“A” of copy\.review has rated otherwise"):
+        import_ratings(path, copy)
+    assert known_raters(path) == {"A": (3, 23)}
+    other, _ = make_review(name="other.review")
+    with pytest.raises(ReviewFileError, match="another review"):
+        import_ratings(path, other)
+
+
+def test_scores_join_ratings_and_methods(make_review: Make) -> None:
+    path, key = make_review(patches=4, repeats=3)
+    with pytest.raises(ReviewFileError, match=r"Nothing is rated in study\.review yet\."):
+        read_scores(path, key)
+    with Session(path, "A") as session:
+        while session.place is not None:
+            method = key.pictures[session.trial.pictures[0]].method
+            session.rate(2 + METHODS.index(method), 1.0)
+    rate(path, "B", 4)
+    scores = read_scores(path, key)
+    assert [(rater.name, rater.done, rater.total, rater.finished) for rater in scores.raters] == [
+        ("A", 19, 19, True), ("B", 3, 19, False)]  # fmt: skip
+    assert [rater.name for rater in scores.unfinished] == ["B"]
+    own = [one for one in scores.ratings if one.rater == "A"]
+    assert len(own) == 19
+    assert sum(one.repeat for one in own) == 3
+    assert all(one.score == 2 + METHODS.index(one.methods[0]) for one in own)
+    assert {one.label for one in own} == {"NILM", "HSIL"}
+    assert scores.measures["lite"] == {"psnr": 21.0, "ssim": pytest.approx(0.7)}
+    assert "real" not in scores.measures
+    assert {one.rater for one in read_scores(path, key, finished_only=True).ratings} == {"A"}
+    with pytest.raises(ReviewFileError, match="another review"):
+        read_scores(path, replace(key, study="x"))
+
+
+def test_keys_that_are_none_are_refused(make_review: Make) -> None:
+    path, _ = make_review()
+    file = key_path(path)
+    record = json.loads(file.read_text())
+    for change, sentence in (
+        ({"version": 5}, "version 5"),
+        ({"format": "x"}, "is no review's key"),
+        ({"pictures": 3}, "no"),
+    ):
+        file.write_text(json.dumps(record | change))
+        with pytest.raises(ReviewFileError, match=sentence):
+            read_key(file)
+    file.write_text("{")
+    with pytest.raises(ReviewFileError, match="damaged"):
+        read_key(file)
+    file.unlink()
+    with pytest.raises(ReviewFileError, match="nobody knows which picture is whose"):
+        read_key(file)
