@@ -77,3 +77,7 @@ class ScreenError(PathSRGANError):
 
 class DifferentSlidesError(PathSRGANError):
     """Two scans don't show the same slide, or nothing that tells it."""
+
+
+class JobError(PathSRGANError):
+    """There is no such job, or what is asked of it can't be done in its state."""
