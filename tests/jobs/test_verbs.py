@@ -93,7 +93,7 @@ def test_options_carry_what_a_form_needs() -> None:
     assert (register["stride_px"].name, register["stride_px"].least) == ("--stride-px", 32)
     assert register["split"].choices == ("train", "test")
     upscale = {option.key: option for option in options_of("upscale")}
-    assert (upscale["region"].kind, upscale["region"].count) == ("numbers", 4)
+    assert (upscale["region"].kind, upscale["region"].count) == ("text", 1)
     assert upscale["model"].default == "lite"
 
 

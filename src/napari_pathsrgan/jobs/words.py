@@ -28,6 +28,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
+def breakable(text: str) -> str:
+    """Let lines break after slashes, commas and underscores: names of files are wider than a dock."""
+    return "".join(f"{sign}\u200b" if sign in "/,_\\" else sign for sign in text)
+
+
 def progress_in_words(job: Job) -> str:
     """Say how far a job is: what it does, the share done and the time left; for one that ended, what came of it."""
     progress = job.progress
