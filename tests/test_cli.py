@@ -17,10 +17,7 @@ import tifffile
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import main
 from napari_pathsrgan.cli.report import columns, thousands
-from napari_pathsrgan.cli.training import TrainOptions
-from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.slides.slide import Slide
-from napari_pathsrgan.training.config import FieldsConfig, TrainingConfig
 
 SIZE_UM = 130.0
 

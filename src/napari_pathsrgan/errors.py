@@ -97,3 +97,7 @@ class RatingNotSavedError(PathSRGANError):
 
 class MissingPartError(PathSRGANError):
     """A library is not installed that only some verbs need."""
+
+
+class JobError(PathSRGANError):
+    """There is no such job, or what is asked of it can't be done in its state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,10 +12,19 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from napari_pathsrgan import __version__
-from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, window
+from napari_pathsrgan.cli import (
+    evaluation,
+    jobs,
+    machine,
+    models,
+    registration,
+    review,
+    slides,
+    training,
+    upscale,
+    window,
+)
 from napari_pathsrgan.cli.options import out_of_range
-from napari_pathsrgan.cli import evaluation, machine, models, registration, slides, training, upscale, window
-from napari_pathsrgan.cli import evaluation, machine, models, registration, review, slides, training, window
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -34,6 +44,7 @@ app.command(registration.accuracy)
 app.command(evaluation.evaluate)
 app.command(models.app)
 app.command(review.app)
+app.command(jobs.app)
 
 
 @app.meta.default
@@ -43,6 +54,26 @@ def _launch(
         bool, Parameter(negative=(), show_default=False, help="Show where in the program a failure arose.")
     ] = False,
 ) -> int:
+    return run_verb(tokens, debug)[0]
+
+
+def run_verb(tokens: Sequence[str], debug: bool = False) -> tuple[int, str]:
+    """Run a verb; a failure is printed as one sentence.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        The verb and what follows it.
+    debug : bool
+        Whether to print where in the program a failure arose.
+
+    Returns
+    -------
+    int
+        The exit code.
+    str
+        The sentence; empty where there was no failure.
+    """
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
@@ -50,9 +81,8 @@ def _launch(
     except PathSRGANError as error:
         return _fail(str(error), debug)
     except CycloptsError as error:
-        cause = error.__cause__ or error.__context__
-        return _fail(str(out_of_range(cause)) if isinstance(cause, ValidationError) else _one_sentence(error), debug)
-    return int(code or 0)
+        return _fail(one_sentence(error), debug)
+    return int(code or 0), ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,13 +102,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
 
 
-def _fail(sentence: str, debug: bool, code: int = FAILED) -> int:
+def _fail(sentence: str, debug: bool, code: int = FAILED) -> tuple[int, str]:
     if debug:
         traceback.print_exc()
-    print(sentence, file=sys.stderr)
-    return code
+    with contextlib.suppress(OSError):  # a job's log on a full disk: its record has the sentence too
+        print(sentence, file=sys.stderr)
+    return code, sentence
 
 
-def _one_sentence(error: CycloptsError) -> str:
+def one_sentence(error: CycloptsError) -> str:
+    """Say what is wrong with an option in one sentence."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ValidationError):
+        return str(out_of_range(cause))
     sentence = " ".join(str(error).split())
     return f"{sentence}{'' if sentence.endswith(('.', '?', '!')) else '.'} See pathsrgan --help."

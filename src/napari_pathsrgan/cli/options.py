@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from pydantic import BaseModel, ValidationError
 
 from napari_pathsrgan.errors import OptionError
 
 Config = TypeVar("Config", bound=BaseModel)
+RegionUm = tuple[float, float, float, float]
 
 
 @Parameter(name="*")
@@ -89,3 +91,15 @@ def options_again(config: BaseModel) -> list[str]:
 def _bare(value: Any) -> str:
     """A value as it is typed; of a path its last part alone."""
     return f"{value:g}" if isinstance(value, float) else Path(str(value)).name
+
+
+def parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
+    """Read a region as it is typed; OptionError for anything but four numbers."""
+    text = tokens[0].value
+    try:
+        row, col, height, width = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(
+            f"The region “{text}” is not four numbers.", "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500."
+        ) from error
+    return row, col, height, width

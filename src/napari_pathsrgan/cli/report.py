@@ -10,6 +10,8 @@ from typing import Annotated, Any, Protocol
 
 from cyclopts import Parameter
 
+from napari_pathsrgan.jobs.progress import asked_for
+
 Json = Annotated[bool, Parameter(name="--json", show_default=False, help="Print JSON for programs.")]
 
 
@@ -42,13 +44,15 @@ def thousands(number: int) -> str:
 class Progress(Protocol):
     """What a verb tells its progress to."""
 
-    def __call__(self, done: float, total: float, task: str = "") -> None:
-        """Tell what is done and what there is to do, and of what where that changed."""
+    def __call__(self, done: float, total: float, task: str = "", **figures: float) -> None:
+        """Tell what is done and what there is to do, of what where that changed, and figures such as losses."""
 
 
 @contextmanager
 def progress(task: str, speed: tuple[float, str] | None = None) -> Iterator[Progress]:
     """Show a bar with the time left on standard error while the block runs, where that is a terminal.
+
+    A job's progress goes to its file as well, see `jobs.progress`.
 
     Parameters
     ----------
@@ -61,8 +65,16 @@ def progress(task: str, speed: tuple[float, str] | None = None) -> Iterator[Prog
     ------
     Progress
     """
+    file = asked_for()
+    if file is not None:
+        file(0, 0, task)
+
+    def tell_file(done: float, total: float, task: str = "", **figures: float) -> None:
+        if file is not None:
+            file(done, total, task, **figures)
+
     if not sys.stderr.isatty():
-        yield lambda done, total, task="": None
+        yield tell_file
         return
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -79,7 +91,8 @@ def progress(task: str, speed: tuple[float, str] | None = None) -> Iterator[Prog
     with Bars(*parts, console=Console(stderr=True), transient=True, speed_estimate_period=120) as bars:
         shown = bars.add_task(task, total=None)
 
-        def tell_bar(done: float, total: float, task: str = "") -> None:
+        def tell_bar(done: float, total: float, task: str = "", **figures: float) -> None:
+            tell_file(done, total, task, **figures)
             bars.update(shown, completed=done, total=total, description=task or None)
 
         yield tell_bar

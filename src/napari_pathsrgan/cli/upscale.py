@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from napari_pathsrgan.cli.options import ModelOptions
+from napari_pathsrgan.cli.options import ModelOptions, RegionUm, parse_region
 from napari_pathsrgan.cli.report import Json, Progress, progress, tell, thousands
 from napari_pathsrgan.errors import OptionError
 
@@ -23,23 +23,13 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.tile_filler import Filled
     from napari_pathsrgan.inference.whole_slide import Spread
 
-RegionUm = tuple[float, float, float, float]
 INCOMPLETE, INTERRUPTED = 3, 130
 _MPX = 1e6
 
 
-def _parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm | Path:
-    text = tokens[0].value
-    try:
-        row, col, height, width = (float(part) for part in text.split(","))
-    except ValueError as error:
-        if Path(text).suffix.lower() in (".geojson", ".json"):
-            return Path(text)
-        raise OptionError(
-            f"The region “{text}” is not four numbers and no GeoJSON file.",
-            "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500, or the .geojson file of annotations.",
-        ) from error
-    return row, col, height, width
+def _parse_area(parameter: Any, tokens: Sequence[Token]) -> RegionUm | Path:
+    path = Path(tokens[0].value)
+    return path if path.suffix.lower() in (".geojson", ".json") else parse_region(parameter, tokens)
 
 
 @Parameter(name="*")
@@ -71,7 +61,7 @@ class UpscaleOptions:
 
     region: Annotated[
         RegionUm | Path | None,
-        Parameter(converter=_parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH|FILE.geojson"),
+        Parameter(converter=_parse_area, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH|FILE.geojson"),
     ] = None
     blend: bool = False
     compression: Literal["jpeg", "lossless"] = "jpeg"

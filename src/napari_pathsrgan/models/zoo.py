@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import platformdirs
 
-from napari_pathsrgan.errors import CheckpointError
+from napari_pathsrgan.errors import CheckpointError, OutputError, PathSRGANError
 from napari_pathsrgan.models.card import ModelCard, read_card
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
@@ -60,6 +61,57 @@ def find_model(reference: str | Path) -> Path:
         f"There is no model “{reference}”.",
         f"Choose one of {', '.join(named) or 'none installed'}, or give a .safetensors file or a run folder.",
     )
+
+
+def add_model(reference: str | Path) -> Path:
+    """Copy a model into the user's folder under the name on its card; one that is there already stays as it is.
+
+    Parameters
+    ----------
+    reference : str or Path
+        See `find_model`; a run folder for one.
+
+    Returns
+    -------
+    Path
+        The file in the user's folder; a number follows the name where another model has it.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model.
+    OutputError
+        If the folder can't be written.
+    """
+    source = find_model(reference)
+    card = read_card(source)
+    name = "".join(sign if sign.isalnum() or sign in " ._-" else "-" for sign in card.name).strip(" .") or "model"
+    named = available_models()
+    number = 1
+    while (wanted := name if number == 1 else f"{name}-{number}") in named:
+        if _same_weights(named[wanted], card):
+            return named[wanted]
+        number += 1
+    target = user_folder() / f"{wanted}.safetensors"
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"The model “{card.name}” can't be copied to {target.parent}: {error.strerror or error}.",
+            f"It can still be chosen as {source}.",
+        ) from error
+    return target
+
+
+def _same_weights(path: Path, card: ModelCard) -> bool:
+    try:
+        return bool(card.weights_hash) and read_card(path).weights_hash == card.weights_hash
+    except PathSRGANError:
+        return False
 
 
 def model_card(reference: str | Path) -> ModelCard:

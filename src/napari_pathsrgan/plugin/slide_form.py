@@ -6,10 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from napari_pathsrgan.models.zoo import available_models
+from napari_pathsrgan.models.zoo import available_models, user_folder
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, ViewKind
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 _OTHER_MODEL = "Other file …"
+_LOOK_EVERY_MS = 1000
 _BOXES: tuple[tuple[ViewKind | None, str, str], ...] = (
     (None, "4×", "The slide as scanned (default: shown)"),
     (SR_10, "10×", "Computed 10× view, 0.586 µm/px (default: shown)"),
@@ -38,11 +39,14 @@ class SlideForm(QWidget):
         A name or a path.
     kind_toggled : Signal(object, bool)
         A `ViewKind`, or None for the scan itself, and whether to show it.
+    models_changed : Signal()
+        A model came into the user's folder, or went.
     """
 
     slide_chosen = Signal()
     model_chosen = Signal(object)
     kind_toggled = Signal(object, bool)
+    models_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,6 +64,10 @@ class SlideForm(QWidget):
         form.addRow("Show", self.show_row)
         self.slides.currentIndexChanged.connect(lambda _: self.slide_chosen.emit())
         self.models.activated.connect(self._on_model)
+        self._models_seen = _time_of_change(user_folder())
+        look = QTimer(self)
+        look.timeout.connect(self._look_for_models)
+        look.start(_LOOK_EVERY_MS)
 
     @property
     def current_source(self) -> Layer | None:
@@ -114,6 +122,13 @@ class SlideForm(QWidget):
             with QSignalBlocker(box):
                 box.setChecked(kind in kinds)
 
+    def _look_for_models(self) -> None:
+        """A training that ends in the background puts its model there."""
+        changed = _time_of_change(user_folder())
+        if changed != self._models_seen:
+            self._models_seen = changed
+            self.models_changed.emit()
+
     def _build_boxes(self) -> QWidget:
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -134,6 +149,13 @@ class SlideForm(QWidget):
         if chosen == _OTHER_MODEL:
             chosen, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
         self.model_chosen.emit(chosen)
+
+
+def _time_of_change(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def combo_box(tip: str) -> QComboBox:

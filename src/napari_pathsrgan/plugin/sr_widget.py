@@ -118,6 +118,7 @@ class SuperResolutionWidget(QWidget):
         self.session.notice.connect(self.messages.show_notice)
         self.form.slide_chosen.connect(self._update_slide)
         self.form.model_chosen.connect(self.choose_model)
+        self.form.models_changed.connect(self._show_model)
         self.form.kind_toggled.connect(self._on_kind)
         self.comparison.changed.connect(self._lay_out)
         self.compare.capture_asked.connect(self._capture)

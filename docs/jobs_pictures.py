@@ -1,0 +1,186 @@
+"""Make the pictures of the dock *Jobs*: ``python docs/jobs_pictures.py [--training WORDS]``.
+
+Runs real jobs on a phantom, in a home of their own, until there is one in each state; opens real windows, on a virtual
+screen where there is none; and writes docs/images/jobs*.jpg. WORDS are what follows ``pathsrgan`` to train, with
+``{pairs}`` for the pairs file and ``{out}`` for the run folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+import numpy as np
+import psutil
+from napari.settings import get_settings
+from PIL import Image
+from qtpy.QtWidgets import QApplication
+
+from napari_pathsrgan.cli.verb_options import understand
+from napari_pathsrgan.jobs.listing import Job, look_at
+from napari_pathsrgan.jobs.orders import queue_job, stop_job
+from napari_pathsrgan.jobs.process import kill_tree
+from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.jobs.turns import AT_ONCE_VARIABLE
+from napari_pathsrgan.phantom.scanner import write_phantom
+from napari_pathsrgan.plugin.job_forms import PLANS
+from napari_pathsrgan.plugin.jobs_widget import JobsWidget
+from napari_pathsrgan.plugin.screen import some_screen
+
+IMAGES = Path(__file__).parent / "images"
+NARROW_PX = 320
+TRAINING = "train --pairs {pairs} --out {out} --device cpu"
+
+
+def until(condition: Callable[[], object], patience_s: float = 300.0) -> None:
+    """Let the window live until something is true."""
+    end = time.monotonic() + patience_s
+    while not condition():
+        QApplication.processEvents()
+        time.sleep(0.02)
+        if time.monotonic() > end:
+            raise TimeoutError
+
+
+def settle(seconds: float = 1.5) -> None:
+    """Let timers run and the window draw."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() > end)
+
+
+def queue(words: list[str], title: str) -> Job:
+    """Queue a job with a name."""
+    return queue_job(words, understand(words), title)
+
+
+def picture(dock: JobsWidget) -> Image.Image:
+    """The dock as it looks now."""
+    settle(0.6)
+    path = Path(tempfile.mkdtemp()) / "dock.png"
+    dock.grab().save(str(path))
+    return Image.open(path).convert("RGB")
+
+
+def beside(pictures: list[Image.Image], name: str) -> None:
+    """Write pictures beside each other."""
+    gap = 12
+    whole = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, max(p.height for p in pictures)), "white")
+    left = 0
+    for one in pictures:
+        whole.paste(one, (left, 0))
+        left += one.width + gap
+    whole.save(IMAGES / f"{name}.jpg", quality=90)
+    print(IMAGES / f"{name}.jpg")
+
+
+def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path, training: str) -> dict[State, Job]:
+    """Run jobs until there is one in each state."""
+    jobs: dict[State, Job] = {}
+    triplet = [str(scans[power]) for power in (4, 10, 20)]
+    pairs = folder / "ward-3.zarr"
+    jobs[State.DONE] = queue(["register", str(pairs), *triplet, "--stride-px", "256"], "Register ward-3")
+    jobs[State.FAILED] = queue(["register", str(folder / "p"), str(other), *triplet[1:]], "Register case-09")
+    until(lambda: not look_at(jobs[State.FAILED].folder).state.active)
+    for state, title in ((State.INTERRUPTED, "Phantom 7"), (State.STOPPED, "Phantom 8")):
+        job = jobs[state] = queue(["phantom", str(folder / str(state)), "--size-um", "900"], title)
+        until(lambda job=job: (seen := look_at(job.folder)).progress and seen.progress.share > 0.05)
+        if state is State.STOPPED:
+            stop_job(job)
+        else:
+            kill_tree(job.record.process)
+        until(lambda job=job: not look_at(job.folder).state.active)
+    words = training.replace("{pairs}", str(pairs)).replace("{out}", str(folder / "ward-3-lite")).split()
+    jobs[State.RUNNING] = queue(words, "Train lite on ward-3")
+    metrics = folder / "ward-3-lite" / "metrics.jsonl"
+    until(lambda: metrics.exists() and metrics.read_text().count("\n") > 12, 900)
+    os.environ[AT_ONCE_VARIABLE] = "2"
+    stopping = jobs[State.STOPPING] = queue(["phantom", str(folder / "x"), "--size-um", "900"], "Phantom 9")
+    until(lambda: (seen := look_at(stopping.folder)).progress and seen.progress.share > 0.02)
+    psutil.Process(stopping.record.process.pid).suspend()  # it would stop before it could be seen
+    stop_job(stopping)
+    del os.environ[AT_ONCE_VARIABLE]
+    jobs[State.QUEUED] = queue(["evaluate", str(pairs), "--out", str(folder / "report")], "Evaluate lite on ward-3")
+    return jobs
+
+
+def main() -> None:
+    """Run, wait, photograph."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--training", default=TRAINING)
+    training: str = parser.parse_args().training
+    with tempfile.TemporaryDirectory() as name, some_screen():
+        folder = Path(name)
+        os.environ["PATHSRGAN_JOBS"] = str(folder / "jobs")
+        files = write_phantom(folder / "ward-3", 800.0, 3, glass_share=0.2)
+        other = write_phantom(folder / "case-09", 800.0, 4, (4,), glass_share=0.2).scans[4]
+        viewer = napari.Viewer(title="PathSRGAN", show_welcome_screen=False)
+        viewer.window.resize(1300, 900)
+        dock = JobsWidget(viewer)
+        viewer.window.add_dock_widget(dock, name="Jobs", area="right")
+        dock.setFixedWidth(NARROW_PX)
+        viewer.open([str(files.scans[power]) for power in (4, 10, 20)], plugin="napari-pathsrgan")
+        settle()
+        empty = picture(dock)
+        dock.open_form(PLANS[0])
+        filled = picture(dock)
+        assert dock.form is not None
+        dock.form.row("scans", 1).set_value(str(folder / "nothing.svs"))
+        dock.form.more.expand(animate=False)
+        dock.form.row("stride_px").set_value("many")
+        dock.form.row("least_correlation").set_value("2")
+        wrong = picture(dock)
+        dock.close_form()
+        beside([empty, filled, wrong], "jobs-forms")
+        jobs = one_in_each_state(folder, files.scans, other, training)
+        settle(2)
+        seen = {}
+        for state, job in jobs.items():
+            dock.list.choose(job.id)
+            settle(1)
+            if state is State.FAILED:
+                dock.details.show_page("Log")
+            seen[state] = picture(dock)
+            dock.details.show_page("Progress")
+        beside([seen[state] for state in (State.RUNNING, State.QUEUED, State.STOPPING, State.STOPPED)], "jobs-going")
+        beside([seen[state] for state in (State.INTERRUPTED, State.FAILED, State.DONE)], "jobs-ended")
+        dock.list.choose(jobs[State.RUNNING].id)
+        pages = []
+        for page in ("Pictures", "Log", "Settings"):
+            dock.details.show_page(page)
+            pages.append(picture(dock))
+        beside(pages, "jobs-pages")
+        dock.details.show_page("Progress")
+        viewer.theme = "light"
+        light = picture(dock)
+        dock.open_form(PLANS[3])
+        light_form = picture(dock)
+        dock.close_form()
+        viewer.theme = "dark"
+        appearance = get_settings().appearance
+        usual = appearance.font_size
+        appearance.font_size = 2 * usual
+        large = picture(dock)
+        dock.open_form(PLANS[0])
+        large_form = picture(dock)
+        dock.close_form()
+        appearance.font_size = usual
+        beside([light, light_form, large, large_form], "jobs-looks")
+        dock.setMinimumWidth(260)
+        dock.setMaximumWidth(NARROW_PX + 80)
+        settle()
+        window = viewer.screenshot(canvas_only=False, flash=False)
+        Image.fromarray(np.asarray(window)[..., :3]).save(IMAGES / "jobs.jpg", quality=90)
+        for job in jobs.values():
+            if look_at(job.folder).state.active:
+                stop_job(job, at_once=True)
+        dock.end()
+        viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""What a verb can be told, as data: for forms, and to understand a job's words before it starts.
+
+There is one source: the verb's own signature and the docstrings of its options, from which ``--help`` is made as well.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from cyclopts import ArgumentCollection, CycloptsError
+from pydantic import BaseModel
+from pydantic import ValidationError as PydanticError
+
+from napari_pathsrgan.cli.app import app, one_sentence
+from napari_pathsrgan.errors import OptionError, PathSRGANError
+
+Kind = Literal["path", "int", "float", "text", "choice", "flag", "numbers"]
+
+
+@dataclass(frozen=True)
+class VerbOption:
+    """One thing that a verb can be told.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line: ``--stride-px``; for what stands without a name, such as PAIRS, "".
+    key : str
+        Its name among the verb's parameters: ``stride_px``.
+    kind : str
+        What it takes; "numbers" are several, `count` of them or, where that is 0, any number.
+    many : bool
+        Whether several may be given, one after the other.
+    count : int
+        Words it takes.
+    choices : tuple of str
+        All that may be chosen.
+    default : Any
+        None where there is none.
+    required : bool
+    help : str
+        From the docstring.
+    least, most : float, optional
+        Bounds, where they are known.
+    """
+
+    name: str
+    key: str
+    kind: Kind
+    many: bool = False
+    count: int = 1
+    choices: tuple[str, ...] = ()
+    default: Any = None
+    required: bool = False
+    help: str = ""
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a verb can't be run with what it is told.
+
+    Attributes
+    ----------
+    key : str
+        Of the option at fault; empty where it is not one alone.
+    sentence : str
+    """
+
+    key: str
+    sentence: str
+
+
+def options_of(verb: str) -> tuple[VerbOption, ...]:
+    """List what a verb can be told, in the order of its help; how it prints is left out.
+
+    Parameters
+    ----------
+    verb : str
+    """
+    arguments = app[verb].assemble_argument_collection(parse_docstring=True)
+    found = []
+    for argument in arguments:
+        if argument.children or argument.name == "--json":
+            continue
+        kind, many, count, choices = _understand(argument.hint)
+        if argument.parameter.n_tokens == 1 and count != 1:
+            kind, count = "text", 1  # such as ROW,COL,HEIGHT,WIDTH
+        if kind is None:
+            continue  # such as a dictionary: on the command line only
+        default = argument.field_info.default
+        least, most = _bounds(arguments, argument.keys)
+        named = argument.name.startswith("--")
+        found.append(
+            VerbOption(
+                name=argument.name if named else "",
+                key=argument.keys[-1] if argument.keys else argument.name.lstrip("-").lower().replace("-", "_"),
+                kind=kind,
+                many=many,
+                count=count,
+                choices=choices,
+                default=None if default is inspect.Parameter.empty else default,
+                required=bool(argument.required),
+                help=argument.parameter.help or "",
+                least=least,
+                most=most,
+            )
+        )
+    return tuple(found)
+
+
+def understand(argv: Sequence[str]) -> dict[str, Any]:
+    """Understand a verb's words without running it: every option with its value, as plain values.
+
+    Raises
+    ------
+    OptionError
+        If it could not be run with them.
+    """
+    refused = refusal(argv)
+    if refused is not None:
+        raise OptionError(refused.sentence, f"See pathsrgan {argv[0] if argv else ''} --help.".replace("  ", " "))
+    _, bound, *_ = app.parse_args(list(argv), exit_on_error=False, print_error=False)
+    told: dict[str, Any] = {}
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        told |= _flat(name, value)
+    told.pop("json", None)
+    return told
+
+
+def refusal(argv: Sequence[str]) -> Refusal | None:
+    """Say why a verb can't be run with its words; None where it can, as far as that is seen without running it."""
+    try:
+        _, bound, *_ = app.parse_args(list(argv), exit_on_error=False, print_error=False)
+        for value in bound.arguments.values():
+            check = getattr(value, "config", None)
+            if callable(check):
+                check()
+    except CycloptsError as error:
+        cause = error.__cause__
+        if isinstance(cause, PydanticError):
+            first = cause.errors()[0]
+            key = str(first["loc"][0]) if first["loc"] else ""
+            return Refusal(key, f"--{key.replace('_', '-')} can't be {first['input']!r}: {first['msg']}.")
+        argument = getattr(error, "argument", None)
+        name = argument.name if argument is not None else ""
+        return Refusal(name.lstrip("-").lower().replace("-", "_"), one_sentence(error).removesuffix(_SEE_HELP))
+    except PathSRGANError as error:
+        key = error.problem.partition(" ")[0].lstrip("-").replace("-", "_") if error.problem.startswith("--") else ""
+        return Refusal(key, str(error))
+    return None
+
+
+_SEE_HELP = " See pathsrgan --help."
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        flat: dict[str, Any] = {}
+        for entry in fields(value):
+            flat |= _flat(entry.name, getattr(value, entry.name))
+        return flat
+    if isinstance(value, (list, tuple)):
+        return {name: [str(part) if isinstance(part, Path) else part for part in value]}
+    return {name: str(value) if isinstance(value, Path) else value}
+
+
+def _understand(hint: Any) -> tuple[Kind | None, bool, int, tuple[str, ...]]:
+    """Tell kind, whether it may be repeated, how many words it takes, and choices."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        inner = [part for part in parts if part is not type(None)]
+        return _understand(inner[0]) if len(inner) == 1 else (None, False, 1, ())
+    if origin is Literal:
+        return "choice", False, 1, tuple(map(str, parts))
+    if origin in (tuple, list):
+        kind = _understand(parts[0])[0]
+        if len(parts) == 1 or parts[-1] is Ellipsis:
+            return ("path", True, 1, ()) if kind == "path" else ("numbers", False, 0, ())
+        return ("numbers", False, len(parts), ()) if kind in ("int", "float") else (None, False, 1, ())
+    plain: Mapping[Any, Kind] = {Path: "path", int: "int", float: "float", str: "text", bool: "flag"}
+    return plain.get(hint), False, 1, ()
+
+
+def _bounds(arguments: ArgumentCollection, keys: tuple[str, ...]) -> tuple[float | None, float | None]:
+    """Find the bounds of an option that belongs to a pydantic model."""
+    least = most = None
+    for parent in arguments:
+        model = parent.hint
+        if not (isinstance(model, type) and issubclass(model, BaseModel) and parent.keys == keys[:-1] and keys):
+            continue
+        for rule in model.model_fields[keys[-1]].metadata if keys[-1] in model.model_fields else ():
+            least = getattr(rule, "ge", getattr(rule, "gt", least))
+            most = getattr(rule, "le", getattr(rule, "lt", most))
+    return least, most

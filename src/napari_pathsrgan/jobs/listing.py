@@ -1,0 +1,150 @@
+"""All jobs there are, as they are now. Looking often costs little: a file is read again only if it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from napari_pathsrgan.errors import JobError
+from napari_pathsrgan.jobs.folder import PROGRESS, RECORD, jobs_home, read_record, stop_requested
+from napari_pathsrgan.jobs.process import is_alive
+from napari_pathsrgan.jobs.progress import Progress, read_progress
+from napari_pathsrgan.jobs.spec import JobRecord, State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job at one moment.
+
+    Attributes
+    ----------
+    folder : Path
+    record : JobRecord
+        What its folder says.
+    state : State
+        What is true of it, its process seen to.
+    progress : Progress, optional
+        How far it is, where it has told.
+    """
+
+    folder: Path
+    record: JobRecord
+    state: State
+    progress: Progress | None = None
+
+    @property
+    def id(self) -> str:
+        """Its folder's name: its number and verb."""
+        return self.folder.name
+
+    @property
+    def number(self) -> int:
+        """Its number: the newer, the higher."""
+        return _number(self.folder)
+
+    @property
+    def out(self) -> Path | None:
+        """Where its result goes, as far as its options say."""
+        told = self.record.spec.config.get("out")
+        return Path(self.record.spec.cwd, told) if told else None
+
+
+class JobList:
+    """Looks at a folder of jobs again and again.
+
+    Parameters
+    ----------
+    home : Path, optional
+        `jobs_home` by default.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = home or jobs_home()
+        self._records: _Known[JobRecord | None] = _Known(lambda path: _read_or_none(path.parent))
+        self._progress: _Known[Progress | None] = _Known(read_progress)
+
+    def read(self) -> list[Job]:
+        """List the jobs there are, the newest first; those that can't be read are left out."""
+        try:
+            folders = [path for path in self.home.iterdir() if _number(path)]
+        except OSError:
+            return []
+        self._records.forget_all_but(folders)
+        self._progress.forget_all_but(folders)
+        jobs = []
+        for folder in sorted(folders, key=lambda path: (_number(path), path.name), reverse=True):
+            record = self._records.get(folder / RECORD)
+            if record is not None:
+                jobs.append(Job(folder, record, true_state(folder, record), self._progress.get(folder / PROGRESS)))
+        return jobs
+
+
+class _Known(Generic[T]):
+    """What files were found to hold, and a signature that tells whether they still do."""
+
+    def __init__(self, read: Callable[[Path], T]) -> None:
+        self._read = read
+        self._found: dict[Path, tuple[tuple[int, int, int], T]] = {}
+
+    def get(self, path: Path) -> T | None:
+        try:
+            about = path.stat()
+        except OSError:
+            return None
+        # Compared, never ordered: a clock put back makes a file look older, not the same.
+        signature = (about.st_mtime_ns, about.st_size, about.st_ino)
+        known = self._found.get(path)
+        if known is None or known[0] != signature:
+            known = self._found[path] = signature, self._read(path)
+        return known[1]
+
+    def forget_all_but(self, folders: list[Path]) -> None:
+        there = set(folders)
+        self._found = {path: found for path, found in self._found.items() if path.parent in there}
+
+
+def true_state(folder: Path, record: JobRecord) -> State:
+    """Tell how a job really goes: its process may have died without saying so."""
+    if not record.state.active:
+        return record.state
+    asked = stop_requested(folder)
+    if not is_alive(record.process):
+        return State.STOPPED if asked else State.INTERRUPTED
+    return State.STOPPING if asked else record.state
+
+
+def look_at(folder: Path) -> Job:
+    """Look at one job; JobError if there is none."""
+    record = read_record(folder)
+    return Job(folder, record, true_state(folder, record), read_progress(folder / PROGRESS))
+
+
+def find_job(reference: str, home: Path | None = None) -> Job:
+    """Find a job by its number or its folder's name.
+
+    Raises
+    ------
+    JobError
+        If there is none.
+    """
+    for job in JobList(home).read():
+        if reference == job.id or (reference.isdigit() and int(reference) == job.number):
+            return job
+    raise JobError(f"There is no job “{reference}”.", "List them with `pathsrgan jobs list`.")
+
+
+def _read_or_none(folder: Path) -> JobRecord | None:
+    try:
+        return read_record(folder)
+    except JobError:
+        return None
+
+
+def _number(folder: Path) -> int:
+    """Number a folder's name begins with; 0 where it is no job's."""
+    digits = folder.name.partition("-")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() else 0

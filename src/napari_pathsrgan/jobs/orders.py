@@ -1,0 +1,204 @@
+"""What can be asked of jobs: queue one, stop it, have it go on, remove it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from napari_pathsrgan.errors import JobError, OptionError, OutputError
+from napari_pathsrgan.jobs.folder import (
+    RESULT_FOLDER,
+    jobs_home,
+    request_stop,
+    reserve_room,
+    withdraw_stop,
+    write_record,
+)
+from napari_pathsrgan.jobs.listing import Job, JobList, look_at, true_state
+from napari_pathsrgan.jobs.process import GO, is_elsewhere, kill_tree, mark_process, start_worker
+from napari_pathsrgan.jobs.spec import RESULT, VERBS, JobRecord, JobSpec, State, usual_title, versions_here
+from napari_pathsrgan.jobs.turns import device_of
+
+_PATIENCE_S = 20.0
+
+
+def queue_job(
+    argv: Sequence[str], config: Mapping[str, Any] | None = None, title: str = "", cwd: Path | None = None
+) -> Job:
+    """Queue a verb; it starts at once where its device is free, and goes on when whoever asked is gone.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        What follows ``pathsrgan``; ``{result}`` in it stands for the job's own folder for results.
+    config : mapping, optional
+        The same understood, to be kept with the job.
+    title : str
+        What the user knows it by.
+    cwd : Path, optional
+        Folder that paths are seen from; the current one by default.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    OptionError
+        If the verb is none that can be a job.
+    OutputError
+        If the jobs' folder can't be written.
+    """
+    if not argv or argv[0] not in VERBS:
+        raise OptionError(f"“{argv[0] if argv else ''}” is no verb for a job.", f"Choose one of {', '.join(VERBS)}.")
+    home = jobs_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            jobs = JobList(home).read()
+            folder = _make_folder(home, argv[0])
+            try:
+                (folder / RESULT_FOLDER).mkdir()
+                result = str(folder / RESULT_FOLDER)
+                spec = JobSpec(
+                    argv=tuple(word.replace(RESULT, result) for word in argv),
+                    title=title or usual_title(tuple(argv)),
+                    device=device_of(argv),
+                    cwd=str(cwd or Path.cwd()),
+                    config=_replaced(dict(config or {}), result),
+                    versions=versions_here(),
+                    created=now(),
+                )
+                _start(folder, spec, _next_turn(jobs))
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    except OSError as error:
+        raise OutputError(
+            f"The job can't be started in {home}: {error.strerror or error}.",
+            "Free some space, or set PATHSRGAN_JOBS to another folder.",
+        ) from error
+    return look_at(folder)
+
+
+def stop_job(job: Job, at_once: bool = False) -> None:
+    """Ask a job to stop at the next checkpoint; it can go on later.
+
+    Parameters
+    ----------
+    job : Job
+    at_once : bool
+        End its processes without waiting; what it did since its last checkpoint is lost.
+
+    Raises
+    ------
+    JobError
+        If it isn't running or waiting.
+    """
+    if not look_at(job.folder).state.active:
+        raise JobError(f"The job {job.id} is not running.", "Nothing has to be stopped.")
+    try:
+        request_stop(job.folder)
+    except OSError as error:
+        raise JobError(f"The job {job.id} can't be told to stop: {error}.", "Remove its folder.") from error
+    if at_once:
+        kill_tree(job.record.process)
+
+
+def resume_job(job: Job) -> Job:
+    """Have a job go on, with the same words, at the end of the queue.
+
+    Raises
+    ------
+    JobError
+        If it is done, or not stopped.
+    OutputError
+        If its folder can't be written.
+    """
+    home = job.folder.parent
+    try:
+        with _alone(home):
+            seen = look_at(job.folder)
+            if not seen.state.resumable:
+                raise JobError(f"The job {job.id} is {seen.state}.", "Only one that has stopped can go on.")
+            withdraw_stop(job.folder)
+            _start(job.folder, seen.record.spec, _next_turn(JobList(home).read()))
+    except OSError as error:
+        raise OutputError(
+            f"The job {job.id} can't be started: {error.strerror or error}.", "Free some space and try again."
+        ) from error
+    return look_at(job.folder)
+
+
+def remove_job(job: Job) -> None:
+    """Remove a job with its log and what lies in its own result folder.
+
+    Raises
+    ------
+    JobError
+        If it is running.
+    """
+    state = true_state(job.folder, job.record)
+    if state.active and not is_elsewhere(job.record.process):
+        raise JobError(f"The job {job.id} is {state}.", "Stop it first.")
+    gone = job.folder.with_name(f".removed-{job.folder.name}")
+    try:
+        job.folder.replace(gone)  # out of the list in one go; deleting may take a while
+    except FileNotFoundError:
+        return
+    except OSError:
+        gone = job.folder
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def now() -> str:
+    """The time in words, for people."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _start(folder: Path, spec: JobSpec, turn: int) -> None:
+    """Start the worker, write who it is, and only then let it go."""
+    reserve_room(folder)
+    process = start_worker(folder)
+    assert process.stdin is not None
+    try:
+        mark = mark_process(process.pid)
+        if mark is None:
+            raise OSError("the process ended at once")
+        write_record(folder, JobRecord(spec, State.QUEUED, turn, mark))
+        process.stdin.write(GO)
+    finally:
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # without the word it ends by itself
+
+
+def _make_folder(home: Path, verb: str) -> Path:
+    numbers = [int(path.name.partition("-")[0]) for path in home.iterdir() if path.name.partition("-")[0].isdigit()]
+    folder = home / f"{max(numbers, default=0) + 1:04d}-{verb}"
+    folder.mkdir()
+    return folder
+
+
+def _next_turn(jobs: Sequence[Job]) -> int:
+    return 1 + max((job.record.turn for job in jobs), default=0)
+
+
+def _replaced(config: dict[str, Any], result: str) -> dict[str, Any]:
+    return {name: value.replace(RESULT, result) if isinstance(value, str) else value for name, value in config.items()}
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep others from queueing and resuming at the same moment."""
+    try:
+        with FileLock(home / ".orders.lock", timeout=_PATIENCE_S):
+            yield
+    except Timeout as error:
+        raise JobError("Another window is starting jobs.", "Try again in a moment.") from error

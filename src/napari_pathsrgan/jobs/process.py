@@ -1,0 +1,138 @@
+"""A process of its own that outlives whoever started it, and whether it is still the one that was meant."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+GO = "go\n"
+"""What a worker waits for on its standard input: until then its folder may not say yet who works at it."""
+
+WORKER = (sys.executable, "-m", "napari_pathsrgan", "jobs", "work")
+"""Command of a job's process; the job's folder follows."""
+
+_NICENESS = 10
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class ProcessMark:
+    """A process that can't be mistaken for another that was given its number later.
+
+    Attributes
+    ----------
+    pid : int
+    started : str
+        When it started, in words that a clock put back doesn't change: on Linux the boot it belongs to and the kernel's
+        ticks since; elsewhere the time that the system has noted.
+    host : str
+        Name of the machine.
+    """
+
+    pid: int
+    started: str
+    host: str
+
+
+def mark_process(pid: int) -> ProcessMark | None:
+    """Mark a running process; None where there is none."""
+    started = _started(pid)
+    return None if started is None else ProcessMark(pid, started, platform.node())
+
+
+def is_alive(mark: ProcessMark) -> bool:
+    """Whether this very process still runs; one on another machine is taken at its folder's word."""
+    return is_elsewhere(mark) or _started(mark.pid) == mark.started
+
+
+def is_elsewhere(mark: ProcessMark) -> bool:
+    """Whether the process belongs to another machine that shares the folder."""
+    return mark.host != platform.node() and not mark.started.startswith(_boot())
+
+
+def start_worker(folder: Path) -> subprocess.Popen[str]:
+    """Start the process that runs a job's verb: in a session of its own, so that no window or terminal takes it along.
+
+    It does nothing until `GO` is written to its standard input.
+
+    Raises
+    ------
+    OSError
+        If there is no room for a process or its log.
+    """
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            [*WORKER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,  # python -m looks for modules here first: a folder of the user's could hide any
+            start_new_session=True,
+            creationflags=flags,
+        )
+    # Somebody has to take note of its end, or it stays in the list of processes as long as the window does.
+    threading.Thread(target=process.wait, name=f"pathsrgan-job-{process.pid}", daemon=True).start()
+    return process
+
+
+def be_modest() -> None:
+    """Give way to every process of usual priority, the window above all."""
+    me = psutil.Process()
+    with contextlib.suppress(psutil.Error, OSError):
+        if sys.platform == "win32":
+            me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            me.nice(max(_NICENESS, me.nice()))
+
+
+def kill_tree(mark: ProcessMark) -> None:
+    """End a process on this machine, and those it has started, at once."""
+    if is_elsewhere(mark) or not is_alive(mark):
+        return
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(mark.pid)
+        for one in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return "no boot id"
+
+
+def _started(pid: int) -> str | None:
+    """When a process started; None if there is none, or only its entry is left."""
+    if _BOOT_ID.exists():  # Linux
+        try:
+            # The name, in brackets, may hold anything; the state follows it, and 19 further on the start in ticks.
+            state, *rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except (OSError, ValueError):
+            return None
+        return None if state in "ZX" else f"{_boot()} {rest[18]}"
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return None
+
+
+def own_mark() -> ProcessMark:
+    """Mark this process."""
+    mark = mark_process(os.getpid())
+    assert mark is not None
+    return mark

@@ -1,0 +1,161 @@
+"""What a verb tells of its progress, one JSON object a line, and what a reader makes of it: share done and time left.
+
+A line holds ``seconds`` since the verb began, ``done``, ``total`` and ``task``, and any figures beside, such as losses.
+Seconds are of a clock that nobody can put back; where they begin anew, the job was resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROGRESS_VARIABLE = "PATHSRGAN_PROGRESS"
+"""Environment variable with the file that a verb appends its progress to."""
+
+_SHORTEST_S, _LONGEST_S = 0.25, 5.0
+_TAIL_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Attributes
+    ----------
+    done, total : float
+        Of the task at hand.
+    task : str
+        What is being done.
+    seconds : float
+        Since the verb was started the last time.
+    left_s : float, optional
+        Time the task will still take at its recent speed; None until that is known.
+    """
+
+    done: float
+    total: float
+    task: str
+    seconds: float
+    left_s: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Part of the task that is done, 0 to 1."""
+        return min(1.0, max(0.0, self.done / self.total)) if self.total > 0 else 0.0
+
+
+class ProgressFile:
+    """Appends progress to a file, some four lines a second at most and fewer the longer it takes.
+
+    A line that can't be written is dropped: no job fails for its progress.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is never made: it may have been removed to be rid of the job.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._began = time.monotonic()
+        self._last = -_LONGEST_S
+        self._task = ""
+
+    def __call__(self, done: float, total: float, task: str = "", **figures: float) -> None:
+        """Tell what is done and what there is to do; lines with figures and the last one of a task are always kept."""
+        now = time.monotonic() - self._began
+        due = now - self._last >= min(_LONGEST_S, max(_SHORTEST_S, now / 500))
+        changed = bool(task) and task != self._task
+        self._task = task or self._task
+        if not (due or changed or figures or done >= total):
+            return
+        self._last = now
+        row = {"seconds": round(now, 3), "done": done, "total": total, "task": self._task, **figures}
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False, default=float) + "\n")
+        except OSError:
+            return
+
+
+def asked_for() -> ProgressFile | None:
+    """The file that the environment asks to append to; None where it doesn't."""
+    told = os.environ.get(PROGRESS_VARIABLE)
+    return ProgressFile(Path(told)) if told else None
+
+
+def read_progress(path: Path) -> Progress | None:
+    """Read how far a job is from the end of its file; None where nothing can be read."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
+            file.seek(start)
+            lines = file.read().split(b"\n")[1 if start else 0 : -1]  # the first is cut off, the last not finished
+    except OSError:
+        return None
+    rows: list[dict[str, Any]] = []
+    for row in map(_parse, lines):
+        if row is None or not {"seconds", "done", "total", "task"} <= row.keys():
+            continue
+        if rows and (row["seconds"] < rows[-1]["seconds"] or row["task"] != rows[-1]["task"]):
+            rows.clear()  # resumed, or another task: its speed says nothing
+        rows.append(row)
+    if not rows:
+        return None
+    first, last = rows[0], rows[-1]
+    advanced = last["done"] - first["done"]
+    left = None
+    if advanced > 0 and last["seconds"] > first["seconds"]:
+        left = max(0.0, (last["total"] - last["done"]) * (last["seconds"] - first["seconds"]) / advanced)
+    return Progress(last["done"], last["total"], last["task"], last["seconds"], left)
+
+
+@dataclass
+class LineReader:
+    """Reads a growing file of JSON lines, each line once; begins anew where the file was replaced by a shorter one.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    path: Path
+    _at: int = field(default=0, init=False)
+    _inode: int = field(default=0, init=False)
+
+    def read(self) -> tuple[list[dict[str, Any]], bool]:
+        """Read what is new.
+
+        Returns
+        -------
+        list of dict
+            Objects in the lines that were finished since.
+        bool
+            Whether they begin anew, and what was read before no longer counts.
+        """
+        try:
+            with self.path.open("rb") as file:
+                about = os.fstat(file.fileno())
+                anew = about.st_size < self._at or (self._inode not in (0, about.st_ino))
+                if anew:
+                    self._at = 0
+                self._inode = about.st_ino
+                file.seek(self._at)
+                read = file.read()
+        except OSError:
+            return [], False
+        whole = read[: read.rfind(b"\n") + 1]
+        self._at += len(whole)
+        return [row for row in map(_parse, whole.splitlines()) if row is not None], anew
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

@@ -1,0 +1,117 @@
+"""A job's figures as curves that grow while it runs: losses above, quality below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from pyqtgraph import PlotWidget
+
+    Curves = dict[str, tuple[list[float], list[float]]]
+
+_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
+"""Okabe and Ito's, which the colour-blind tell apart."""
+
+_PLOT_PX = 200
+_QUALITY = ("psnr", "ssim", "db")
+_LOSSES_TITLE, _QUALITY_TITLE = "Losses", "Quality on patches left out"
+
+
+class JobCurves(QWidget):
+    """Curves over the steps; made when there is the first to show, since that takes a moment."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self.plots: dict[str, PlotWidget] = {}  # before Qt asks for them
+        super().__init__(parent)
+        self.curves: dict[str, Any] = {}
+        self.legends: dict[str, QLabel] = {}
+        self._column = layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.empty = QLabel("No figures yet.")
+        self.empty.setWordWrap(True)
+        layout.addWidget(self.empty)
+        layout.addStretch(1)
+
+    def show_curves(self, curves: Curves) -> None:
+        """Show these; those of another job are taken away."""
+        self.empty.setVisible(not curves)
+        for gone in set(self.curves) - set(curves):
+            group = _group(gone)
+            self.plots[group].removeItem(self.curves.pop(gone))
+        for name in sorted(curves):
+            if name not in self.curves:
+                self.curves[name] = self._add(name)
+            steps, values = curves[name]
+            self.curves[name].setData(steps, values)
+        for group, plot in self.plots.items():
+            mine = [name for name in self.curves if _group(name) == group]
+            plot.setVisible(bool(mine))
+            self.legends[group].setVisible(bool(mine))
+            self.legends[group].setText(self._legend(group, mine, curves))
+
+    def _legend(self, group: str, names: list[str], curves: Curves) -> str:
+        entries = [
+            f"<span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span>&nbsp;{name}"
+            f"&nbsp;{curves[name][1][-1]:.3g}"
+            for name in names
+            if curves[name][1]
+        ]
+        return f"<b>{group}</b> " + " · ".join(entries)
+
+    def _add(self, name: str) -> Any:
+        import pyqtgraph
+
+        group = _group(name)
+        if group not in self.plots:
+            self._make_plot(group)
+        taken = sum(_group(other) == group for other in self.curves)
+        pen = pyqtgraph.mkPen(_COLOURS[taken % len(_COLOURS)], width=2)
+        return self.plots[group].plot(pen=pen, name=name, symbol=None)
+
+    def _make_plot(self, group: str) -> None:
+        from pyqtgraph import PlotWidget
+
+        plot = PlotWidget()
+        plot.setFixedHeight(_PLOT_PX)
+        plot.setMinimumWidth(120)
+        plot.setMenuEnabled(False)
+        plot.setMouseEnabled(False, False)
+        plot.hideButtons()
+        plot.setDownsampling(auto=True, mode="peak")
+        plot.setClipToView(True)
+        plot.setLogMode(x=False, y=group == _LOSSES_TITLE)
+        plot.showGrid(x=False, y=True, alpha=0.2)
+        for side in ("left", "bottom"):
+            axis = plot.getAxis(side)
+            axis.enableAutoSIPrefix(False)
+            axis.setStyle(autoReduceTextSpace=True)
+        plot.setToolTip("Over the steps of the job")
+        legend = QLabel()
+        legend.setWordWrap(True)
+        self.plots[group], self.legends[group] = plot, legend
+        column = self._column
+        for part in (legend, plot):
+            column.insertWidget(column.count() - 1, part)
+        self._colour()
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Follow the window from dark to light."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._colour()
+
+    def _colour(self) -> None:
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        for plot in self.plots.values():
+            plot.setBackground(self.palette().color(QPalette.ColorRole.Window))
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(text)
+                plot.getAxis(side).setTextPen(text)
+
+
+def _group(name: str) -> str:
+    return _QUALITY_TITLE if any(word in name.lower() for word in _QUALITY) else _LOSSES_TITLE

@@ -1,0 +1,128 @@
+"""What a job's files tell beside its state: curves, pictures, log. Read in a thread, each time only what is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QImage, QImageReader
+
+from napari_pathsrgan.jobs.folder import PROGRESS, log_tail
+from napari_pathsrgan.jobs.progress import LineReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_pathsrgan.jobs.listing import Job
+
+METRICS, SAMPLES = "metrics.jsonl", "samples"
+"""What a training keeps in its run folder: figures, a JSON object a line, and pictures of how it does by now."""
+
+MOST_PICTURES, PICTURE_PX = 3, 1024
+_NO_FIGURES = {"step", "phase", "seconds", "done", "total", "task", "time", "epoch"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found at one moment.
+
+    Attributes
+    ----------
+    job : Job
+    curves : dict
+        Name → (steps, values), each list as long as the other.
+    log : str
+        The end of it.
+    pictures : tuple of (name, QImage)
+        The latest first.
+    """
+
+    job: Job
+    curves: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    log: str = ""
+    pictures: tuple[tuple[str, QImage], ...] = ()
+
+
+class JobReader:
+    """Reads one job's files again and again.
+
+    Parameters
+    ----------
+    job : Job
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._told = LineReader(job.folder / PROGRESS)
+        self._measured = LineReader((job.out or job.folder) / METRICS)
+        self._curves: dict[str, tuple[list[float], list[float]]] = {}
+        self._images: dict[tuple[str, int, int], QImage] = {}
+
+    def read(self, job: Job) -> Reading:
+        """Read what there is by now."""
+        for reader in (self._told, self._measured):
+            rows, anew = reader.read()
+            if anew:
+                self._curves.clear()
+            for row in rows:
+                self._take(row)
+        curves = {name: (list(steps), list(values)) for name, (steps, values) in self._curves.items()}
+        return Reading(job, curves, log_tail(job.folder), self._pictures(job.out))
+
+    def _take(self, row: dict[str, Any]) -> None:
+        step = row.get("step", row.get("done"))
+        if not isinstance(step, (int, float)):
+            return
+        for name, value in _figures(row):
+            steps, values = self._curves.setdefault(name, ([], []))
+            while steps and steps[-1] >= step:  # it went on from an earlier checkpoint
+                steps.pop()
+                values.pop()
+            steps.append(step)
+            values.append(value)
+
+    def _pictures(self, out: Path | None) -> tuple[tuple[str, QImage], ...]:
+        if out is None or not out.is_dir():
+            return ()
+        try:
+            found = sorted([*out.glob(f"{SAMPLES}/*.png"), *out.glob("*.png")], key=_in_order, reverse=True)
+        except OSError:
+            return ()
+        images = {}
+        for path in found[:MOST_PICTURES]:
+            try:
+                about = path.stat()
+            except OSError:
+                continue
+            key = (path.stem, about.st_mtime_ns, about.st_size)
+            image = self._images.get(key) or _load(path)
+            if image is not None:
+                images[key] = image
+        self._images = images
+        return tuple((name, image) for (name, _, _), image in images.items())
+
+
+def _figures(row: dict[str, Any]) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for name, value in row.items():
+        if isinstance(value, dict):
+            found += _figures(value)
+        elif name not in _NO_FIGURES and isinstance(value, (int, float)) and not name.startswith("s_per_"):
+            found.append((name, float(value)))
+    return found
+
+
+def _in_order(path: Path) -> tuple[float, str]:
+    """By the last number in the name, which is the step: clocks are put back."""
+    digits = "".join(sign if sign.isdigit() else " " for sign in path.stem).split()
+    return (float(digits[-1]) if digits else 0.0, path.name)
+
+
+def _load(path: Path) -> QImage | None:
+    """Read a picture, no larger than is of use; None for half of one."""
+    reader = QImageReader(str(path))
+    size = reader.size()
+    if max(size.width(), size.height()) > PICTURE_PX:
+        reader.setScaledSize(size.scaled(QSize(PICTURE_PX, PICTURE_PX), Qt.AspectRatioMode.KeepAspectRatio))
+    image = reader.read()
+    return None if image.isNull() else image

@@ -1,0 +1,217 @@
+"""One line of a form: an option of a verb, with its unit, its help, and what is wrong with what was typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pathsrgan.jobs.words import breakable
+from napari_pathsrgan.plugin.slide_form import combo_box
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.cli.verb_options import VerbOption
+
+Pick = Literal["", "file", "folder", "pairs", "save"]
+"""How a path is found: a file or folder that is there, a pairs file, or a name for something new."""
+
+_UNITS = (("mpp", "µm/px"), ("_um", "µm"), ("_px", "px"), ("_s", "s"))
+_WRONG = "#d55e00"
+
+
+class OptionRow(QWidget):
+    """Label, editor, unit, and under them help or what is wrong.
+
+    Parameters
+    ----------
+    option : VerbOption
+    label : str
+        What the form calls it; the option's own name in words otherwise.
+    pick : str
+        See `Pick`.
+    blank : str
+        Where the result goes when nothing is given; empty where something must be.
+    told : str
+        Help in other words than the command line's.
+
+    Attributes
+    ----------
+    changed : Signal()
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        option: VerbOption,
+        label: str = "",
+        pick: Pick = "",
+        blank: str = "",
+        told: str = "",
+    ) -> None:
+        super().__init__()
+        self.option, self.pick, self.blank = option, pick, blank
+        self.key = option.key
+        help_ = told or option.help
+        name = QLabel(label or option.key.replace("mpp", "pixel size").replace("_", " ").capitalize())
+        name.setWordWrap(True)
+        self.editor = self._make_editor()
+        self.editor.setToolTip(_tip(option, help_))
+        self.editor.setAccessibleName(name.text())
+        self.help = QLabel(f"<small>{breakable(help_)}</small>")
+        self.help.setWordWrap(True)
+        self.help.setVisible(bool(help_))
+        self.wrong = QLabel()
+        self.wrong.setWordWrap(True)
+        self.wrong.hide()
+        line = QHBoxLayout()
+        line.setSpacing(4)
+        line.addWidget(self.editor, 1)
+        unit = next((unit for ending, unit in _UNITS if option.key.endswith(ending) or option.key == ending), "")
+        if unit or (option.key.startswith("mpp") and (unit := "µm/px")):
+            line.addWidget(QLabel(unit))
+        if pick:
+            button = QToolButton()
+            button.setText("…")
+            button.setToolTip("Choose")
+            button.clicked.connect(self._browse)
+            line.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 4)
+        column.setSpacing(2)
+        for part in (name, line, self.wrong, self.help):
+            column.addLayout(part) if isinstance(part, QHBoxLayout) else column.addWidget(part)
+
+    def _make_editor(self) -> QWidget:
+        option = self.option
+        if option.kind == "flag":
+            box = QCheckBox()
+            box.setChecked(bool(option.default))
+            box.toggled.connect(self.changed)
+            return box
+        if option.choices:
+            choice = combo_box("")
+            choice.addItems(option.choices if option.default is not None else ("", *option.choices))
+            choice.setCurrentText("" if option.default is None else str(option.default))
+            choice.currentTextChanged.connect(self.changed)
+            return choice
+        line = QLineEdit(_written(option.default))
+        line.setMinimumWidth(40)
+        line.setPlaceholderText("in the job’s own folder" if self.blank else "" if option.required else "not set")
+        line.textChanged.connect(self.changed)
+        return line
+
+    @property
+    def value(self) -> str:
+        """What is there, as words for the command line; "yes" or "" for a box to tick."""
+        if isinstance(self.editor, QCheckBox):
+            return "yes" if self.editor.isChecked() else ""
+        if isinstance(self.editor, QComboBox):
+            return str(self.editor.currentText())
+        return str(self.editor.text()).strip()
+
+    def set_value(self, value: str) -> None:
+        """Fill it in."""
+        if isinstance(self.editor, QCheckBox):
+            self.editor.setChecked(bool(value))
+        elif isinstance(self.editor, QComboBox):
+            self.editor.setCurrentText(value)
+        else:
+            self.editor.setText(value)
+
+    def words(self) -> list[str]:
+        """Words for the command line; none where it is left at its default."""
+        value, option = self.value, self.option
+        if not value:
+            return [*([option.name] if option.name else []), self.blank] if self.blank else []
+        if option.kind == "flag":
+            return [option.name]
+        if not option.required and value == _written(option.default):
+            return []
+        parts = value.replace(",", " ").split() if option.kind == "numbers" else [value]
+        return [option.name, *parts] if option.name else parts
+
+    def check(self) -> str:
+        """Say what is wrong with it alone; empty where nothing is."""
+        value, option = self.value, self.option
+        if not value:
+            return "This is needed." if option.required and not self.blank else ""
+        if option.kind in ("int", "float", "numbers"):
+            parts = value.replace(",", " ").split() if option.kind == "numbers" else [value]
+            if option.count > 1 and len(parts) != option.count:
+                return f"Give {option.count} numbers with spaces between."
+            return next(filter(None, (self._check_number(part) for part in parts)), "")
+        if self.pick in ("file", "folder", "pairs") and not Path(value).expanduser().exists():
+            return "There is no such file." if self.pick == "file" else "There is no such folder."
+        if self.pick == "pairs" and not _is_pairs(Path(value).expanduser()):
+            return "This is no pairs file."
+        if self.pick == "save" and not Path(value).expanduser().absolute().parent.is_dir():
+            return "The folder to put it in does not exist."
+        return ""
+
+    def _check_number(self, text: str) -> str:
+        option = self.option
+        try:
+            number = int(text) if option.kind == "int" else float(text)
+        except ValueError:
+            return f"“{text}” is no {'whole ' if option.kind == 'int' else ''}number."
+        if option.least is not None and number < option.least:
+            return f"At least {option.least:g}."
+        if option.most is not None and number > option.most:
+            return f"At most {option.most:g}."
+        return ""
+
+    def show_wrong(self, sentence: str) -> None:
+        """Say under the editor what is wrong; nothing for an empty sentence."""
+        self.wrong.setText(f"<span style='color: {_WRONG}'>✕</span> {breakable(sentence)}")
+        self.wrong.setVisible(bool(sentence))
+
+    def _browse(self) -> None:
+        start = self.value or str(Path.home())
+        if self.pick == "file":
+            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a file", start)
+        elif self.pick == "save":
+            chosen, _ = QFileDialog.getSaveFileName(self, "Choose a name", start)
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, "Choose a folder", start)
+        if chosen:
+            self.set_value(chosen)
+
+
+def _is_pairs(path: Path) -> bool:
+    from napari_pathsrgan.registration.pairs import is_pairs_file
+
+    return is_pairs_file(path)
+
+
+def _written(default: Any) -> str:
+    if default is None or isinstance(default, bool):
+        return ""
+    if isinstance(default, (list, tuple)):
+        return " ".join(map(_written, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _tip(option: VerbOption, help_: str) -> str:
+    lines = [help_]
+    if option.least is not None or option.most is not None:
+        bounds = [f"at least {option.least:g}" if option.least is not None else ""]
+        bounds.append(f"at most {option.most:g}" if option.most is not None else "")
+        lines.append(", ".join(filter(None, bounds)).capitalize() + ".")
+    if option.default is not None and not option.required:
+        lines.append(f"Default: {_written(option.default) or option.default}")
+    if option.name:
+        lines.append(option.name)
+    return "\n".join(filter(None, lines))

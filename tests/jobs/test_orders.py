@@ -1,0 +1,126 @@
+"""What can be asked of jobs, and how they go."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_pathsrgan.errors import JobError, OptionError
+from napari_pathsrgan.jobs.folder import log_tail
+from napari_pathsrgan.jobs.listing import Job, JobList, find_job, look_at
+from napari_pathsrgan.jobs.orders import queue_job, remove_job, resume_job, stop_job
+from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.jobs.turns import device_of
+from napari_pathsrgan.jobs.words import progress_in_words
+
+from .conftest import until
+
+
+def test_a_job_runs_to_its_end(count: Callable[..., Job]) -> None:
+    job = count(20)
+    assert job.state is State.QUEUED
+    done = until(job, lambda job: job.state is State.DONE)
+    assert done.record.code == 0
+    assert done.progress is not None
+    assert done.progress.share == 1
+    assert (done.folder / "result" / "checkpoint").read_text() == "20"
+    assert done.out == done.folder / "result"
+    assert {"python", "napari-pathsrgan"} <= done.record.spec.versions.keys()
+    assert progress_in_words(done).startswith("took")
+
+
+def test_it_has_a_session_of_its_own_and_gives_way(count: Callable[..., Job]) -> None:
+    job = until(count(1000), lambda job: job.state is State.RUNNING)
+    pid = job.record.process.pid
+    assert os.getsid(pid) == pid
+    assert os.getpriority(os.PRIO_PROCESS, pid) >= 10
+
+
+def test_stop_and_resume_lose_nothing(count: Callable[..., Job]) -> None:
+    job = until(count(120), lambda job: job.progress and job.progress.done > 15)
+    began = time.monotonic()
+    stop_job(job)
+    assert look_at(job.folder).state is State.STOPPING
+    stopped = until(job, lambda job: job.state is State.STOPPED)
+    assert time.monotonic() - began < 2
+    at = int((job.folder / "result" / "checkpoint").read_text())
+    assert 15 < at < 120
+    assert stopped.progress is not None
+    assert stopped.progress.done <= at
+    with pytest.raises(JobError, match="not running"):
+        stop_job(stopped)
+    resume_job(stopped)
+    done = until(job, lambda job: job.state is State.DONE)
+    assert f"begins at {at}" in log_tail(done.folder)
+    with pytest.raises(JobError, match="is done"):
+        resume_job(done)
+
+
+def test_one_at_a_time_in_the_order_they_were_queued(count: Callable[..., Job]) -> None:
+    first, second, third = count(60), count(5), count(5)
+    until(first, lambda job: job.state is State.RUNNING)
+    assert look_at(second.folder).state is look_at(third.folder).state is State.QUEUED
+    assert progress_in_words(look_at(second.folder)) == "waits for its turn"
+    stop_job(second)
+    until(second, lambda job: job.state is State.STOPPED)
+    resume_job(second)  # now behind the third
+    until(third, lambda job: job.state is State.DONE)
+    assert look_at(first.folder).state is State.DONE
+    until(second, lambda job: job.state is State.DONE)
+    rows = [(look_at(job.folder).folder / "progress.jsonl").stat().st_mtime_ns for job in (first, third, second)]
+    assert rows == sorted(rows)
+
+
+def test_more_at_once_where_that_is_allowed(count: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHSRGAN_JOBS_AT_ONCE", "2")
+    jobs = [count(500), count(500)]
+    for job in jobs:
+        until(job, lambda job: job.state is State.RUNNING)
+
+
+def test_a_failure_has_its_sentence(quick: Path) -> None:
+    failed = until(queue_job(["phantom", "fail"]), lambda job: not job.state.active)
+    assert failed.state is State.FAILED
+    assert failed.record.problem == "The scans show different slides. Check the names."
+    assert progress_in_words(failed) == failed.record.problem
+    crashed = until(queue_job(["phantom", "crash"]), lambda job: not job.state.active)
+    assert crashed.state is State.FAILED
+    assert "not foreseen" in crashed.record.problem
+    assert "Traceback" in log_tail(crashed.folder)
+    vanished = until(queue_job(["phantom", "vanish"]), lambda job: not job.state.active)
+    assert vanished.state is State.INTERRUPTED
+
+
+def test_removing_takes_the_folder_away(count: Callable[..., Job]) -> None:
+    job = until(count(1000), lambda job: job.state is State.RUNNING)
+    with pytest.raises(JobError, match="Stop it first"):
+        remove_job(job)
+    stop_job(job)
+    remove_job(until(job, lambda job: not job.state.active))
+    assert not job.folder.exists()
+    assert JobList().read() == []
+    with pytest.raises(JobError, match="no job"):
+        find_job(str(job.number))
+
+
+def test_only_long_verbs_are_jobs(home: Path) -> None:
+    with pytest.raises(OptionError, match="no verb for a job"):
+        queue_job(["doctor"])
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "device"),
+    [
+        (["register", "p", "a", "b", "c"], "cpu"),
+        (["upscale", "a", "b", "--device", "cuda"], "cuda:0"),
+        (["train", "--device=cuda:1"], "cuda:1"),
+        (["evaluate", "p", "--device", "cpu"], "cpu"),
+    ],
+)
+def test_each_device_has_a_queue(argv: list[str], device: str) -> None:
+    assert device_of(argv) == device

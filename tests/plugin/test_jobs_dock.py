@@ -1,0 +1,376 @@
+"""The dock *Jobs* in a real window, with jobs that count."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from napari.settings import get_settings
+from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QMessageBox, QScrollArea, QWidget
+
+from napari_pathsrgan.errors import JobError
+from napari_pathsrgan.jobs import process
+from napari_pathsrgan.jobs.listing import Job, JobList, look_at
+from napari_pathsrgan.jobs.orders import queue_job, stop_job
+from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.plugin.job_forms import PLANS
+from napari_pathsrgan.plugin.job_list import MARKS
+from napari_pathsrgan.plugin.jobs_widget import JobsWidget
+
+REGISTER, TRAIN, FINE_TUNE, UPSCALE = PLANS
+PATIENCE_MS = 30_000
+SEEN_MS = 2000
+"""Within so long the right state is to be shown."""
+
+MARGIN = 8
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    home = tmp_path / "jobs"
+    monkeypatch.setenv("PATHSRGAN_JOBS", str(home))
+    monkeypatch.setattr(process, "WORKER", (sys.executable, str(Path(__file__).parents[1] / "jobs" / "worker.py")))
+    yield home
+    for job in JobList(home).read():
+        if job.state.active:
+            try:
+                stop_job(job, at_once=True)
+            except JobError:
+                continue
+
+
+@pytest.fixture
+def add(shared_viewer: Any, qtbot: QtBot, home: Path) -> Iterator[Callable[[], JobsWidget]]:
+    """Put the dock into the module's window."""
+    made: list[JobsWidget] = []
+
+    def add() -> JobsWidget:
+        dock = JobsWidget(shared_viewer)
+        shared_viewer.window.add_dock_widget(dock, name=f"Jobs {len(made)}", area="right")
+        made.append(dock)
+        return dock
+
+    yield add
+    for dock in made:
+        if not dock._ended:
+            shared_viewer.window.remove_dock_widget(dock)
+    shared_viewer.layers.clear()
+
+
+@pytest.fixture
+def dock(add: Callable[[], JobsWidget]) -> JobsWidget:
+    return add()
+
+
+def count(steps: int, out: str = "{result}") -> Job:
+    return queue_job(["phantom", "count", str(steps), "--out", out], {"out": out}, f"Count to {steps}")
+
+
+def shows(dock: JobsWidget, qtbot: QtBot, state: State, patience_ms: int = PATIENCE_MS) -> Job:
+    """Wait until the job looked at is shown in a state."""
+
+    def shown() -> bool:
+        current = dock.list.current
+        return current is not None and current.state is state and state in dock.details.state.text()
+
+    qtbot.waitUntil(shown, timeout=patience_ms)
+    current = dock.list.current
+    assert current is not None
+    return current
+
+
+# ---------------------------------------------------------------------- how jobs go
+
+
+def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot) -> None:
+    qtbot.waitUntil(dock.empty.isVisible, timeout=PATIENCE_MS)
+    assert "No jobs yet" in dock.empty.text()
+    job = count(200)
+    shows(dock, qtbot, State.RUNNING)
+    assert not dock.empty.isVisible()
+    curves = dock.details.curves
+    qtbot.waitUntil(lambda: set(curves.curves) == {"pixel", "adversarial", "psnr_20x"}, timeout=PATIENCE_MS)
+    first = len(curves.curves["pixel"].getData()[0])
+    qtbot.waitUntil(lambda: len(curves.curves["pixel"].getData()[0]) > first, timeout=PATIENCE_MS)
+    assert len(curves.plots) == 2
+    assert "psnr_20x" in curves.legends["Quality on patches left out"].text()
+    qtbot.waitUntil(lambda: len(dock.details.pictures.shown) == 3, timeout=PATIENCE_MS)
+    assert "begins at 0" in dock.details.log.toPlainText()
+    assert "pathsrgan phantom count 200" in dock.details.settings.toPlainText()
+    buttons = dock.details.actions_
+    assert [name for name, button in buttons.items() if button.isVisibleTo(dock)] == ["stop", "copy"]
+    buttons["stop"].click()
+    stopped = shows(dock, qtbot, State.STOPPED)
+    assert stopped.id == job.id
+    assert [name for name, button in buttons.items() if button.isVisibleTo(dock)] == ["resume", "remove", "copy"]
+    buttons["resume"].click()
+    shows(dock, qtbot, State.RUNNING)
+    done = shows(dock, qtbot, State.DONE)
+    assert (done.folder / "result" / "checkpoint").read_text() == "200"
+    buttons["copy"].click()
+    assert QGuiApplication.clipboard().text().startswith("pathsrgan phantom count 200")
+
+
+def test_closing_the_dock_changes_nothing_and_reopening_finds_it(
+    add: Callable[[], JobsWidget], shared_viewer: Any, qtbot: QtBot
+) -> None:
+    first = add()
+    job = count(150)
+    shows(first, qtbot, State.RUNNING)
+    shared_viewer.window.remove_dock_widget(first)
+    assert look_at(job.folder).state is State.RUNNING
+    second = add()
+    assert shows(second, qtbot, State.RUNNING).id == job.id
+    shows(second, qtbot, State.DONE)
+
+
+def test_two_windows_watch_one_job(add: Callable[[], JobsWidget], qtbot: QtBot) -> None:
+    docks = [add(), add()]
+    count(100_000)
+    for dock in docks:
+        shows(dock, qtbot, State.RUNNING)
+    docks[0].details.actions_["stop"].click()
+    for dock in docks:
+        shows(dock, qtbot, State.STOPPED)
+    docks[1].details.actions_["resume"].click()
+    docks[0].details.actions_["resume"].click()  # it does not know yet
+    for dock in docks:
+        shows(dock, qtbot, State.RUNNING)
+    docks[0].details.actions_["stop"].click()
+    shows(docks[0], qtbot, State.STOPPED)
+
+
+def test_a_killed_job_is_shown_within_two_seconds(dock: JobsWidget, qtbot: QtBot) -> None:
+    job = count(100_000)
+    shows(dock, qtbot, State.RUNNING)
+    os.kill(job.record.process.pid, signal.SIGKILL)
+    shows(dock, qtbot, State.INTERRUPTED, SEEN_MS)
+    assert dock.details.actions_["log"].isVisibleTo(dock)
+    dock.details.actions_["resume"].click()
+    shows(dock, qtbot, State.RUNNING)
+
+
+def test_a_failed_job_shows_its_sentence_and_its_log(dock: JobsWidget, qtbot: QtBot) -> None:
+    queue_job(["phantom", "fail"])
+    shows(dock, qtbot, State.FAILED)
+    assert "The scans show different slides." in dock.details.state.text()
+    dock.details.actions_["log"].click()
+    assert dock.details.pages.currentWidget() is dock.details.log
+
+
+def test_a_folder_deleted_under_it_drops_it(dock: JobsWidget, qtbot: QtBot) -> None:
+    job = count(100_000)
+    shows(dock, qtbot, State.RUNNING)
+    qtbot.waitUntil(lambda: bool(dock.details.curves.curves), timeout=PATIENCE_MS)
+    shutil.rmtree(job.folder)
+    qtbot.waitUntil(lambda: dock.list.jobs == [] and dock.empty.isVisible(), timeout=PATIENCE_MS)
+    assert not dock.details.isVisible()
+
+
+def test_removing_asks_where_a_result_goes_with_it(
+    dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = count(3)
+    shows(dock, qtbot, State.DONE)
+    asked: list[str] = []
+
+    def answer(_parent: QWidget, _title: str, question: str) -> Any:
+        asked.append(question)
+        return QMessageBox.StandardButton.No if len(asked) == 1 else QMessageBox.StandardButton.Yes
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    dock.details.actions_["remove"].click()
+    assert job.folder.exists()
+    dock.details.actions_["remove"].click()
+    assert not job.folder.exists()
+    assert len(asked) == 2
+    qtbot.waitUntil(lambda: dock.list.jobs == [], timeout=PATIENCE_MS)
+
+
+def test_its_end_is_told(dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("napari.utils.notifications.show_info", told.append)
+    monkeypatch.setattr("napari.utils.notifications.show_warning", told.append)
+    count(30)
+    shows(dock, qtbot, State.RUNNING)
+    queue_job(["phantom", "fail"], title="Register case-09")
+    qtbot.waitUntil(lambda: len(told) == 2, timeout=PATIENCE_MS)
+    assert told == ["Count to 30: done.", "Register case-09 failed. The scans show different slides. Check the names."]
+
+
+def test_two_hundred_finished_jobs_open_at_once(add: Callable[[], JobsWidget], home: Path, qtbot: QtBot) -> None:
+    job = count(3)
+    end = time.monotonic() + 30
+    while look_at(job.folder).state is not State.DONE:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    for number in range(2, 201):
+        shutil.copytree(job.folder, home / f"{number:04d}-phantom")
+    took = []
+    for _ in range(3):  # the window's own time: others share the machine
+        began = time.thread_time()
+        dock = add()
+        took.append(time.thread_time() - began)
+    qtbot.waitUntil(lambda: len(dock.list.jobs) == 200, timeout=PATIENCE_MS)
+    assert min(took) < 0.3
+    assert dock.list.current is not None
+    assert dock.list.current.number == 200
+
+
+# ---------------------------------------------------------------------- looks
+
+
+def widest(widget: QWidget) -> int:
+    """The width a widget can't do without, nor what it scrolls."""
+    areas = [area for area in widget.findChildren(QScrollArea) if area.widget() is not None]
+    scrolled = [area.widget().minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width() for area in areas]
+    needed = [widget.minimumSizeHint().width(), *(width + 2 * MARGIN for width in scrolled)]
+    return max(needed)
+
+
+@pytest.mark.parametrize(("theme", "font_share"), [("dark", 1), ("light", 1), ("dark", 2)])
+def test_it_fits_a_narrow_dock_in_large_letters(
+    dock: JobsWidget, qtbot: QtBot, shared_viewer: Any, theme: str, font_share: int
+) -> None:
+    usual, appearance = get_settings().appearance.font_size, get_settings().appearance
+    before = shared_viewer.theme
+    try:
+        shared_viewer.theme = theme
+        appearance.font_size = usual * font_share
+        queue_job(["phantom", "fail"], title="Register a slide with a name that is longer than the dock is wide")
+        shows(dock, qtbot, State.FAILED)
+        assert widest(dock) <= 320
+        for plan in (REGISTER, TRAIN, UPSCALE):
+            dock.open_form(plan)
+            assert dock.form is not None
+            dock.form.more.expand(animate=False)
+            qtbot.wait(50)
+            assert widest(dock.form) <= 320, plan.name
+            dock.close_form()
+    finally:
+        appearance.font_size = usual
+        shared_viewer.theme = before
+
+
+def test_states_differ_by_icon_and_word() -> None:
+    assert set(MARKS) == set(State)
+    assert len({icon for icon, _ in MARKS.values()}) == len(State)
+
+
+# ---------------------------------------------------------------------- forms
+
+
+@pytest.fixture
+def opened(shared_viewer: Any, slide_path: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    path = Path(shutil.copy(slide_path, folder / "case-17_4x.tiff"))
+    shared_viewer.open(str(path), plugin="napari-pathsrgan")
+    return path
+
+
+def test_a_form_is_filled_from_the_open_layers(dock: JobsWidget, opened: Path) -> None:
+    dock.open_form(UPSCALE)
+    form = dock.form
+    assert form is not None
+    assert form.row("slide").value == str(opened)
+    assert form.row("out").value == str(opened.with_name("case-17-20x.ome.zarr"))
+    assert form.start.isEnabled()
+    assert form.words()[:3] == ["upscale", str(opened), form.row("out").value]
+    dock.open_form(REGISTER)
+    form = dock.form
+    assert form is not None
+    assert form.row("scans", 0).value == str(opened)
+    assert form.row("scans", 1).value == ""
+    assert form.row("out").value == str(opened.with_name("case-17-pairs.zarr"))
+    assert not form.start.isEnabled()
+    assert "10× scan" in form.start.toolTip()
+
+
+def test_fields_are_checked_as_they_are_typed(dock: JobsWidget, qtbot: QtBot, opened: Path) -> None:
+    dock.open_form(UPSCALE)
+    form = dock.form
+    assert form is not None
+
+    def wrong(key: str, value: str) -> str:
+        row = form.row(key)
+        before = row.value
+        row.set_value(value)
+        form.check()
+        said = row.wrong.text() if row.wrong.isVisibleTo(form) else ""
+        assert form.start.isEnabled() == (not said)
+        row.set_value(before)
+        form.check()
+        assert form.start.isEnabled()
+        return said
+
+    assert "no such file" in wrong("slide", "/nowhere/slide.svs")
+    assert "does not exist" in wrong("out", "/nowhere/out.ome.zarr")
+    assert "no number" in wrong("mpp", "wide")
+    assert wrong("mpp", "1.4") == ""
+    assert "four numbers" in form_wrong_after(form, "region", "1,2")
+    form.row("region").set_value("0,0,100,100")
+    assert form.check()
+    assert form.words()[-2:] == ["--region", "0,0,100,100"]
+    form.row("region").set_value("")
+    form.row("out").set_value("")
+    assert form.check()
+    assert form.words()[2] == "{result}/slide-20x.ome.zarr"
+    form.copy.click()
+    assert QGuiApplication.clipboard().text() == f"pathsrgan upscale {opened} slide-20x.ome.zarr"
+
+
+def form_wrong_after(form: Any, key: str, value: str) -> str:
+    form.row(key).set_value(value)
+    assert not form.check()
+    return form.row(key).wrong.text() + form.wrong.text()
+
+
+def test_bounds_come_from_the_config(dock: JobsWidget, opened: Path) -> None:
+    dock.open_form(REGISTER)
+    form = dock.form
+    assert form is not None
+    for place in (1, 2):
+        form.row("scans", place).set_value(str(opened))
+    assert form.check()
+    row = form.row("stride_px")
+    for value, said in (("12", "At least 32"), ("1.5", "whole number"), ("", "")):
+        row.set_value(value)
+        assert form.check() == (not said)
+        assert said in row.wrong.text()
+    assert "Distance of neighbouring patches" in row.help.text()
+    assert "--stride-px" in row.editor.toolTip()
+    row.set_value("300")
+    assert form.words()[-2:] == ["--stride-px", "300"]
+
+
+def test_a_form_starts_a_job(dock: JobsWidget, qtbot: QtBot, opened: Path) -> None:
+    dock.open_form(UPSCALE)
+    form = dock.form
+    assert form is not None
+    form.start.click()
+    assert dock.form is None
+    job = shows(dock, qtbot, State.FAILED)  # the counting worker knows no such verb
+    assert job.record.spec.config["slide"] == str(opened)
+    assert job.record.spec.title == "Upscale case-17_4x"
+    dock.open_form(UPSCALE)
+    assert dock.form is not None
+    dock.form.cancel.click()
+    assert dock.form is None
+
+
+def test_a_lost_result_is_told(dock: JobsWidget, qtbot: QtBot, tmp_path: Path) -> None:
+    count(3, str(tmp_path / "run"))
+    shows(dock, qtbot, State.DONE)
+    shutil.rmtree(tmp_path / "run")
+    dock.details.actions_["open"].click()
+    assert "is not where it was written" in dock.messages.text
