@@ -1,0 +1,58 @@
+"""A verb of the command line, run by a dock in a process of its own: the window stays free, and torch stays out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from qtpy.QtCore import QObject, QProcess, Signal
+
+_END_MS = 3000
+
+
+class VerbProcess(QObject):
+    """Runs one `pathsrgan` verb at a time.
+
+    Attributes
+    ----------
+    ended : Signal(bool, str)
+        Whether it went well; what it printed, or the sentence that says what is wrong.
+    """
+
+    ended = Signal(bool, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._process = QProcess(self)
+        self._process.finished.connect(self._on_finished)
+        self._process.errorOccurred.connect(self._on_error)
+
+    @property
+    def running(self) -> bool:
+        """Whether a verb is at work."""
+        return self._process.state() != QProcess.ProcessState.NotRunning
+
+    def run(self, arguments: Sequence[str]) -> None:
+        """Start a verb; nothing happens while another runs."""
+        if not self.running:
+            self._process.start(sys.executable, ["-m", "napari_pathsrgan", *arguments])
+
+    def end(self) -> None:
+        """Stop the verb that runs, and wait for it; nothing of it is told."""
+        if self.running:
+            self._process.blockSignals(True)
+            self._process.terminate()
+            if not self._process.waitForFinished(_END_MS):
+                self._process.kill()
+                self._process.waitForFinished(_END_MS)
+            self._process.blockSignals(False)
+
+    def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        said = bytes(self._process.readAllStandardOutput()).decode(errors="replace").strip()
+        wrong = bytes(self._process.readAllStandardError()).decode(errors="replace").strip()
+        well = status == QProcess.ExitStatus.NormalExit and code == 0
+        self.ended.emit(well, said if well else wrong.rpartition("\n")[2] or "The process was ended from outside.")
+
+    def _on_error(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self.ended.emit(False, "Python can't be started for this.")
