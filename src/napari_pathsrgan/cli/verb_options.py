@@ -90,8 +90,8 @@ def options_of(verb: str) -> tuple[VerbOption, ...]:
         if argument.children or argument.name == "--json":
             continue
         kind, many, count, choices = _understand(argument.hint)
-        if argument.parameter.n_tokens == 1 and count != 1:
-            kind, count = "text", 1  # such as ROW,COL,HEIGHT,WIDTH
+        if argument.parameter.n_tokens == 1 and (count != 1 or kind is None):
+            kind, count = "text", 1  # such as ROW,COL,HEIGHT,WIDTH, or a file
         if kind is None:
             continue  # such as a dictionary: on the command line only
         default = argument.field_info.default

@@ -147,7 +147,6 @@ def _beside(path: Path, ending: str) -> str:
 
 _TRAINING = (
     Asked("pairs", "Pairs", "pairs", told="The pairs file that a registration has written."),
-    Asked("fields", "Pictures", "folder"),
     Asked("out", "Run folder", "save", "model", "Where the training keeps its checkpoints; its name is the model's."),
 )
 
@@ -175,8 +174,8 @@ PLANS = (
         "Fine-tune on my scanner",
         "train",
         "A model that exists learns on from pairs of your own scanner. It needs less data and time than a new one.",
-        (_TRAINING[0], Asked("from", "Begin with"), *_TRAINING[1:]),
-        {"from": "lite"},
+        (_TRAINING[0], Asked("start_from", "Begin with"), *_TRAINING[1:]),
+        {"start_from": "lite"},
         known=_know_pairs,
     ),
     JobPlan(
