@@ -309,9 +309,10 @@ def test_closing_one_that_never_started(start: Callable[..., InferenceProcess]) 
 def test_it_dies_with_whoever_started_it(model: Path, how: str) -> None:
     script = textwrap.dedent(
         f"""
-        import time
+        import signal, time
         from pathlib import Path
         from napari_pathsrgan.inference.process import InferenceProcess
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored, as nohup does
         process = InferenceProcess(device="cpu", precision="fp32", threads=1)
         process.load(Path({str(model)!r})).result()
         print(process.pid, flush=True)
