@@ -19,6 +19,7 @@ from .crosses import scan_layer
 
 @pytest.fixture
 def swiped(shared_viewer: Any, qtbot: Any) -> Iterator[Comparison]:
+    shared_viewer.window.resize(1300, 500)
     shared_viewer.add_layer(scan_layer(1.465))
     second = scan_layer(0.293)
     second.name = "SR-20× computed · 0.293 µm/px"
@@ -26,8 +27,8 @@ def swiped(shared_viewer: Any, qtbot: Any) -> Iterator[Comparison]:
     show_measures(shared_viewer)
     made = Comparison(shared_viewer)
     made.set_mode(CompareMode.SWIPE)
-    shared_viewer.scene.camera.center = (150.0, 150.0)  # empty glass
-    shared_viewer.scene.camera.zoom = 3.0
+    shared_viewer.scene.camera.center = (160.0, 160.0)  # empty glass, and nothing else
+    shared_viewer.scene.camera.zoom = 4.0
     qtbot.wait(100)
     yield made
     made.end()
