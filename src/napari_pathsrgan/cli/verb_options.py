@@ -138,11 +138,7 @@ def understand(argv: Sequence[str]) -> dict[str, Any]:
 def refusal(argv: Sequence[str]) -> Refusal | None:
     """Say why a verb can't be run with its words; None where it can, as far as that is seen without running it."""
     try:
-        _, bound, *_ = app.parse_args(list(argv), exit_on_error=False, print_error=False)
-        for value in bound.arguments.values():
-            check = getattr(value, "config", None)
-            if callable(check):
-                check()
+        app.parse_args(list(argv), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         cause = error.__cause__
         if isinstance(cause, PydanticError):

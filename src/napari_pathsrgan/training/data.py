@@ -7,6 +7,7 @@ read, gives as many crops as fit into it side by side (at most four), dealt out 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -249,7 +250,7 @@ class Batches:
         self._loader = DataLoader(
             rounds,
             batch_size=None,
-            sampler=_Counting(first_round),
+            sampler=itertools.count(first_round),
             generator=torch.Generator().manual_seed(0),  # or making the loader would use up the training's own chance
             worker_init_fn=_single_thread,
             **ahead,
@@ -265,19 +266,6 @@ class Batches:
             for step in range(self._skip, self._steps):
                 yield lr[step], mr[step], hr[step]
             self._skip = 0
-
-
-class _Counting:
-    """The numbers from one on."""
-
-    def __init__(self, first: int) -> None:
-        self._first = first
-
-    def __iter__(self) -> Iterator[int]:
-        number = self._first
-        while True:
-            yield number
-            number += 1
 
 
 def _single_thread(_worker: int) -> None:

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -246,7 +245,6 @@ def _signals_to_children() -> Iterator[None]:
         for child in multiprocessing.active_children():
             if child.pid is not None:
                 os.kill(child.pid, number)
-        time.sleep(0)
 
     previous = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
