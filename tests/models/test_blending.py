@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from napari_pathsrgan.cli import main
-from napari_pathsrgan.errors import CardMismatchError, OptionError
+from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OptionError, OutputError
 from napari_pathsrgan.models.blending import blend_models
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator, save_generator
 from napari_pathsrgan.models.presets import build_generator
+from napari_pathsrgan.models.weights_file import read_weights
+from napari_pathsrgan.models.zoo import find_model
 
 TINY = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}
 
@@ -30,15 +33,15 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_ends_are_the_models_themselves(two: tuple[Path, Path]) -> None:
     for share, path in zip((0.0, 1.0), two, strict=True):
         mixed, _ = blend_models(*two, share)
-        whole = load_generator(path)[0].state_dict()
-        assert all(torch.equal(value, whole[name]) for name, value in mixed.state_dict().items())
+        whole, _ = read_weights(path)
+        assert all(np.array_equal(value, whole[name]) for name, value in mixed.items())
 
 
 def test_between_them_lie_the_weights_and_the_card_says_so(two: tuple[Path, Path]) -> None:
     mixed, card = blend_models(*two, 0.25)
-    soft, sharp = (load_generator(path)[0].state_dict() for path in two)
-    for name, value in mixed.state_dict().items():
-        torch.testing.assert_close(value, 0.75 * soft[name] + 0.25 * sharp[name])
+    soft, sharp = (read_weights(path)[0] for path in two)
+    for name, value in mixed.items():
+        np.testing.assert_allclose(value, 0.75 * soft[name] + 0.25 * sharp[name], rtol=1e-6, atol=1e-7)
     assert card.name == "sharp 25 %"
     assert card.command == "pathsrgan models blend soft sharp --share 0.25"
     assert not card.metrics
@@ -61,3 +64,61 @@ def test_the_verb_writes_the_mixture_once(two: tuple[Path, Path], tmp_path: Path
     assert main(words) == 0
     assert load_generator(tmp_path / "half.safetensors")[1].name == "sharp 50 %"
     assert main(words) == 2
+
+
+# --- by name and share -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def related(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, Path]:
+    """The two as a user's own models, of which the sharp one names the soft one as its faithful one."""
+    soft, sharp = two
+    network, card = load_generator(sharp)
+    save_generator(network, card.model_copy(update={"faithful": "soft"}), sharp)
+    monkeypatch.setenv("PATHSRGAN_MODELS", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_: tmp_path / "cache")
+    return soft, sharp
+
+
+def test_a_share_behind_a_name_mixes_the_model_with_its_faithful_one(related: tuple[Path, Path]) -> None:
+    found = find_model("sharp@0.25")
+    mixed, card = read_weights(found)
+    assert card.name == "sharp 25 %"
+    wanted, _ = blend_models(*related, 0.25)
+    assert all(np.array_equal(value, wanted[name]) for name, value in mixed.items())
+
+
+def test_a_mixture_is_made_once_and_anew_when_a_model_changes(related: tuple[Path, Path]) -> None:
+    found = find_model("sharp@0.25")
+    made = found.stat().st_mtime_ns
+    assert find_model("sharp@0.250") == found
+    assert found.stat().st_mtime_ns == made
+    torch.manual_seed(2)
+    save_generator(build_generator("lite", **TINY), load_generator(related[0])[1], related[0])
+    assert find_model("sharp@0.25") != found
+
+
+def test_the_ends_by_name_are_the_files_themselves(related: tuple[Path, Path]) -> None:
+    assert find_model("sharp@0") == related[0]
+    assert find_model("sharp@1") == related[1]
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "words"),
+    [
+        ("soft@0.5", OptionError, "no faithful one"),
+        ("sharp@1.5", OptionError, r"share of 1\.5"),
+        ("sharp@nan", OptionError, "share of nan"),
+        ("sharp@half", CheckpointError, "no model “sharp@half”"),
+        ("blunt@0.5", CheckpointError, "no model “blunt”"),
+    ],
+)
+def test_what_is_no_share(related: tuple[Path, Path], reference: str, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        find_model(reference)
+
+
+def test_a_mixture_that_finds_no_room_is_told(related: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="can't be written"):
+        find_model("sharp@0.5")

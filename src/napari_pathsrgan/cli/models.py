@@ -91,11 +91,12 @@ def blend(faithful: str, natural: str, /, *, share: float, out: Path, json: Json
     out
         The .safetensors file to write; it must not exist.
     """
-    from napari_pathsrgan.models.blending import blend_models
-    from napari_pathsrgan.models.checkpoint import refuse_existing, save_generator
+    from napari_pathsrgan.models.blending import write_blend
+    from napari_pathsrgan.models.checkpoint import refuse_existing
+    from napari_pathsrgan.models.zoo import find_model
 
     refuse_existing(out)
-    card = save_generator(*blend_models(faithful, natural, share), out)
+    card = write_blend(find_model(faithful), find_model(natural), share, out)
     tell({"file": str(out)} | card.model_dump(), [f"Written: {out}"], json)
 
 

@@ -24,7 +24,8 @@ class NetworkOptions:
     Parameters
     ----------
     model : str
-        A name from `pathsrgan models list`, a .safetensors file, or a training's folder.
+        A name from `pathsrgan models list`, a .safetensors file, or a training's folder. lite@0.5 is halfway from the
+        faithful model on its card to lite itself.
     device : str
         auto, cpu, cuda, cuda:1 or mps.
     precision : {"auto", "fp32", "bf16", "fp16"}

@@ -31,12 +31,15 @@ class CardOptions:
         Of the weights.
     limits : str, optional
         What the model is not good for, beside diagnosis.
+    faithful : str, optional
+        The model of a pixel loss that this training starts from: the two can then be mixed, as in NAME@0.5.
     """
 
     name: str | None = None
     credit: str | None = None
     licence: str | None = None
     limits: str | None = None
+    faithful: str | None = None
 
 
 _USUAL_CARD, _USUAL_RUN = CardOptions(), RunOptions()

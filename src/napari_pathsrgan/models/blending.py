@@ -1,38 +1,38 @@
 """Network interpolation: weights between those of a pixel loss and those of an adversarial one (as ESRGAN has it).
 
-It only makes sense where one was trained from the other, so that their features still mean the same.
+It only makes sense where one was trained from the other, so that their features still mean the same. Imports no torch:
+a window blends while the user moves a slider.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from napari_pathsrgan.errors import CardMismatchError, OptionError
-from napari_pathsrgan.models.checkpoint import load_generator
-from napari_pathsrgan.models.zoo import find_model
+from napari_pathsrgan.models.weights_file import read_weights, write_weights
 
 if TYPE_CHECKING:
     from napari_pathsrgan.models.card import ModelCard
-    from napari_pathsrgan.models.generator import Generator
 
 
-def blend_models(faithful: str | Path, natural: str | Path, share: float) -> tuple[Generator, ModelCard]:
+def blend_models(faithful: Path, natural: Path, share: float) -> tuple[dict[str, npt.NDArray[Any]], ModelCard]:
     """Mix the weights of two models of one network.
 
     Parameters
     ----------
-    faithful, natural : str or Path
-        See `zoo.find_model`.
+    faithful, natural : Path
+        Model files.
     share : float
         0 for the first alone, 1 for the second alone.
 
     Returns
     -------
-    Generator
-        In eval mode.
+    dict of str to ndarray of float32
+        The weights.
     ModelCard
         The second's, saying what it was mixed from; without figures, since none were measured.
 
@@ -43,21 +43,18 @@ def blend_models(faithful: str | Path, natural: str | Path, share: float) -> tup
     CardMismatchError
         If they are different networks.
     CheckpointError
-        If one of them can't be loaded.
+        If one of them can't be read.
     """
     if not 0 <= share <= 1:
         raise OptionError(f"A share of {share:g} is none.", "Give one from 0 to 1.")
-    (first, first_card), (second, second_card) = (load_generator(find_model(name)) for name in (faithful, natural))
+    (first, first_card), (second, second_card) = read_weights(faithful), read_weights(natural)
     if (first_card.preset, first_card.preset_options) != (second_card.preset, second_card.preset_options):
         raise CardMismatchError(
             f"“{first_card.name}” and “{second_card.name}” are different networks, and can't be mixed.",
             "Choose two models of which one was trained from the other.",
         )
-    mixed = second.state_dict()
-    with torch.no_grad():
-        for name, value in first.state_dict().items():
-            mixed[name] = torch.lerp(value, mixed[name], share)
-    second.load_state_dict(mixed)
+    near, far = np.float32(share), np.float32(1 - share)
+    mixed = {name: far * first[name] + near * value for name, value in second.items()}
     card = second_card.model_copy(
         update={
             "name": f"{second_card.name} {100 * share:.0f} %",
@@ -67,4 +64,10 @@ def blend_models(faithful: str | Path, natural: str | Path, share: float) -> tup
             "weights_hash": "",
         }
     )
-    return second, card
+    return mixed, card
+
+
+def write_blend(faithful: Path, natural: Path, share: float, path: Path) -> ModelCard:
+    """Mix two models and write the mixture; see `blend_models` and `weights_file.write_weights`."""
+    mixed, card = blend_models(faithful, natural, share)
+    return write_weights(mixed, card, path)

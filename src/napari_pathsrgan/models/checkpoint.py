@@ -5,41 +5,26 @@ Nothing here unpickles: our files are safetensors, and a foreign .pth goes throu
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
-from napari_pathsrgan.models.card import CARD_KEY, HALO_LR_PX, ModelCard, read_card
+from napari_pathsrgan.models.card import HALO_LR_PX, ModelCard
 from napari_pathsrgan.models.presets import build_generator
+from napari_pathsrgan.models.weights_file import hash_arrays, read_weights, write_weights
 
 if TYPE_CHECKING:
     from napari_pathsrgan.models.generator import Generator
 
 
 def hash_weights(tensors: Mapping[str, Tensor]) -> str:
-    """Hash tensors by name, dtype, shape and bytes.
-
-    Returns
-    -------
-    str
-        BLAKE2b, 32 hexadecimal digits.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """Hash tensors as `weights_file.hash_arrays` does arrays."""
+    return hash_arrays({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
 
 
 def save_generator(network: Generator, card: ModelCard, path: Path) -> ModelCard:
@@ -64,20 +49,9 @@ def save_generator(network: Generator, card: ModelCard, path: Path) -> ModelCard
     OutputError
         If the file can't be written.
     """
-    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    written = card.model_copy(update={"weights_hash": hash_weights(tensors)})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={CARD_KEY: written.model_dump_json()})
-        partial.chmod(0o644)  # safetensors writes for the owner alone
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"{path} can't be written: {error}.", "Free some space or choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):  # a folder that can't be entered has no partial file either
-            partial.unlink(missing_ok=True)
-    return written
+    return write_weights(
+        {name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()}, card, path
+    )
 
 
 def refuse_existing(path: Path) -> None:
@@ -108,20 +82,12 @@ def load_generator(path: Path) -> tuple[Generator, ModelCard]:
     CardMismatchError
         If the card contradicts the network.
     """
-    card = read_card(path)
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is damaged: {error}.", "Copy or download it again.") from error
-    if hash_weights(tensors) != card.weights_hash:
-        raise CheckpointError(
-            f"The weights in {path.name} are not those its card was written for.", "Copy or download it again."
-        )
+    arrays, card = read_weights(path)
     try:
         network = build_generator(card.preset, **card.preset_options)
     except OptionError as error:
         raise CheckpointError(f"{path.name}: {error.problem}", error.remedy) from error
-    _load(network, tensors, path.name, card.preset)
+    _load(network, {name: torch.from_numpy(array) for name, array in arrays.items()}, path.name, card.preset)
     return network.eval(), card
 
 

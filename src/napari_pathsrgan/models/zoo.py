@@ -8,12 +8,15 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_pathsrgan.errors import CheckpointError, OutputError, PathSRGANError
+from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError, PathSRGANError
+from napari_pathsrgan.models.blending import write_blend
 from napari_pathsrgan.models.card import ModelCard, read_card
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 RUN_FOLDER_FILE = "generator.safetensors"
 """What a training run's folder calls its current weights."""
+SHARE_SIGN = "@"
+"""Between a model's name and how natural it is to be: lite@0.5 is halfway from lite-psnr to lite."""
 
 
 def user_folder() -> Path:
@@ -37,17 +40,22 @@ def find_model(reference: str | Path) -> Path:
     Parameters
     ----------
     reference : str or Path
-        A name from `available_models`, a .safetensors file, or a run folder.
+        A name from `available_models`, a .safetensors file, or a run folder. ``NAME@SHARE`` is a mixture of that model
+        and the faithful one on its card: 0 for the faithful one, 1 for the model itself.
 
     Returns
     -------
     Path
-        The file.
+        The file; a mixture's lies in the cache folder.
 
     Raises
     ------
     CheckpointError
         If there is no such model.
+    OptionError
+        If the share is none, or the model has no faithful one to be mixed with.
+    OutputError
+        If a mixture can't be written.
     """
     named = available_models()
     if str(reference) in named:
@@ -57,10 +65,40 @@ def find_model(reference: str | Path) -> Path:
         return path / RUN_FOLDER_FILE
     if path.is_file():
         return path
+    model, share = split_share(reference)
+    if share is not None:
+        return _find_blend(model, share)
     raise CheckpointError(
         f"There is no model “{reference}”.",
         f"Choose one of {', '.join(named) or 'none installed'}, or give a .safetensors file or a run folder.",
     )
+
+
+def split_share(reference: str | Path) -> tuple[str, float | None]:
+    """Split ``NAME@SHARE`` into the model and the share; None where there is none."""
+    model, sign, share = str(reference).rpartition(SHARE_SIGN)
+    try:
+        return (model, float(share)) if sign and model else (str(reference), None)
+    except ValueError:
+        return str(reference), None
+
+
+def _find_blend(model: str, share: float) -> Path:
+    natural = find_model(model)
+    card = read_card(natural)
+    if not card.faithful:
+        raise OptionError(
+            f"The model “{card.name}” has no faithful one to be mixed with.",
+            "Give it without a share, or mix two files with `pathsrgan models blend`.",
+        )
+    faithful = find_model(card.faithful)
+    if share in (0, 1):
+        return natural if share else faithful
+    hashes = f"{read_card(faithful).weights_hash[:12]}-{card.weights_hash[:12]}"
+    mixture = platformdirs.user_cache_path("napari-pathsrgan") / "blends" / f"{hashes}-{share:g}.safetensors"
+    if not mixture.is_file():
+        write_blend(faithful, natural, share, mixture)
+    return mixture
 
 
 def add_model(reference: str | Path) -> Path:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from napari_pathsrgan.models.zoo import available_models, user_folder
+from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
+from napari_pathsrgan.plugin.natural_slider import NaturalSlider
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, ViewKind
 
@@ -36,7 +37,7 @@ class SlideForm(QWidget):
     ----------
     slide_chosen : Signal()
     model_chosen : Signal(object)
-        A name or a path.
+        A name or a path, or ``NAME@SHARE``: see `models.zoo.find_model`.
     kind_toggled : Signal(object, bool)
         A `ViewKind`, or None for the scan itself, and whether to show it.
     models_changed : Signal()
@@ -60,10 +61,13 @@ class SlideForm(QWidget):
         form.addRow("Slide", self.slides)
         form.addRow("", self.facts)
         form.addRow("Model", self.models)
+        self.natural = NaturalSlider()
+        form.addRow(self.natural)
         self.show_row = self._build_boxes()
         form.addRow("Show", self.show_row)
         self.slides.currentIndexChanged.connect(lambda _: self.slide_chosen.emit())
         self.models.activated.connect(self._on_model)
+        self.natural.share_chosen.connect(self._on_share)
         self._models_seen = _time_of_change(user_folder())
         look = QTimer(self)
         look.timeout.connect(self._look_for_models)
@@ -102,19 +106,30 @@ class SlideForm(QWidget):
         self.facts.setText(" · ".join(fact.replace(" ", "\u00a0") for fact in facts))  # to break between facts only
         self.facts.setToolTip(f"{slide.path}\nRead by {slide.reader}")
 
-    def show_model(self, model: str | Path, card: ModelCard | None) -> None:
-        """List the models there are and mark the one in use."""
+    def show_model(self, reference: str | Path, card: ModelCard | None) -> None:
+        """List the models there are and mark the one in use.
+
+        Parameters
+        ----------
+        reference : str or Path
+            See `models.zoo.find_model`.
+        card : ModelCard, optional
+            The model's own, also where it is mixed with its faithful one.
+        """
         named = available_models()
+        model, share = split_share(reference)
         with QSignalBlocker(self.models):
             self.models.clear()
             self.models.addItems([*named])
-            if str(model) not in named:
-                self.models.addItem(Path(model).stem, str(model))
+            if model not in named:
+                self.models.addItem(Path(model).stem, model)
             self.models.addItem(_OTHER_MODEL)
-            own = self.models.findData(str(model))
-            self.models.setCurrentIndex(own if own >= 0 else self.models.findText(str(model)))
+            own = self.models.findData(model)
+            self.models.setCurrentIndex(own if own >= 0 else self.models.findText(model))
         about = "" if card is None else f"\n{card.name}: {card.training_data}\n{card.licence}\n{card.limits}"
         self.models.setToolTip(f"The network that computes the views (default: lite){about}")
+        mixed = card is not None and bool(card.faithful)
+        self.natural.show_share((1.0 if share is None else share) if mixed else None)
 
     def tick(self, kinds: Collection[ViewKind | None]) -> None:
         """Tick the boxes of what is shown; None stands for the scan."""
@@ -145,10 +160,17 @@ class SlideForm(QWidget):
         return row
 
     def _on_model(self, index: int) -> None:
-        chosen: str = self.models.itemData(index) or self.models.itemText(index)
+        chosen = self._model_at(index)
         if chosen == _OTHER_MODEL:
             chosen, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
         self.model_chosen.emit(chosen)
+
+    def _on_share(self, share: float) -> None:
+        model = self._model_at(self.models.currentIndex())
+        self.model_chosen.emit(model if share == 1 else f"{model}{SHARE_SIGN}{share:g}")
+
+    def _model_at(self, index: int) -> str:
+        return str(self.models.itemData(index) or self.models.itemText(index))
 
 
 def _time_of_change(folder: Path) -> int:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
-from napari_pathsrgan.models.zoo import model_card
+from napari_pathsrgan.models.zoo import model_card, split_share
 from napari_pathsrgan.plugin.advanced_panel import AdvancedPanel
 from napari_pathsrgan.plugin.capture import write_capture
 from napari_pathsrgan.plugin.compare_keys import CompareKeys
@@ -320,7 +320,7 @@ class SuperResolutionWidget(QWidget):
 
     def _show_model(self) -> None:
         try:
-            card = model_card(self._model)
+            card = model_card(split_share(self._model)[0])
         except PathSRGANError:
             card = None
         self.form.show_model(self._model, card)

@@ -58,6 +58,8 @@ class CardWords:
         Of the weights.
     limits : str
         What they are not good for, beside diagnosis.
+    faithful : str
+        The model of a pixel loss they were trained from, if the two may be mixed.
     command : str
         That makes the weights again.
     """
@@ -66,6 +68,7 @@ class CardWords:
     credit: str = ""
     licence: str = "unknown: see the licence of the pictures it was trained on"
     limits: str = ""
+    faithful: str = ""
     command: str = "unknown"
 
 
@@ -230,6 +233,7 @@ def _card(config: TrainingConfig, out: Path, words: CardWords) -> ModelCard:
         licence=words.licence,
         command=words.command,
         limits=limits,
+        faithful=words.faithful,
         date=datetime.now(UTC).date().isoformat(),
     )
 
