@@ -13,7 +13,8 @@ from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.models.perceptual import load_perceptual
 from napari_pathsrgan.registration.fields import is_held_out
 from napari_pathsrgan.training.lesion_config import LesionConfig
-from napari_pathsrgan.training.lesions import SIDE_PX, read_nuclei, train_perceptual, view_of
+from napari_pathsrgan.training.lesions import train_perceptual
+from napari_pathsrgan.training.nuclei import SIDE_PX, read_nuclei, view_of
 
 
 @pytest.fixture
@@ -82,9 +83,30 @@ def test_the_verb_writes_a_network_that_loads(labelled: LesionConfig, tmp_path: 
     assert main(["models", "perceptual", *map(str, options), "--out", str(out)]) == 2  # it is there already
 
 
+def test_synthetic_cells_are_added_with_their_classes(labelled: LesionConfig) -> None:
+    nuclei = read_nuclei(labelled.model_copy(update={"phantoms": 1, "seed": 9}))  # a field with cells of both kinds
+    added = slice(8 * 9, None)
+    assert nuclei.lesion[added].sum() == 3
+    assert (~nuclei.lesion[added]).sum() == 15
+    assert not nuclei.held_out[added].any()  # figures are those of real pictures where there are some
+    side = nuclei.windows.shape[1]
+    rings = [nuclei.windows[added, side // 2 - r : side // 2 + r, side // 2 - r : side // 2 + r] for r in (4, 40)]
+    nucleus, around = (ring.astype(float).mean(axis=(1, 2, 3)) for ring in rings)
+    assert (nucleus < around).mean() > 0.9  # a nucleus, darker than what surrounds it, lies in the middle
+
+
+def test_synthetic_cells_alone_are_enough() -> None:
+    nuclei = read_nuclei(LesionConfig(phantoms=6, seed=9))
+    assert 50 < nuclei.held_out.sum() < len(nuclei.held_out) - 50  # the last of six fields is left out
+
+
 def test_what_cannot_be_learnt_from_is_refused(labelled: LesionConfig, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="width 64, not 4"):
         train_perceptual(labelled.model_copy(update={"start": "imagenet"}))
+    with pytest.raises(OptionError, match="go together"):
+        read_nuclei(labelled.model_copy(update={"nuclei": None}))
+    with pytest.raises(OptionError, match="no nuclei to learn from"):
+        read_nuclei(LesionConfig())
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     for nuclei in ("other.csv", "absent.csv"):
         with pytest.raises(OptionError, match="table of nuclei"):

@@ -10,11 +10,13 @@ from cyclopts import App, Parameter
 
 from napari_pathsrgan.cli.options import options_again
 from napari_pathsrgan.cli.report import Json, columns, progress, tell
-from napari_pathsrgan.training.lesion_config import LesionConfig  # noqa: TC001 - the command line reads it
+from napari_pathsrgan.training.lesion_config import LesionConfig
 
 app = App(
     name="models", help="List, show and blend models, import the authors' checkpoint, train a perceptual network."
 )
+
+_USUAL_LESIONS = LesionConfig()
 
 
 @app.command(name="list")
@@ -103,7 +105,7 @@ def blend(faithful: str, natural: str, /, *, share: float, out: Path, json: Json
 @app.command
 def perceptual(
     *,
-    config: Annotated[LesionConfig, Parameter(name="*")],
+    config: Annotated[LesionConfig, Parameter(name="*")] = _USUAL_LESIONS,
     out: Path,
     name: str = "cytology",
     licence: str = "unknown: see the licence of the pictures it was trained on",

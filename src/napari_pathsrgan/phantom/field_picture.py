@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.phantom.cells import Specimen
+from napari_pathsrgan.phantom.cells import CellRecord, Specimen
 from napari_pathsrgan.phantom.optics import develop, image_layers
 from napari_pathsrgan.phantom.settings import OBJECTIVES, ColourResponse, ScannerSettings
 
@@ -28,7 +28,7 @@ def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
     (H, W, 3) uint8
         At 0.293 µm/px, glass at 255.
     """
-    specimen = Specimen(seed, PHANTOM_UM, _GLASS)
+    specimen = _specimen(seed)
     pitch = OBJECTIVES[20].mpp
     shape = (int(PHANTOM_UM[0] / pitch), int(PHANTOM_UM[1] / pitch))
     flat = np.zeros((*shape, 3), np.float32)
@@ -36,3 +36,12 @@ def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
         flat += density
     imaged = image_layers([(0.0, flat)], pitch, OBJECTIVES[20], _SHARP)
     return develop(imaged, _SHARP, np.random.default_rng(seed))
+
+
+def phantom_cells(seed: int) -> list[CellRecord]:
+    """List the cells of `phantom_picture`'s field, positions in µm from its upper-left corner."""
+    return _specimen(seed).cells_in(0.0, 0.0, *PHANTOM_UM)
+
+
+def _specimen(seed: int) -> Specimen:
+    return Specimen(seed, PHANTOM_UM, _GLASS)

@@ -12,10 +12,12 @@ class LesionConfig(BaseModel):
 
     Attributes
     ----------
-    fields : Path
+    fields : Path, optional
         Folder of sharp pictures.
-    nuclei : Path
+    nuclei : Path, optional
         CSV file with the columns image, x_px, y_px and bethesda: a nucleus's picture, centre and class.
+    phantoms : int
+        Synthetic fields added, whose cells' classes are known.
     mpp : float
         Pixel size of the pictures, µm.
     width : int
@@ -34,8 +36,9 @@ class LesionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fields: Path
-    nuclei: Path
+    fields: Path | None = None
+    nuclei: Path | None = None
+    phantoms: int = Field(default=0, ge=0)
     mpp: float = Field(default=0.27, gt=0, le=0.3)
     width: int = Field(default=16, ge=1, le=64)
     start: str = "scratch"

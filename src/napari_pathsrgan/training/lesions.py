@@ -2,126 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.models.perceptual import PerceptualCard, PerceptualNetwork, start_from_imagenet
-from napari_pathsrgan.registration.fields import MPP_HR, MPP_MR, is_held_out, read_picture
+from napari_pathsrgan.registration.fields import MPP_HR, MPP_MR
+from napari_pathsrgan.training.nuclei import Nuclei, read_nuclei, view_of
 
 if TYPE_CHECKING:
     from napari_pathsrgan.training.lesion_config import LesionConfig
+    from napari_pathsrgan.training.nuclei import Pixels
 
-Pixels = npt.NDArray[np.uint8]
-
-SIDE_PX = 64
-"""Side of what the network sees of a nucleus: 19 µm at 20×, 38 µm at 10×."""
-NORMAL = {"negative for intraepithelial lesion", "nilm", "normal"}
-"""What labels call a cell that is none of a lesion, in lower case."""
 _LAST_RATE = 0.02
 _CALIBRATION = 64
-
-
-@dataclass(frozen=True)
-class Nuclei:
-    """Windows around nuclei, wide enough to be turned and shown at any scale from 20× to 10×.
-
-    Attributes
-    ----------
-    windows : (N, n, n, 3) uint8
-    lesion : (N,) bool
-    held_out : (N,) bool
-        Those of pictures left out of training.
-    """
-
-    windows: Pixels
-    lesion: npt.NDArray[np.bool_]
-    held_out: npt.NDArray[np.bool_]
-
-
-def read_nuclei(config: LesionConfig) -> Nuclei:
-    """Cut the nuclei out of the pictures.
-
-    Raises
-    ------
-    OptionError
-        If the table lacks columns, no picture it names is there, or one of the classes is missing.
-    """
-    try:
-        with config.nuclei.open(newline="", encoding="utf-8-sig") as file:
-            rows = [
-                (row["image"], float(row["x_px"]), float(row["y_px"]), row["bethesda"].strip().lower() not in NORMAL)
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, ValueError, AttributeError) as error:
-        raise OptionError(
-            f"{config.nuclei} can't be read as a table of nuclei: {error}.",
-            "Give a CSV file with the columns image, x_px, y_px and bethesda.",
-        ) from error
-    side = int(np.ceil(SIDE_PX * MPP_MR / config.mpp * 1.42)) + 2
-    windows, lesion, held_out = [], [], []
-    by_image: dict[str, list[tuple[float, float, bool]]] = {}
-    for image, x, y, ill in rows:
-        by_image.setdefault(image, []).append((x, y, ill))
-    for image, own in sorted(by_image.items()):
-        path = config.fields / image
-        if not path.exists():
-            continue
-        picture = cv2.copyMakeBorder(read_picture(path), side, side, side, side, cv2.BORDER_REFLECT_101)
-        for x, y, ill in own:
-            top, left = round(y) + side - side // 2, round(x) + side - side // 2
-            windows.append(picture[top : top + side, left : left + side])
-            lesion.append(ill)
-            held_out.append(is_held_out(image))
-    found = Nuclei(
-        np.stack(windows) if windows else np.empty((0, side, side, 3), np.uint8), np.array(lesion, bool),
-        np.array(held_out, bool),
-    )  # fmt: skip
-    for split in (True, False):
-        classes = set(found.lesion[found.held_out == split].tolist())
-        if classes != {True, False}:
-            raise OptionError(
-                f"There are no nuclei of both classes among the pictures {'left out' if split else 'to learn from'}.",
-                "Give pictures of lesions and of normal cells, at least a dozen, and a table that names them.",
-            )
-    return found
-
-
-def view_of(window: Pixels, mpp: float, shown_mpp: float, turn: float, mirrored: bool) -> Pixels:
-    """Show a nucleus at a pixel size, turned.
-
-    Parameters
-    ----------
-    window : (n, n, 3) uint8
-    mpp, shown_mpp : float
-        Its pixel size and the one to show it at, µm.
-    turn : float
-        Degrees.
-    mirrored : bool
-
-    Returns
-    -------
-    (64, 64, 3) uint8
-    """
-    scale, side = mpp / shown_mpp, window.shape[0]
-    if scale < 1:  # or what is finer than the new pixels would turn into moiré
-        window = np.asarray(cv2.GaussianBlur(window, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1) + 1e-3), np.uint8)
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, scale)
-    matrix[:, 2] += (SIDE_PX - side) / 2
-    if mirrored:
-        matrix[0] = -matrix[0]
-        matrix[0, 2] += SIDE_PX - 1
-    shown = cv2.warpAffine(window, matrix, (SIDE_PX, SIDE_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(shown, np.uint8)
 
 
 def train_perceptual(
@@ -172,16 +71,24 @@ def train_perceptual(
             progress(step, config.steps)
     network.frozen()
     network.calibrate(next(_batches(nuclei, config.model_copy(update={"batch": _CALIBRATION})))[0])
-    learnt = int((~nuclei.held_out).sum())
     card = PerceptualCard(
         name="cytology",
         width=config.width,
         start=config.start if config.start in ("scratch", "imagenet") else Path(config.start).name,
-        training_data=f"{learnt} nuclei in the pictures of “{config.fields.name}”, lesions against normal ones; "
-        f"{int(nuclei.held_out.sum())} of other pictures were left out and measured on.",
+        training_data=_in_words(nuclei, config),
         metrics=_measured(network, nuclei, config),
     )
     return network, card
+
+
+def _in_words(nuclei: Nuclei, config: LesionConfig) -> str:
+    of = [f"the pictures of “{config.fields.name}”"] if config.fields is not None else []
+    of += [f"{config.phantoms} synthetic fields"] if config.phantoms else []
+    learnt, left_out = int((~nuclei.held_out).sum()), int(nuclei.held_out.sum())
+    return (
+        f"{learnt} nuclei in {' and '.join(of)}, lesions against normal ones; "
+        f"{left_out} of other pictures were left out and measured on."
+    )
 
 
 def _batches(nuclei: Nuclei, config: LesionConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
