@@ -6,10 +6,7 @@ import copy
 import logging
 import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +26,7 @@ from napari_pathsrgan.registration.pairs import PairsFile
 from napari_pathsrgan.training.config import RunOptions
 from napari_pathsrgan.training.metrics_log import tail_metrics, tensorboard_log
 from napari_pathsrgan.training.run_folder import RunFolder
+from napari_pathsrgan.training.stopping import signals_to
 from napari_pathsrgan.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -113,7 +111,7 @@ def train(
     folder = RunFolder(out, config)
     if run.devices == 1:
         return _train(fabric, config, run, folder, words or CardWords(), report)
-    with _signals_to_children(), tail_metrics(folder.path, report):
+    with signals_to(_signal_children), tail_metrics(folder.path, report):
         launched = partial(_train, config=config, run=run, folder=folder, words=words or CardWords())
         card: ModelCard | None = fabric.launch(launched)
         return card
@@ -238,21 +236,8 @@ def _card(config: TrainingConfig, out: Path, words: CardWords) -> ModelCard:
     )
 
 
-@contextmanager
-def _signals_to_children() -> Iterator[None]:
-    """Hand SIGTERM and SIGINT on to the processes that train, and wait for their checkpoint."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def hand_on(number: int, _frame: object) -> None:
-        for child in multiprocessing.active_children():
-            if child.pid is not None:
-                os.kill(child.pid, number)
-
-    previous = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _signal_children(number: int, _frame: object) -> None:
+    """Hand a signal on to the processes that train, which then write their checkpoint."""
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            os.kill(child.pid, number)

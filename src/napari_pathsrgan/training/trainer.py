@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +18,7 @@ from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, to_device
 from napari_pathsrgan.training.phases import PHASES, VIEWS, Learners, StagedGenerator, Weights, train_step
+from napari_pathsrgan.training.stopping import signals_to
 from napari_pathsrgan.training.watch import Watch
 
 if TYPE_CHECKING:
@@ -68,7 +66,9 @@ class Trainer:
         self.average = build_generator(config.preset, **config.preset_options).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         self.discriminators: dict[str, nn.Module] = (
-            {view: PatchDiscriminator(**config.discriminator()) for view in VIEWS} if config.beta else {}
+            {view: self._with_shared_norms(PatchDiscriminator(**config.discriminator())) for view in VIEWS}
+            if config.beta
+            else {}
         )
         self._perceptual = load_perceptual(config.perceptual)[0] if config.alpha else None
         for module in (self.network, self.average, *self.discriminators.values(), self._perceptual):
@@ -99,7 +99,7 @@ class Trainer:
         OutputError
             If a checkpoint can't be written.
         """
-        with self._stopped_by_signals():
+        with signals_to(self._stop):
             if self.step == 0:
                 self.save()  # to roll back to
             while self.step < sum(self.steps) and not self._stopping:
@@ -283,6 +283,13 @@ class Trainer:
         """The averaged weights as a network in eval mode."""
         return self.average.eval()
 
+    def _with_shared_norms(self, discriminator: nn.Module) -> nn.Module:
+        """Have several graphics cards normalise by the whole batch; torch has no such layer for CPUs and MPS."""
+        if self.fabric.world_size == 1 or self.fabric.device.type != "cuda":
+            return discriminator
+        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(discriminator)  # type: ignore[no-untyped-call]
+        return shared
+
     def _new_generator(self) -> Generator:
         config = self.config
         if config.start_from is None:
@@ -317,15 +324,3 @@ class Trainer:
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
-
-    @contextmanager
-    def _stopped_by_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():  # only there can signals be received
-            yield
-            return
-        previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
