@@ -29,7 +29,7 @@ def available_models() -> dict[str, Path]:
     """Map names to files: shipped ones first, then the user's; a user's file does not hide a shipped name."""
     found: dict[str, Path] = {}
     for folder in (SHIPPED_FOLDER, user_folder()):
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in sorted(folder.glob("*.safetensors"), key=lambda path: path.stem):
             found.setdefault(path.stem, path)
     return found
 
