@@ -110,7 +110,7 @@ def test_a_job_on_another_machine_is_believed(count: Callable[..., Job]) -> None
 
 def test_a_stop_that_takes_too_long_can_be_forced(quick: Path) -> None:
     job = running(queue_job(["phantom", "count", "100000", "--out", "{result}"]))
-    os.kill(job.record.process.pid, signal.SIGSTOP)  # it hears nothing
+    os.killpg(job.record.process.pid, signal.SIGSTOP)  # it hears nothing
     stop_job(job)
     time.sleep(0.4)
     assert look_at(job.folder).state is State.STOPPING
