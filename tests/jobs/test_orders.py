@@ -84,7 +84,7 @@ def test_more_at_once_where_that_is_allowed(count: Callable[..., Job], monkeypat
         until(job, lambda job: job.state is State.RUNNING)
 
 
-def test_a_failure_has_its_sentence(quick: Path) -> None:
+def test_a_failure_has_its_sentence(quick_jobs: Path) -> None:
     failed = until(queue_job(["phantom", "fail"]), lambda job: not job.state.active)
     assert failed.state is State.FAILED
     assert failed.record.problem == "The scans show different slides. Check the names."
@@ -106,7 +106,7 @@ def test_a_failure_has_its_sentence(quick: Path) -> None:
         (signal.SIGUSR1, "It was ended by the signal SIGUSR1."),
     ],
 )
-def test_what_is_known_of_a_death_is_told(quick: Path, number: int, said: str) -> None:
+def test_what_is_known_of_a_death_is_told(quick_jobs: Path, number: int, said: str) -> None:
     job = queue_job(["phantom", "die", str(int(number))])
     dead = until(job, lambda job: not job.state.active)
     assert dead.state is State.INTERRUPTED
@@ -148,10 +148,10 @@ def test_removing_takes_the_folder_away(count: Callable[..., Job]) -> None:
         find_job(str(job.number))
 
 
-def test_only_long_verbs_are_jobs(home: Path) -> None:
+def test_only_long_verbs_are_jobs(jobs_home: Path) -> None:
     with pytest.raises(OptionError, match="no verb for a job"):
         queue_job(["doctor"])
-    assert not home.exists()
+    assert not jobs_home.exists()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,9 @@ def test_only_long_verbs_are_jobs(home: Path) -> None:
     [
         (["register", "p", "a", "b", "c"], "cpu"),
         (["upscale", "a", "b", "--device", "cuda"], "cuda:0"),
-        (["train", "--device=cuda:1"], "cuda:1"),
+        (["upscale", "a", "b", "--device=cuda:1"], "cuda:1"),
+        (["train", "--pairs", "p", "--devices", "2", "--accelerator", "cuda"], "cuda:0"),
+        (["train", "--pairs", "p", "--accelerator=cpu"], "cpu"),
         (["evaluate", "p", "--device", "cpu"], "cpu"),
     ],
 )

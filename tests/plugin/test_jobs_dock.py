@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from napari.settings import get_settings
 from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QMessageBox, QScrollArea, QWidget
 
-from napari_pathsrgan.errors import JobError
-from napari_pathsrgan.jobs import process
-from napari_pathsrgan.jobs.listing import Job, JobList, look_at
-from napari_pathsrgan.jobs.orders import queue_job, stop_job
+from napari_pathsrgan.jobs.listing import Job, look_at
+from napari_pathsrgan.jobs.orders import queue_job
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.plugin.job_forms import PLANS
 from napari_pathsrgan.plugin.job_list import MARKS
@@ -35,21 +31,7 @@ MARGIN = 8
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    home = tmp_path / "jobs"
-    monkeypatch.setenv("PATHSRGAN_JOBS", str(home))
-    monkeypatch.setattr(process, "WORKER", (sys.executable, str(Path(__file__).parents[1] / "jobs" / "worker.py")))
-    yield home
-    for job in JobList(home).read():
-        if job.state.active:
-            try:
-                stop_job(job, at_once=True)
-            except JobError:
-                continue
-
-
-@pytest.fixture
-def add(shared_viewer: Any, qtbot: QtBot, home: Path) -> Iterator[Callable[[], JobsWidget]]:
+def add(shared_viewer: Any, qtbot: QtBot, quick_jobs: Path) -> Iterator[Callable[[], JobsWidget]]:
     """Put the dock into the module's window."""
     made: list[JobsWidget] = []
 
@@ -71,10 +53,6 @@ def dock(add: Callable[[], JobsWidget]) -> JobsWidget:
     return add()
 
 
-def count(steps: int, out: str = "{result}") -> Job:
-    return queue_job(["phantom", "count", str(steps), "--out", out], {"out": out}, f"Count to {steps}")
-
-
 def shows(dock: JobsWidget, qtbot: QtBot, state: State, patience_ms: int = PATIENCE_MS) -> Job:
     """Wait until the job looked at is shown in a state."""
 
@@ -91,7 +69,7 @@ def shows(dock: JobsWidget, qtbot: QtBot, state: State, patience_ms: int = PATIE
 # ---------------------------------------------------------------------- how jobs go
 
 
-def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot) -> None:
+def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot, count: Callable[..., Job]) -> None:
     qtbot.waitUntil(dock.empty.isVisible, timeout=PATIENCE_MS)
     assert "No jobs yet" in dock.empty.text()
     job = count(200)
@@ -121,7 +99,7 @@ def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot) -
 
 
 def test_closing_the_dock_changes_nothing_and_reopening_finds_it(
-    add: Callable[[], JobsWidget], shared_viewer: Any, qtbot: QtBot
+    add: Callable[[], JobsWidget], shared_viewer: Any, qtbot: QtBot, count: Callable[..., Job]
 ) -> None:
     first = add()
     job = count(150)
@@ -133,7 +111,7 @@ def test_closing_the_dock_changes_nothing_and_reopening_finds_it(
     shows(second, qtbot, State.DONE)
 
 
-def test_two_windows_watch_one_job(add: Callable[[], JobsWidget], qtbot: QtBot) -> None:
+def test_two_windows_watch_one_job(add: Callable[[], JobsWidget], qtbot: QtBot, count: Callable[..., Job]) -> None:
     docks = [add(), add()]
     count(100_000)
     for dock in docks:
@@ -149,11 +127,13 @@ def test_two_windows_watch_one_job(add: Callable[[], JobsWidget], qtbot: QtBot) 
     shows(docks[0], qtbot, State.STOPPED)
 
 
-def test_a_killed_job_is_shown_within_two_seconds(dock: JobsWidget, qtbot: QtBot) -> None:
+def test_a_killed_job_is_shown_within_two_seconds(dock: JobsWidget, qtbot: QtBot, count: Callable[..., Job]) -> None:
     job = count(100_000)
     shows(dock, qtbot, State.RUNNING)
-    os.kill(job.record.process.pid, signal.SIGKILL)
+    (worker,) = psutil.Process(job.record.process.pid).children()
+    worker.kill()
     shows(dock, qtbot, State.INTERRUPTED, SEEN_MS)
+    assert "memory runs out" in dock.details.state.text()
     assert dock.details.actions_["log"].isVisibleTo(dock)
     dock.details.actions_["resume"].click()
     shows(dock, qtbot, State.RUNNING)
@@ -167,7 +147,7 @@ def test_a_failed_job_shows_its_sentence_and_its_log(dock: JobsWidget, qtbot: Qt
     assert dock.details.pages.currentWidget() is dock.details.log
 
 
-def test_a_folder_deleted_under_it_drops_it(dock: JobsWidget, qtbot: QtBot) -> None:
+def test_a_folder_deleted_under_it_drops_it(dock: JobsWidget, qtbot: QtBot, count: Callable[..., Job]) -> None:
     job = count(100_000)
     shows(dock, qtbot, State.RUNNING)
     qtbot.waitUntil(lambda: bool(dock.details.curves.curves), timeout=PATIENCE_MS)
@@ -177,7 +157,7 @@ def test_a_folder_deleted_under_it_drops_it(dock: JobsWidget, qtbot: QtBot) -> N
 
 
 def test_removing_asks_where_a_result_goes_with_it(
-    dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, count: Callable[..., Job]
 ) -> None:
     job = count(3)
     shows(dock, qtbot, State.DONE)
@@ -196,7 +176,9 @@ def test_removing_asks_where_a_result_goes_with_it(
     qtbot.waitUntil(lambda: dock.list.jobs == [], timeout=PATIENCE_MS)
 
 
-def test_its_end_is_told(dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_end_is_told(
+    dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, count: Callable[..., Job]
+) -> None:
     told: list[str] = []
     monkeypatch.setattr("napari.utils.notifications.show_info", told.append)
     monkeypatch.setattr("napari.utils.notifications.show_warning", told.append)
@@ -207,14 +189,16 @@ def test_its_end_is_told(dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.Mon
     assert told == ["Count to 30: done.", "Register case-09 failed. The scans show different slides. Check the names."]
 
 
-def test_two_hundred_finished_jobs_open_at_once(add: Callable[[], JobsWidget], home: Path, qtbot: QtBot) -> None:
+def test_two_hundred_finished_jobs_open_at_once(
+    add: Callable[[], JobsWidget], quick_jobs: Path, qtbot: QtBot, count: Callable[..., Job]
+) -> None:
     job = count(3)
     end = time.monotonic() + 30
     while look_at(job.folder).state is not State.DONE:
         assert time.monotonic() < end
         time.sleep(0.02)
     for number in range(2, 201):
-        shutil.copytree(job.folder, home / f"{number:04d}-phantom")
+        shutil.copytree(job.folder, quick_jobs / f"{number:04d}-phantom")
     took = []
     for _ in range(3):  # the window's own time: others share the machine
         began = time.thread_time()
@@ -368,7 +352,7 @@ def test_a_form_starts_a_job(dock: JobsWidget, qtbot: QtBot, opened: Path) -> No
     assert dock.form is None
 
 
-def test_a_lost_result_is_told(dock: JobsWidget, qtbot: QtBot, tmp_path: Path) -> None:
+def test_a_lost_result_is_told(dock: JobsWidget, qtbot: QtBot, tmp_path: Path, count: Callable[..., Job]) -> None:
     count(3, str(tmp_path / "run"))
     shows(dock, qtbot, State.DONE)
     shutil.rmtree(tmp_path / "run")

@@ -149,7 +149,7 @@ class JobForm(QWidget):
                 if row is None:
                     general = refused.sentence
                 else:
-                    sentences[row] = refused.sentence
+                    sentences[row] = refused.reason
                     self._touched.add(row)
         for row, sentence in sentences.items():
             # What nobody has come to yet is no mistake: the button stays grey, and says why.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,7 +141,10 @@ class OptionRow(QWidget):
             return [option.name]
         if not option.required and value == _written(option.default):
             return []
-        parts = value.replace(",", " ").split() if option.kind == "numbers" else [value]
+        if option.kind == "named":
+            named = [part.partition("=") for part in _parts(value)]
+            return [word for name, _, one in named for word in (f"{option.name}.{name}", one)]
+        parts = _parts(value) if option.kind == "numbers" else [value]
         return [option.name, *parts] if option.name else parts
 
     def check(self) -> str:
@@ -149,10 +153,12 @@ class OptionRow(QWidget):
         if not value:
             return "This is needed." if option.required and not self.blank else ""
         if option.kind in ("int", "float", "numbers"):
-            parts = value.replace(",", " ").split() if option.kind == "numbers" else [value]
+            parts = _parts(value) if option.kind == "numbers" else [value]
             if option.count > 1 and len(parts) != option.count:
                 return f"Give {option.count} numbers with spaces between."
             return next(filter(None, (self._check_number(part) for part in parts)), "")
+        if option.kind == "named" and not all(re.fullmatch(r"[^=]+=[^=]+", part) for part in _parts(value)):
+            return "Write it like width=32, with spaces between several."
         if self.pick in ("file", "folder", "pairs") and not Path(value).expanduser().exists():
             return "There is no such file." if self.pick == "file" else "There is no such folder."
         if self.pick == "pairs" and not _is_pairs(Path(value).expanduser()):
@@ -196,8 +202,13 @@ def _is_pairs(path: Path) -> bool:
     return is_pairs_file(path)
 
 
+def _parts(value: str) -> list[str]:
+    """Several values typed into one line."""
+    return value.replace(",", " ").split()
+
+
 def _written(default: Any) -> str:
-    if default is None or isinstance(default, bool):
+    if default is None or isinstance(default, (bool, dict)):
         return ""
     if isinstance(default, (list, tuple)):
         return " ".join(map(_written, default))
