@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +17,11 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QMessageBox, QScrollArea, QWidget
 
+from napari_pathsrgan.cli.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job
 from napari_pathsrgan.jobs.spec import State
-from napari_pathsrgan.plugin.job_forms import PLANS
+from napari_pathsrgan.plugin.job_forms import PLANS, JobPlan
 from napari_pathsrgan.plugin.job_list import MARKS
 from napari_pathsrgan.plugin.jobs_widget import JobsWidget
 
@@ -200,11 +203,11 @@ def test_two_hundred_finished_jobs_open_at_once(
     for number in range(2, 201):
         shutil.copytree(job.folder, quick_jobs / f"{number:04d}-phantom")
     took = []
-    for _ in range(3):  # the window's own time: others share the machine
-        began = time.thread_time()
+    for _ in range(3):  # of this process alone, in all its threads: others share the machine
+        began = time.process_time()
         dock = add()
-        took.append(time.thread_time() - began)
-    qtbot.waitUntil(lambda: len(dock.list.jobs) == 200, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda dock=dock: len(dock.list.jobs) == 200, timeout=PATIENCE_MS)
+        took.append(time.process_time() - began)
     assert min(took) < 0.3
     assert dock.list.current is not None
     assert dock.list.current.number == 200
@@ -311,6 +314,42 @@ def test_fields_are_checked_as_they_are_typed(dock: JobsWidget, qtbot: QtBot, op
     assert form.words()[2] == "{result}/slide-20x.ome.zarr"
     form.copy.click()
     assert QGuiApplication.clipboard().text() == f"pathsrgan upscale {opened} slide-20x.ome.zarr"
+    assert "no slide" in wrong("slide", __file__)
+    assert "no model “lit”" in wrong("model", "lit")
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_the_command_copied_can_be_run(
+    dock: JobsWidget, opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: JobPlan
+) -> None:
+    monkeypatch.setattr("napari_pathsrgan.plugin.job_rows._is_pairs", Path.is_dir)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dock.open_form(plan)
+    form = dock.form
+    assert form is not None
+    QGuiApplication.clipboard().setText("")
+    if plan.verb == "train":
+        form.row("pairs").set_value("ward-4")
+        assert not form.check()
+        assert not form.copy.isEnabled()
+        (tmp_path / "ward 4").mkdir()
+        form.row("pairs").set_value("~/ward 4")  # no shell reads that for a job
+        form.row("preset_options").set_value("width")
+        assert not form.check()
+        assert "width=32" in form.row("preset_options").wrong.text()
+        form.row("preset_options").set_value("width=16, blocks1=2")
+    elif plan.verb == "register":
+        for place in (1, 2):
+            form.row("scans", place).set_value(str(opened))
+    assert form.check()
+    form.copy.click()
+    program, *words = shlex.split(QGuiApplication.clipboard().text())
+    assert program == "pathsrgan"
+    told = understand(words)
+    if plan.verb == "train":
+        assert told["pairs"] == [str(tmp_path / "ward 4")]
+        assert told["preset_options"] == {"width": 16, "blocks1": 2}
+        assert told["start_from"] == plan.preset.get("start_from")
 
 
 def form_wrong_after(form: Any, key: str, value: str) -> str:
@@ -350,6 +389,33 @@ def test_a_form_starts_a_job(dock: JobsWidget, qtbot: QtBot, opened: Path) -> No
     assert dock.form is not None
     dock.form.cancel.click()
     assert dock.form is None
+
+
+def test_a_job_just_started_stays_the_one_looked_at(
+    dock: JobsWidget, qtbot: QtBot, opened: Path, count: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that began before it was queued does not know it."""
+    count(3)
+    shows(dock, qtbot, State.DONE)
+    began, go_on, read = threading.Event(), threading.Event(), dock.watch._jobs.read
+
+    def read_slowly() -> list[Job]:
+        jobs = read()
+        began.set()
+        go_on.wait(PATIENCE_MS / 1000)
+        return jobs
+
+    monkeypatch.setattr(dock.watch._jobs, "read", read_slowly)
+    dock.watch.look()
+    qtbot.waitUntil(began.is_set, timeout=PATIENCE_MS)
+    chosen: list[str] = []
+    dock.list.chosen.connect(chosen.append)
+    dock.open_form(UPSCALE)
+    assert dock.form is not None
+    dock.form.start.click()
+    go_on.set()
+    shows(dock, qtbot, State.FAILED)
+    assert chosen == ["0002-upscale"]
 
 
 def test_a_lost_result_is_told(dock: JobsWidget, qtbot: QtBot, tmp_path: Path, count: Callable[..., Job]) -> None:

@@ -158,6 +158,7 @@ class JobForm(QWidget):
         self.wrong.setVisible(bool(general))
         right = not general and not any(sentences.values())
         self.start.setEnabled(right)
+        self.copy.setEnabled(right)
         missing = [row.editor.accessibleName() for row, sentence in sentences.items() if sentence]
         self.start.setToolTip(
             "Queue the job; it goes on when this window is closed" if right else f"See to: {', '.join(missing)}"

@@ -136,7 +136,7 @@ class JobsWidget(QWidget):
             return
         self.close_form()
         self.list.choose(job.id)
-        self.watch.look()
+        self.watch.look_afresh()
 
     # ------------------------------------------------------------------ seeing
 
@@ -177,7 +177,7 @@ class JobsWidget(QWidget):
                 stop_job(job, at_once=what == "stop now")
         except PathSRGANError as error:
             self.messages.show_problem(error)
-        self.watch.look()
+        self.watch.look_afresh()
 
     def _may_remove(self, job: Job) -> bool:
         """Ask before a result goes with its job; what lies elsewhere stays."""
