@@ -1,14 +1,13 @@
-"""Make the pictures of the dock *Jobs*: ``python docs/jobs_pictures.py [--training WORDS]``.
+"""Make the pictures of the dock *Jobs*: ``python docs/jobs_pictures.py``.
 
-Runs real jobs on a phantom, in a home of their own, until there is one in each state; opens real windows, on a virtual
-screen where there is none; and writes docs/images/jobs*.jpg. WORDS are what follows ``pathsrgan`` to train, with
-``{pairs}`` for the pairs file and ``{out}`` for the run folder.
+Runs real jobs on phantoms, in a home of their own, until there is one in each state; opens a real window, on a virtual
+screen where there is none; and writes docs/images/jobs*.jpg. The training is a small one: it is to be seen, not used.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,7 +23,6 @@ from qtpy.QtWidgets import QApplication
 from napari_pathsrgan.cli.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
-from napari_pathsrgan.jobs.process import kill_tree
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.turns import AT_ONCE_VARIABLE
 from napari_pathsrgan.phantom.scanner import write_phantom
@@ -34,7 +32,13 @@ from napari_pathsrgan.plugin.screen import some_screen
 
 IMAGES = Path(__file__).parent / "images"
 NARROW_PX = 320
-TRAINING = "train --pairs {pairs} --out {out} --device cpu"
+FOLDER = Path(tempfile.gettempdir()) / "slides"
+"""Its name is read in the pictures."""
+
+TRAINING = (
+    "--accelerator cpu --loaders 0 --batch 1 --patch-lr-px 16 --epoch-steps 400 --epochs 4 4 2"
+    " --discriminator-norm spectral --samples-every-s 4"
+)
 
 
 def until(condition: Callable[[], object], patience_s: float = 300.0) -> None:
@@ -78,12 +82,20 @@ def beside(pictures: list[Image.Image], name: str) -> None:
     print(IMAGES / f"{name}.jpg")
 
 
-def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path, training: str) -> dict[State, Job]:
+def worker(job: Job) -> psutil.Process:
+    """The process that does a job's work."""
+    return psutil.Process(job.record.process.pid).children()[0]
+
+
+def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path) -> dict[State, Job]:
     """Run jobs until there is one in each state."""
     jobs: dict[State, Job] = {}
     triplet = [str(scans[power]) for power in (4, 10, 20)]
     pairs = folder / "ward-3.zarr"
-    jobs[State.DONE] = queue(["register", str(pairs), *triplet, "--stride-px", "256"], "Register ward-3")
+    words = ["--stride-px", "256", "--split", "train"]
+    jobs[State.DONE] = queue(["register", str(pairs), *triplet, *words], "Register ward-3")
+    left_out = ["--phantoms", "1", "--scanners", "1", "--split", "test"]
+    queue(["register", str(pairs), *left_out], "Simulate fields to measure on")
     jobs[State.FAILED] = queue(["register", str(folder / "p"), str(other), *triplet[1:]], "Register case-09")
     until(lambda: not look_at(jobs[State.FAILED].folder).state.active)
     for state, title in ((State.INTERRUPTED, "Phantom 7"), (State.STOPPED, "Phantom 8")):
@@ -92,16 +104,17 @@ def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path, trainin
         if state is State.STOPPED:
             stop_job(job)
         else:
-            kill_tree(job.record.process)
+            worker(job).kill()
         until(lambda job=job: not look_at(job.folder).state.active)
-    words = training.replace("{pairs}", str(pairs)).replace("{out}", str(folder / "ward-3-lite")).split()
+    run = folder / "ward-3-lite"
+    words = ["train", "--pairs", str(pairs), "--out", str(run), *TRAINING.split()]
     jobs[State.RUNNING] = queue(words, "Train lite on ward-3")
-    metrics = folder / "ward-3-lite" / "metrics.jsonl"
-    until(lambda: metrics.exists() and metrics.read_text().count("\n") > 12, 900)
+    metrics = run / "metrics.jsonl"
+    until(lambda: metrics.exists() and metrics.read_text().count("pixel_20x") > 4, 900)
     os.environ[AT_ONCE_VARIABLE] = "2"
     stopping = jobs[State.STOPPING] = queue(["phantom", str(folder / "x"), "--size-um", "900"], "Phantom 9")
     until(lambda: (seen := look_at(stopping.folder)).progress and seen.progress.share > 0.02)
-    psutil.Process(stopping.record.process.pid).suspend()  # it would stop before it could be seen
+    worker(stopping).suspend()  # it would stop before it could be seen
     stop_job(stopping)
     del os.environ[AT_ONCE_VARIABLE]
     jobs[State.QUEUED] = queue(["evaluate", str(pairs), "--out", str(folder / "report")], "Evaluate lite on ward-3")
@@ -110,11 +123,9 @@ def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path, trainin
 
 def main() -> None:
     """Run, wait, photograph."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--training", default=TRAINING)
-    training: str = parser.parse_args().training
-    with tempfile.TemporaryDirectory() as name, some_screen():
-        folder = Path(name)
+    folder = FOLDER
+    folder.mkdir()
+    with some_screen():
         os.environ["PATHSRGAN_JOBS"] = str(folder / "jobs")
         files = write_phantom(folder / "ward-3", 800.0, 3, glass_share=0.2)
         other = write_phantom(folder / "case-09", 800.0, 4, (4,), glass_share=0.2).scans[4]
@@ -136,7 +147,7 @@ def main() -> None:
         wrong = picture(dock)
         dock.close_form()
         beside([empty, filled, wrong], "jobs-forms")
-        jobs = one_in_each_state(folder, files.scans, other, training)
+        jobs = one_in_each_state(folder, files.scans, other)
         settle(2)
         seen = {}
         for state, job in jobs.items():
@@ -180,6 +191,7 @@ def main() -> None:
                 stop_job(job, at_once=True)
         dock.end()
         viewer.close()
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

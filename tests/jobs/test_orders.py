@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from napari_pathsrgan.errors import JobError, OptionError
@@ -82,7 +84,7 @@ def test_more_at_once_where_that_is_allowed(count: Callable[..., Job], monkeypat
         until(job, lambda job: job.state is State.RUNNING)
 
 
-def test_a_failure_has_its_sentence(quick: Path) -> None:
+def test_a_failure_has_its_sentence(quick_jobs: Path) -> None:
     failed = until(queue_job(["phantom", "fail"]), lambda job: not job.state.active)
     assert failed.state is State.FAILED
     assert failed.record.problem == "The scans show different slides. Check the names."
@@ -93,6 +95,45 @@ def test_a_failure_has_its_sentence(quick: Path) -> None:
     assert "Traceback" in log_tail(crashed.folder)
     vanished = until(queue_job(["phantom", "vanish"]), lambda job: not job.state.active)
     assert vanished.state is State.INTERRUPTED
+    assert vanished.record.problem == "It ended without a word, with exit code 3. See its log."
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "It was killed (SIGKILL), as the system does when memory runs out."),
+        (signal.SIGSEGV, "It crashed (SIGSEGV). Its log says where."),
+        (signal.SIGUSR1, "It was ended by the signal SIGUSR1."),
+    ],
+)
+def test_what_is_known_of_a_death_is_told(quick_jobs: Path, number: int, said: str) -> None:
+    job = queue_job(["phantom", "die", str(int(number))])
+    dead = until(job, lambda job: not job.state.active)
+    assert dead.state is State.INTERRUPTED
+    assert dead.record.problem.startswith(said)
+    assert progress_in_words(dead).startswith(said)
+    assert ("worker.py" in log_tail(dead.folder)) == (number == signal.SIGSEGV)
+    again = until(resume_job(dead), lambda job: not job.state.active)
+    assert again.record.problem == dead.record.problem
+
+
+def test_a_worker_ends_with_its_keeper(count: Callable[..., Job]) -> None:
+    job = until(count(1000), lambda job: job.state is State.RUNNING)
+    keeper = psutil.Process(job.record.process.pid)
+    (worker,) = keeper.children()
+    assert worker.nice() >= 10
+    keeper.kill()
+    assert not psutil.wait_procs([worker], timeout=5)[1]
+    assert look_at(job.folder).state is State.INTERRUPTED
+
+
+def test_a_signal_is_handed_on_and_the_checkpoint_written(count: Callable[..., Job]) -> None:
+    job = until(count(1000), lambda job: job.progress and job.progress.done > 15)
+    os.kill(job.record.process.pid, signal.SIGTERM)
+    ended = until(job, lambda job: not job.state.active)
+    assert ended.state is State.INTERRUPTED
+    assert ended.record.problem == ""
+    assert int((job.folder / "result" / "checkpoint").read_text()) > 15
 
 
 def test_removing_takes_the_folder_away(count: Callable[..., Job]) -> None:
@@ -107,10 +148,10 @@ def test_removing_takes_the_folder_away(count: Callable[..., Job]) -> None:
         find_job(str(job.number))
 
 
-def test_only_long_verbs_are_jobs(home: Path) -> None:
+def test_only_long_verbs_are_jobs(jobs_home: Path) -> None:
     with pytest.raises(OptionError, match="no verb for a job"):
         queue_job(["doctor"])
-    assert not home.exists()
+    assert not jobs_home.exists()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +159,9 @@ def test_only_long_verbs_are_jobs(home: Path) -> None:
     [
         (["register", "p", "a", "b", "c"], "cpu"),
         (["upscale", "a", "b", "--device", "cuda"], "cuda:0"),
-        (["train", "--device=cuda:1"], "cuda:1"),
+        (["upscale", "a", "b", "--device=cuda:1"], "cuda:1"),
+        (["train", "--pairs", "p", "--devices", "2", "--accelerator", "cuda"], "cuda:0"),
+        (["train", "--pairs", "p", "--accelerator=cpu"], "cpu"),
         (["evaluate", "p", "--device", "cpu"], "cpu"),
     ],
 )

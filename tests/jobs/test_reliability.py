@@ -26,7 +26,7 @@ from napari_pathsrgan.jobs.process import is_alive, mark_process
 from napari_pathsrgan.jobs.progress import LineReader, ProgressFile, read_progress
 from napari_pathsrgan.jobs.spec import State
 
-from .conftest import WORKER, until
+from .conftest import until
 
 
 def running(job: Job, steps: int = 15) -> Job:
@@ -60,11 +60,11 @@ def test_a_killed_one_in_line_holds_nobody_up(count: Callable[..., Job]) -> None
     assert look_at(second.folder).state is State.INTERRUPTED
 
 
-def test_jobs_outlive_the_window_that_queued_them(quick: Path) -> None:
+def test_jobs_outlive_the_window_that_queued_them(quick_jobs: Path) -> None:
     code = (
         "import sys, time\n"
         "from napari_pathsrgan.jobs import process\n"
-        f"process.WORKER = ({sys.executable!r}, {str(WORKER)!r})\n"
+        f"process.WORKER = {process.WORKER!r}\n"
         "from napari_pathsrgan.jobs.orders import queue_job\n"
         "for _ in range(2): queue_job(['phantom', 'count', '40', '--out', '{result}'])\n"
         "print('queued', flush=True)\n"
@@ -108,9 +108,9 @@ def test_a_job_on_another_machine_is_believed(count: Callable[..., Job]) -> None
     assert look_at(job.folder).state is State.RUNNING
 
 
-def test_a_stop_that_takes_too_long_can_be_forced(quick: Path) -> None:
+def test_a_stop_that_takes_too_long_can_be_forced(quick_jobs: Path) -> None:
     job = running(queue_job(["phantom", "count", "100000", "--out", "{result}"]))
-    os.kill(job.record.process.pid, signal.SIGSTOP)  # it hears nothing
+    os.killpg(job.record.process.pid, signal.SIGSTOP)  # it hears nothing
     stop_job(job)
     time.sleep(0.4)
     assert look_at(job.folder).state is State.STOPPING
@@ -137,14 +137,14 @@ def test_a_folder_deleted_under_a_running_job_ends_it(count: Callable[..., Job],
         resume_job(job)
 
 
-def test_folders_that_hold_no_job_are_passed_over(count: Callable[..., Job], quick: Path) -> None:
+def test_folders_that_hold_no_job_are_passed_over(count: Callable[..., Job], quick_jobs: Path) -> None:
     until(count(3), lambda job: job.state is State.DONE)
-    (quick / "0007-train").mkdir()
-    (quick / "0008-train").mkdir()
-    (quick / "0008-train" / "job.json").write_text('{"layout": 99}')
-    (quick / "0009-train").mkdir()
-    (quick / "0009-train" / "job.json").write_text('{"layo')
-    (quick / "notes").mkdir()
+    (quick_jobs / "0007-train").mkdir()
+    (quick_jobs / "0008-train").mkdir()
+    (quick_jobs / "0008-train" / "job.json").write_text('{"layout": 99}')
+    (quick_jobs / "0009-train").mkdir()
+    (quick_jobs / "0009-train" / "job.json").write_text('{"layo')
+    (quick_jobs / "notes").mkdir()
     assert [job.number for job in JobList().read()] == [1]
     assert count(3).number == 10
 
@@ -170,14 +170,14 @@ def test_a_clock_put_back_changes_nothing(count: Callable[..., Job]) -> None:
 # ---------------------------------------------------------------------- a full disk
 
 
-def test_nothing_is_left_of_a_job_that_finds_no_room(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_of_a_job_that_finds_no_room(quick_jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("napari_pathsrgan.jobs.orders.write_record", full)
     with pytest.raises(OutputError, match="No space left"):
         queue_job(["phantom", "count", "3", "--out", "{result}"])
-    assert [path.name for path in quick.iterdir() if not path.name.startswith(".")] == []
+    assert [path.name for path in quick_jobs.iterdir() if not path.name.startswith(".")] == []
 
 
 def test_a_job_goes_on_when_its_progress_finds_no_room(count: Callable[..., Job]) -> None:
@@ -215,7 +215,7 @@ def test_last_words_are_tried_again(count: Callable[..., Job], monkeypatch: pyte
     assert not (job.folder / ".reserve").exists()
 
 
-def test_a_verb_that_finds_no_room_fails_with_its_sentence(home: Path, tmp_path: Path) -> None:
+def test_a_verb_that_finds_no_room_fails_with_its_sentence(jobs_home: Path, tmp_path: Path) -> None:
     """The verb itself, in a process that may write no file of more than 100 KB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
@@ -277,10 +277,10 @@ def test_what_is_written_is_never_seen_in_halves(count: Callable[..., Job]) -> N
         thread.join()
 
 
-def test_two_hundred_finished_jobs_are_listed_fast(count: Callable[..., Job], quick: Path) -> None:
+def test_two_hundred_finished_jobs_are_listed_fast(count: Callable[..., Job], quick_jobs: Path) -> None:
     job = until(count(3), lambda job: job.state is State.DONE)
     for number in range(2, 202):
-        shutil.copytree(job.folder, quick / f"{number:04d}-phantom")
+        shutil.copytree(job.folder, quick_jobs / f"{number:04d}-phantom")
     jobs = JobList()
     assert len(jobs.read()) == 201
     began = time.perf_counter()

@@ -23,7 +23,7 @@ def run(*arguments: object) -> int:
 
 
 def test_a_job_from_the_command_line(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    jobs_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("jobs", "list") == 0
@@ -52,7 +52,7 @@ def test_a_job_from_the_command_line(
     assert "no job “1”" in capsys.readouterr().err
 
 
-def test_stop_and_resume_from_the_command_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stop_and_resume_from_the_command_line(jobs_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("jobs", "run", "phantom", "{result}/p", "--size-um", "900", "--magnifications", "4") == 0
     job = until(find_job("1"), lambda job: job.state is State.RUNNING)
     assert run("jobs", "stop", "1", "--json") == 0
@@ -64,7 +64,7 @@ def test_stop_and_resume_from_the_command_line(home: Path, capsys: pytest.Captur
     assert find_job("1").record.spec.config["out"] == str(job.folder / "result" / "p")
 
 
-def test_a_job_that_could_not_run_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_could_not_run_is_refused(jobs_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (["phantom"], "OUT"),
         (["register", "p", "a", "b", "c", "--stride-px", "3"], "--stride-px can't be '3'"),
@@ -75,7 +75,7 @@ def test_a_job_that_could_not_run_is_refused(home: Path, capsys: pytest.CaptureF
         error = capsys.readouterr().err
         assert said in error
         assert error.count("\n") == 1
-    assert not list(home.glob("0*"))
+    assert not list(jobs_home.glob("0*"))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -92,6 +92,9 @@ def test_options_carry_what_a_form_needs() -> None:
     assert (register["scans"].many, register["scans"].required) == (True, False)
     assert (register["stride_px"].name, register["stride_px"].least) == ("--stride-px", 32)
     assert register["split"].choices == ("train", "test")
+    train = {option.key: option for option in options_of("train")}
+    assert (train["start_from"].name, train["pairs"].name) == ("--from", "--pairs")
+    assert (train["preset_options"].name, train["preset_options"].kind) == ("--preset-options", "named")
     upscale = {option.key: option for option in options_of("upscale")}
     assert (upscale["region"].kind, upscale["region"].count) == ("text", 1)
     assert upscale["model"].default == "lite"
@@ -105,6 +108,11 @@ def test_words_are_understood_without_running_them() -> None:
     refused = refusal(["register", "p", "a", "--least-correlation", "high"])
     assert refused is not None
     assert refused.key == "least_correlation"
+    refused = refusal(["train", "--pairs", "p", "--out", "o", "--patch-lr-px", "20"])
+    assert refused is not None
+    assert refused.key == "patch_lr_px"
+    assert refused.sentence == "--patch-lr-px can't be '20'. Input should be a multiple of 8."
+    assert refused.reason == "Input should be a multiple of 8."
     refused = refusal(["evaluate"])
     assert refused is not None
     assert refused.key == "pairs"

@@ -1,12 +1,13 @@
 """The process of a job in tests: its verb counts, the way verbs do, and takes no time to load.
 
 ``count N`` tells its progress, keeps a checkpoint in ``--out`` every ten steps, stops after the current step when it
-gets SIGTERM, and goes on from its checkpoint. ``fail`` and ``crash`` end badly.
+gets SIGTERM, and goes on from its checkpoint. ``fail``, ``crash``, ``vanish`` and ``die`` end badly.
 """
 
 from __future__ import annotations
 
 import base64
+import faulthandler
 import json
 import os
 import signal
@@ -70,6 +71,11 @@ def run_verb(argv: Sequence[str]) -> tuple[int, str]:
             raise RuntimeError("not foreseen")
         case ["vanish"]:
             os._exit(3)
+        case ["die", number]:
+            if int(number) == signal.SIGSEGV:
+                faulthandler._sigsegv()  # really reads where nothing is
+            os.kill(os.getpid(), int(number))
+            signal.pause()
     raise AssertionError(argv)
 
 

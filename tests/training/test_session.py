@@ -136,6 +136,7 @@ def test_bad_options_end_in_a_sentence(
     said = capsys.readouterr().err
     assert sentence in said
     assert "Traceback" not in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_options_are_written_again_without_folders(pairs: Path) -> None:

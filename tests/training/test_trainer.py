@@ -268,7 +268,7 @@ def test_a_damaged_checkpoint_is_told_and_left_alone(
 
 
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path, a_config: TrainingConfig) -> None:
-    RunFolder(tmp_path, a_config)
+    RunFolder(tmp_path, a_config).claim()
     saved = (tmp_path / "config.json").read_text()
     with pytest.raises(OutputError, match="other settings"):
         RunFolder(tmp_path, a_config.model_copy(update={"seed": 1}))
@@ -279,7 +279,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path, a_config: Trainin
 def test_a_file_where_the_folder_should_be(tmp_path: Path, a_config: TrainingConfig) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(OutputError, match="can't be written"):
-        RunFolder(tmp_path / "run", a_config)
+        RunFolder(tmp_path / "run", a_config).claim()
 
 
 def test_training_can_start_from_weights(tmp_path: Path, a_config: TrainingConfig) -> None:

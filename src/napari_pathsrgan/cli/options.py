@@ -69,6 +69,8 @@ def out_of_range(error: ValidationError) -> OptionError:
     """Say the first thing wrong with a config in terms of the option it came from."""
     first = error.errors()[0]
     option = ".".join(str(part).replace("_", "-") for part in first["loc"] if not isinstance(part, int))
+    if first["type"] == "missing":
+        return OptionError(f"--{option} is missing.", "It has no default.")
     return OptionError(f"--{option} can't be {str(first['input'])!r}.", f"{first['msg']}.")
 
 

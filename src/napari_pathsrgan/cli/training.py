@@ -77,7 +77,7 @@ def train(
                     f"At step {row['went_wrong_at']} {row['trouble']}: back at step {row['step']}, with half the rate.",
                     file=sys.stderr,
                 )
-            else:
+            elif "steps" in row:
                 told(row["step"], row["steps"], f"Training, phase {row['phase']}")
 
         written = run_training(config, out, run, report, words)

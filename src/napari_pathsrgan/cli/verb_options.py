@@ -17,9 +17,10 @@ from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
 from napari_pathsrgan.cli.app import app, one_sentence
+from napari_pathsrgan.cli.options import out_of_range
 from napari_pathsrgan.errors import OptionError, PathSRGANError
 
-Kind = Literal["path", "int", "float", "text", "choice", "flag", "numbers"]
+Kind = Literal["path", "int", "float", "text", "choice", "flag", "numbers", "named"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class VerbOption:
     key : str
         Its name among the verb's parameters: ``stride_px``.
     kind : str
-        What it takes; "numbers" are several, `count` of them or, where that is 0, any number.
+        What it takes; "numbers" are several, `count` of them or, where that is 0, any number; "named" are values with a
+        name each, written ``--preset-options.width 32`` on the command line.
     many : bool
         Whether several may be given, one after the other.
     count : int
@@ -71,10 +73,14 @@ class Refusal:
     key : str
         Of the option at fault; empty where it is not one alone.
     sentence : str
+        With the option's name and what it was given, for the command line.
+    reason : str
+        Without them, for where they stand beside it.
     """
 
     key: str
     sentence: str
+    reason: str
 
 
 def options_of(verb: str) -> tuple[VerbOption, ...]:
@@ -93,13 +99,13 @@ def options_of(verb: str) -> tuple[VerbOption, ...]:
         if argument.parameter.n_tokens == 1 and (count != 1 or kind is None):
             kind, count = "text", 1  # such as ROW,COL,HEIGHT,WIDTH, or a file
         if kind is None:
-            continue  # such as a dictionary: on the command line only
+            continue  # on the command line only
         default = argument.field_info.default
         least, most = _bounds(arguments, argument.keys)
-        named = argument.name.startswith("--")
+        names = [name for name in argument.names if name.startswith("--") and not name.startswith("--empty-")]
         found.append(
             VerbOption(
-                name=argument.name if named else "",
+                name=names[-1] if names else "",  # an alias is what the help calls it
                 key=argument.keys[-1] if argument.keys else argument.name.lstrip("-").lower().replace("-", "_"),
                 kind=kind,
                 many=many,
@@ -142,15 +148,15 @@ def refusal(argv: Sequence[str]) -> Refusal | None:
     except CycloptsError as error:
         cause = error.__cause__
         if isinstance(cause, PydanticError):
-            first = cause.errors()[0]
-            key = str(first["loc"][0]) if first["loc"] else ""
-            return Refusal(key, f"--{key.replace('_', '-')} can't be {first['input']!r}: {first['msg']}.")
+            refused, place = out_of_range(cause), cause.errors()[0]["loc"]
+            return Refusal(str(place[0]) if place else "", str(refused), refused.remedy)
         argument = getattr(error, "argument", None)
         name = argument.name if argument is not None else ""
-        return Refusal(name.lstrip("-").lower().replace("-", "_"), one_sentence(error).removesuffix(_SEE_HELP))
+        sentence = one_sentence(error).removesuffix(_SEE_HELP)
+        return Refusal(name.lstrip("-").lower().replace("-", "_"), sentence, sentence)
     except PathSRGANError as error:
         key = error.problem.partition(" ")[0].lstrip("-").replace("-", "_") if error.problem.startswith("--") else ""
-        return Refusal(key, str(error))
+        return Refusal(key, str(error), str(error))
     return None
 
 
@@ -178,6 +184,8 @@ def _understand(hint: Any) -> tuple[Kind | None, bool, int, tuple[str, ...]]:
         return _understand(inner[0]) if len(inner) == 1 else (None, False, 1, ())
     if origin is Literal:
         return "choice", False, 1, tuple(map(str, parts))
+    if origin is dict:
+        return "named", False, 0, ()
     if origin in (tuple, list):
         kind = _understand(parts[0])[0]
         if len(parts) == 1 or parts[-1] is Ellipsis:

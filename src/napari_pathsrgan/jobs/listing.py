@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from napari_pathsrgan.errors import JobError
 from napari_pathsrgan.jobs.folder import PROGRESS, RECORD, jobs_home, read_record, stop_requested
 from napari_pathsrgan.jobs.process import is_alive
-from napari_pathsrgan.jobs.progress import Progress, read_progress
+from napari_pathsrgan.jobs.progress import Progress, read_last_progress, read_progress
 from napari_pathsrgan.jobs.spec import JobRecord, State
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class JobList:
         self.home = home or jobs_home()
         self._records: _Known[JobRecord | None] = _Known(lambda path: _read_or_none(path.parent))
         self._progress: _Known[Progress | None] = _Known(read_progress)
+        self._last_progress: _Known[Progress | None] = _Known(read_last_progress)
 
     def read(self) -> list[Job]:
         """List the jobs there are, the newest first; those that can't be read are left out."""
@@ -73,13 +74,14 @@ class JobList:
             folders = [path for path in self.home.iterdir() if _number(path)]
         except OSError:
             return []
-        self._records.forget_all_but(folders)
-        self._progress.forget_all_but(folders)
+        for known in (self._records, self._progress, self._last_progress):
+            known.forget_all_but(folders)
         jobs = []
         for folder in sorted(folders, key=lambda path: (_number(path), path.name), reverse=True):
             record = self._records.get(folder / RECORD)
             if record is not None:
-                jobs.append(Job(folder, record, true_state(folder, record), self._progress.get(folder / PROGRESS)))
+                told = self._progress if record.state.active else self._last_progress
+                jobs.append(Job(folder, record, true_state(folder, record), told.get(folder / PROGRESS)))
         return jobs
 
 

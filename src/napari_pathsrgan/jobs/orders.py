@@ -6,7 +6,6 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from napari_pathsrgan.jobs.folder import (
     write_record,
 )
 from napari_pathsrgan.jobs.listing import Job, JobList, look_at, true_state
-from napari_pathsrgan.jobs.process import GO, is_elsewhere, kill_tree, mark_process, start_worker
+from napari_pathsrgan.jobs.process import GO, is_elsewhere, kill_tree, mark_process, start_keeper
 from napari_pathsrgan.jobs.spec import RESULT, VERBS, JobRecord, JobSpec, State, usual_title, versions_here
 from napari_pathsrgan.jobs.turns import device_of
+from napari_pathsrgan.jobs.words import now
 
 _PATIENCE_S = 20.0
 
@@ -158,15 +158,10 @@ def remove_job(job: Job) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def now() -> str:
-    """The time in words, for people."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
 def _start(folder: Path, spec: JobSpec, turn: int) -> None:
-    """Start the worker, write who it is, and only then let it go."""
+    """Start the job's process, write who it is, and only then let it go."""
     reserve_room(folder)
-    process = start_worker(folder)
+    process = start_keeper(folder)
     assert process.stdin is not None
     try:
         mark = mark_process(process.pid)

@@ -14,10 +14,13 @@ from pathlib import Path
 import psutil
 
 GO = "go\n"
-"""What a worker waits for on its standard input: until then its folder may not say yet who works at it."""
+"""What a keeper waits for on its standard input: until then its folder may not say yet who works at it."""
+
+KEEPER = (sys.executable, "-m", "napari_pathsrgan.jobs.keeper")
+"""Command of a job's process; the job's folder and the command of its worker follow."""
 
 WORKER = (sys.executable, "-m", "napari_pathsrgan", "jobs", "work")
-"""Command of a job's process; the job's folder follows."""
+"""Command of the process that runs the verb; the job's folder follows."""
 
 _NICENESS = 10
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -58,10 +61,10 @@ def is_elsewhere(mark: ProcessMark) -> bool:
     return mark.host != platform.node() and not mark.started.startswith(_boot())
 
 
-def start_worker(folder: Path) -> subprocess.Popen[str]:
-    """Start the process that runs a job's verb: in a session of its own, so that no window or terminal takes it along.
+def start_keeper(folder: Path) -> subprocess.Popen[str]:
+    """Start a job's process: in a session of its own, so that no window or terminal takes it along.
 
-    It does nothing until `GO` is written to its standard input.
+    See `keeper`. It does nothing until `GO` is written to its standard input.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def start_worker(folder: Path) -> subprocess.Popen[str]:
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            [*WORKER, str(folder)],
+            [*KEEPER, str(folder), *WORKER],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

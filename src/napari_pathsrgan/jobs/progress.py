@@ -18,6 +18,8 @@ PROGRESS_VARIABLE = "PATHSRGAN_PROGRESS"
 
 _SHORTEST_S, _LONGEST_S = 0.25, 5.0
 _TAIL_BYTES = 32 * 1024
+_LINE_BYTES = 2 * 1024
+"""More than the longest line."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,9 @@ def asked_for() -> ProgressFile | None:
 
 def read_progress(path: Path) -> Progress | None:
     """Read how far a job is from the end of its file; None where nothing can be read."""
-    try:
-        with path.open("rb") as file:
-            start = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
-            file.seek(start)
-            lines = file.read().split(b"\n")[1 if start else 0 : -1]  # the first is cut off, the last not finished
-    except OSError:
-        return None
     rows: list[dict[str, Any]] = []
-    for row in map(_parse, lines):
-        if row is None or not {"seconds", "done", "total", "task"} <= row.keys():
+    for row in map(_parse, _last_lines(path, _TAIL_BYTES)):
+        if row is None:
             continue
         if rows and (row["seconds"] < rows[-1]["seconds"] or row["task"] != rows[-1]["task"]):
             rows.clear()  # resumed, or another task: its speed says nothing
@@ -112,6 +107,23 @@ def read_progress(path: Path) -> Progress | None:
     if advanced > 0 and last["seconds"] > first["seconds"]:
         left = max(0.0, (last["total"] - last["done"]) * (last["seconds"] - first["seconds"]) / advanced)
     return Progress(last["done"], last["total"], last["task"], last["seconds"], left)
+
+
+def read_last_progress(path: Path) -> Progress | None:
+    """Read how far a job came that has ended, without the time left: one line, since there may be hundreds of jobs."""
+    last = next(filter(None, map(_parse, reversed(_last_lines(path, _LINE_BYTES)))), None)
+    return None if last is None else Progress(last["done"], last["total"], last["task"], last["seconds"])
+
+
+def _last_lines(path: Path, most_bytes: int) -> list[bytes]:
+    """Give the last whole lines; none where the file can't be read."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - most_bytes)
+            file.seek(start)
+            return file.read().split(b"\n")[1 if start else 0 : -1]  # the first is cut off, the last not finished
+    except OSError:
+        return []
 
 
 @dataclass
@@ -150,10 +162,16 @@ class LineReader:
             return [], False
         whole = read[: read.rfind(b"\n") + 1]
         self._at += len(whole)
-        return [row for row in map(_parse, whole.splitlines()) if row is not None], anew
+        return [row for row in map(_parse_any, whole.splitlines()) if row is not None], anew
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
+    """Parse a line of progress; None for anything else."""
+    row = _parse_any(line)
+    return row if row is not None and row.keys() >= {"seconds", "done", "total", "task"} else None
+
+
+def _parse_any(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except ValueError:

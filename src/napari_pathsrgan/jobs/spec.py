@@ -88,7 +88,7 @@ class JobRecord:
     ----------
     spec : JobSpec
     state : State
-        As last written: never stopping nor interrupted by death, which only a look at the process can tell.
+        As last written: never stopping; a look at the process can tell that it was interrupted since.
     turn : int
         Place in the queue: lower ones come first.
     process : ProcessMark
@@ -98,7 +98,7 @@ class JobRecord:
     code : int, optional
         Exit code of the verb.
     problem : str
-        The sentence it failed with.
+        The sentence it failed with, or what is known of how it was interrupted.
     """
 
     spec: JobSpec

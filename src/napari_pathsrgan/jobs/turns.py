@@ -32,8 +32,9 @@ def device_of(argv: Sequence[str]) -> str:
         return "cpu"
     told = "auto"
     for word, following in zip(argv, [*argv[1:], ""], strict=True):
-        if word.startswith("--device"):
-            told = word.partition("=")[2] or following
+        name, _, value = word.partition("=")
+        if name == ("--accelerator" if argv[0] == "train" else "--device"):
+            told = value or following
     if told == "auto":
         told = _best_device()
     return "cuda:0" if told == "cuda" else told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.jobs.spec import State
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 def command_line(argv: Sequence[str]) -> str:
     """Write a job's words as a command to copy."""
     return shlex.join(["pathsrgan", *argv])
+
+
+def now() -> str:
+    """The time in words, for people."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def duration(seconds: float) -> str:
@@ -41,10 +47,10 @@ def progress_in_words(job: Job) -> str:
     if job.state is State.QUEUED:
         return "waits for its turn"
     if progress is None:
-        return ""
+        return job.record.problem if job.state is State.INTERRUPTED else ""
     if job.state is State.DONE:
         return f"took {duration(progress.seconds)}"
-    words = [progress.task]
+    words = [job.record.problem if job.state is State.INTERRUPTED else "", progress.task]
     if progress.total > 0:
         words.append(f"{100 * progress.share:.0f} %")
     if job.state is State.RUNNING and progress.left_s is not None:

@@ -1,16 +1,16 @@
 """What a job's process does: wait for its turn, run the verb, and write down how that ended.
 
-1. It waits for the word that its folder names it (`process.GO`), and lowers its own priority.
-2. It waits for its turn (`turns.turn`).
-3. It runs the verb, in this very process.
-4. All the while a thread looks whether somebody asks it to stop, or has removed the folder; then the verb gets the
+1. It waits for its turn (`turns.turn`).
+2. It runs the verb, in this very process.
+3. All the while a thread looks whether somebody asks it to stop, or has removed the folder; then the verb gets the
    signal it would get from a terminal, writes its checkpoint and returns.
-5. It writes how it ended. If it can't, because it was killed, its folder still says that it runs, and everybody sees
-   that there is no such process: interrupted.
+4. It writes how it ended. If it can't, because it was killed, its `keeper` does; and if that was killed too, the folder
+   still says that it runs, and everybody sees that there is no such process: interrupted.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -31,11 +31,11 @@ from napari_pathsrgan.jobs.folder import (
     stop_requested,
     write_record,
 )
-from napari_pathsrgan.jobs.orders import now
-from napari_pathsrgan.jobs.process import GO, be_modest
+from napari_pathsrgan.jobs.process import kill_tree, own_mark
 from napari_pathsrgan.jobs.progress import PROGRESS_VARIABLE
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.turns import turn
+from napari_pathsrgan.jobs.words import now
 
 INTERRUPTED = 130
 _LOOK_EVERY_S = 0.2
@@ -51,7 +51,7 @@ def work(folder: Path, run_verb: RunVerb) -> int:
     Parameters
     ----------
     folder : Path
-        Whose record names this process.
+        Whose record names the keeper of this process.
     run_verb : callable
 
     Returns
@@ -59,13 +59,12 @@ def work(folder: Path, run_verb: RunVerb) -> int:
     int
         The verb's exit code.
     """
-    if sys.stdin.readline() != GO:
-        return INTERRUPTED  # whoever started this died, or had no room to write who we are
-    be_modest()
+    faulthandler.enable()  # a crash writes into the log where it was
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ[PROGRESS_VARIABLE] = str(folder / PROGRESS)
     signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_end_with_keeper, name="pathsrgan-keeper", daemon=True).start()
     threading.Thread(target=_watch, args=(folder,), name="pathsrgan-stop", daemon=True).start()
     code, problem = INTERRUPTED, ""
     try:
@@ -98,7 +97,15 @@ def _run_in_turn(folder: Path, run_verb: RunVerb) -> tuple[int, str]:
 
 
 def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told twice where the machine is shut down
     raise KeyboardInterrupt
+
+
+def _end_with_keeper() -> None:
+    """End at once when the keeper has gone: its end of the pipe closes, and nobody would see this process any more."""
+    while os.read(sys.stdin.fileno(), 1):
+        continue
+    kill_tree(own_mark())
 
 
 def _watch(folder: Path) -> None:

@@ -149,7 +149,7 @@ class JobForm(QWidget):
                 if row is None:
                     general = refused.sentence
                 else:
-                    sentences[row] = refused.sentence
+                    sentences[row] = refused.reason
                     self._touched.add(row)
         for row, sentence in sentences.items():
             # What nobody has come to yet is no mistake: the button stays grey, and says why.
@@ -158,6 +158,7 @@ class JobForm(QWidget):
         self.wrong.setVisible(bool(general))
         right = not general and not any(sentences.values())
         self.start.setEnabled(right)
+        self.copy.setEnabled(right)
         missing = [row.editor.accessibleName() for row, sentence in sentences.items() if sentence]
         self.start.setToolTip(
             "Queue the job; it goes on when this window is closed" if right else f"See to: {', '.join(missing)}"

@@ -156,9 +156,9 @@ PLANS = (
         "register",
         "Three scans of one glass slide, at 4×, 10× and 20×, become matched patches to train on.",
         (
-            Asked("scans", "4× scan", "file", told="About 1.465 µm/px."),
-            Asked("scans", "10× scan", "file", told="About 0.586 µm/px."),
-            Asked("scans", "20× scan", "file", told="About 0.293 µm/px."),
+            Asked("scans", "4× scan", "slide", told="About 1.465 µm/px."),
+            Asked("scans", "10× scan", "slide", told="About 0.586 µm/px."),
+            Asked("scans", "20× scan", "slide", told="About 0.293 µm/px."),
             Asked("out", "Pairs file", "save", "pairs.zarr", "Written to; one that exists is added to."),
         ),
         known=_know_scans,
@@ -183,7 +183,7 @@ PLANS = (
         "upscale",
         "Computes the 10× and 20× views of a whole slide and writes them as OME-Zarr. Computed, not for diagnosis.",
         (
-            Asked("slide", "Slide", "file"),
+            Asked("slide", "Slide", "slide"),
             Asked("out", "OME-Zarr", "save", "slide-20x.ome.zarr", "Folder to write, ending in .ome.zarr."),
             Asked("model", "Model"),
         ),

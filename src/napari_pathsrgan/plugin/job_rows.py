@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,14 +19,27 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pathsrgan.errors import CheckpointError
 from napari_pathsrgan.jobs.words import breakable
+from napari_pathsrgan.models.zoo import available_models, find_model
 from napari_pathsrgan.plugin.slide_form import combo_box
+from napari_pathsrgan.slides.slide_kind import slide_kind
 
 if TYPE_CHECKING:
     from napari_pathsrgan.cli.verb_options import VerbOption
 
-Pick = Literal["", "file", "folder", "pairs", "save"]
-"""How a path is found: a file or folder that is there, a pairs file, or a name for something new."""
+Pick = Literal["", "file", "folder", "slide", "pairs", "save", "model"]
+"""What is meant: a file, folder, slide or pairs file that is there, a name for something new, a model."""
+
+_PICKS: dict[str, Pick] = {
+    "annotations": "file",
+    "from_fields": "folder",
+    "places": "save",
+    "model": "model",
+    "start_from": "model",
+    "trust_against": "model",
+}
+"""The same of options that no form asks for by itself."""
 
 _UNITS = (("mpp", "µm/px"), ("_um", "µm"), ("_px", "px"), ("_s", "s"))
 _WRONG = "#d55e00"
@@ -62,9 +76,10 @@ class OptionRow(QWidget):
         told: str = "",
     ) -> None:
         super().__init__()
-        self.option, self.pick, self.blank = option, pick, blank
+        self.option, self.blank = option, blank
+        self.pick: Pick = pick or _PICKS.get(option.key, "")
         self.key = option.key
-        help_ = told or option.help
+        help_ = (told or option.help).replace("`", "")
         name = QLabel(label or option.key.replace("mpp", "pixel size").replace("_", " ").capitalize())
         name.setWordWrap(True)
         self.editor = self._make_editor()
@@ -82,7 +97,7 @@ class OptionRow(QWidget):
         unit = next((unit for ending, unit in _UNITS if option.key.endswith(ending) or option.key == ending), "")
         if unit or (option.key.startswith("mpp") and (unit := "µm/px")):
             line.addWidget(QLabel(unit))
-        if pick:
+        if self.pick and self.pick != "model":
             button = QToolButton()
             button.setText("…")
             button.setToolTip("Choose")
@@ -107,9 +122,18 @@ class OptionRow(QWidget):
             choice.setCurrentText("" if option.default is None else str(option.default))
             choice.currentTextChanged.connect(self.changed)
             return choice
+        if self.pick == "model":
+            choice = combo_box("")
+            choice.setEditable(True)  # a file or a run folder will do as well
+            choice.addItems([*([] if option.default else [""]), *available_models()])
+            choice.setCurrentText(_written(option.default))
+            choice.editTextChanged.connect(self.changed)
+            return choice
         line = QLineEdit(_written(option.default))
         line.setMinimumWidth(40)
-        line.setPlaceholderText("in the job’s own folder" if self.blank else "" if option.required else "not set")
+        line.setPlaceholderText(
+            "in the job’s own folder" if self.blank else "needed" if option.required or option.many else "not set"
+        )
         line.textChanged.connect(self.changed)
         return line
 
@@ -119,7 +143,7 @@ class OptionRow(QWidget):
         if isinstance(self.editor, QCheckBox):
             return "yes" if self.editor.isChecked() else ""
         if isinstance(self.editor, QComboBox):
-            return str(self.editor.currentText())
+            return str(self.editor.currentText()).strip()
         return str(self.editor.text()).strip()
 
     def set_value(self, value: str) -> None:
@@ -140,7 +164,12 @@ class OptionRow(QWidget):
             return [option.name]
         if not option.required and value == _written(option.default):
             return []
-        parts = value.replace(",", " ").split() if option.kind == "numbers" else [value]
+        if option.kind == "named":
+            named = [part.partition("=") for part in _parts(value)]
+            return [word for name, _, one in named for word in (f"{option.name}.{name}", one)]
+        if option.kind == "path":
+            value = str(_absolute(value))  # whoever runs it may be in another folder, and no shell reads ~ for a job
+        parts = _parts(value) if option.kind == "numbers" else [value]
         return [option.name, *parts] if option.name else parts
 
     def check(self) -> str:
@@ -149,16 +178,33 @@ class OptionRow(QWidget):
         if not value:
             return "This is needed." if option.required and not self.blank else ""
         if option.kind in ("int", "float", "numbers"):
-            parts = value.replace(",", " ").split() if option.kind == "numbers" else [value]
+            parts = _parts(value) if option.kind == "numbers" else [value]
             if option.count > 1 and len(parts) != option.count:
                 return f"Give {option.count} numbers with spaces between."
             return next(filter(None, (self._check_number(part) for part in parts)), "")
-        if self.pick in ("file", "folder", "pairs") and not Path(value).expanduser().exists():
-            return "There is no such file." if self.pick == "file" else "There is no such folder."
-        if self.pick == "pairs" and not _is_pairs(Path(value).expanduser()):
+        if option.kind == "named" and not all(re.fullmatch(r"[^=]+=[^=]+", part) for part in _parts(value)):
+            return "Write it like width=32, with spaces between several."
+        return self._check_path(_absolute(value)) if option.kind == "path" else self._check_model(value)
+
+    def _check_path(self, path: Path) -> str:
+        if self.pick in ("file", "slide") and not path.exists():
+            return "There is no such file."
+        if self.pick in ("folder", "pairs") and not path.exists():
+            return "There is no such folder."
+        if self.pick == "slide" and slide_kind(path) is None:
+            return "This is no slide."
+        if self.pick == "pairs" and not _is_pairs(path):
             return "This is no pairs file."
-        if self.pick == "save" and not Path(value).expanduser().absolute().parent.is_dir():
+        if self.pick == "save" and not path.parent.is_dir():
             return "The folder to put it in does not exist."
+        return ""
+
+    def _check_model(self, value: str) -> str:
+        if self.pick == "model":
+            try:
+                find_model(value)
+            except CheckpointError as error:
+                return error.problem
         return ""
 
     def _check_number(self, text: str) -> str:
@@ -180,7 +226,7 @@ class OptionRow(QWidget):
 
     def _browse(self) -> None:
         start = self.value or str(Path.home())
-        if self.pick == "file":
+        if self.pick in ("file", "slide"):
             chosen, _ = QFileDialog.getOpenFileName(self, "Choose a file", start)
         elif self.pick == "save":
             chosen, _ = QFileDialog.getSaveFileName(self, "Choose a name", start)
@@ -190,14 +236,24 @@ class OptionRow(QWidget):
             self.set_value(chosen)
 
 
+def _absolute(value: str) -> Path:
+    """A path as it was typed, from the home folder on."""
+    return Path.home() / Path(value).expanduser()
+
+
 def _is_pairs(path: Path) -> bool:
     from napari_pathsrgan.registration.pairs import is_pairs_file
 
     return is_pairs_file(path)
 
 
+def _parts(value: str) -> list[str]:
+    """Several values typed into one line."""
+    return value.replace(",", " ").split()
+
+
 def _written(default: Any) -> str:
-    if default is None or isinstance(default, bool):
+    if default is None or isinstance(default, (bool, dict)):
         return ""
     if isinstance(default, (list, tuple)):
         return " ".join(map(_written, default))

@@ -40,7 +40,7 @@ class JobsWatch(QObject):
         self._states: dict[str, State] | None = None
         self._closely: str = ""
         self._reader: tuple[str, JobReader] | None = None
-        self._busy = self._ended = False
+        self._busy = self._outdated = self._ended = False
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._found.connect(self._on_found)
@@ -58,6 +58,11 @@ class JobsWatch(QObject):
         if job_id != self._closely:
             self._closely = job_id
             self.look()
+
+    def look_afresh(self) -> None:
+        """Look after something was asked of a job; what was seen before that, and not told yet, no longer counts."""
+        self._outdated = self._busy
+        self.look()
 
     def look(self) -> None:
         """Look now, unless that is being done."""
@@ -89,6 +94,9 @@ class JobsWatch(QObject):
     def _on_found(self, jobs: list[Job], reading: Reading | None) -> None:
         self._busy = False
         if self._ended:
+            return
+        if self._outdated:
+            self.look_afresh()
             return
         before, self._states = self._states, {job.id: job.state for job in jobs}
         self.seen.emit(jobs)

@@ -41,7 +41,7 @@ _NOTHING_YET = (
 _ENDINGS = {
     State.DONE: "{title}: done.",
     State.FAILED: "{title} failed. {problem}",
-    State.INTERRUPTED: "{title} was interrupted. Resume goes on from its last checkpoint.",
+    State.INTERRUPTED: "{title} was interrupted. {problem} Resume goes on from its last checkpoint.",
 }
 
 
@@ -136,7 +136,7 @@ class JobsWidget(QWidget):
             return
         self.close_form()
         self.list.choose(job.id)
-        self.watch.look()
+        self.watch.look_afresh()
 
     # ------------------------------------------------------------------ seeing
 
@@ -156,7 +156,7 @@ class JobsWidget(QWidget):
             return  # stopped, as the user has asked
         from napari.utils.notifications import show_info, show_warning
 
-        sentence = words.format(title=job.record.spec.title, problem=job.record.problem)
+        sentence = " ".join(words.format(title=job.record.spec.title, problem=job.record.problem).split())
         (show_info if job.state is State.DONE else show_warning)(sentence)
 
     # ------------------------------------------------------------------ doing
@@ -177,7 +177,7 @@ class JobsWidget(QWidget):
                 stop_job(job, at_once=what == "stop now")
         except PathSRGANError as error:
             self.messages.show_problem(error)
-        self.watch.look()
+        self.watch.look_afresh()
 
     def _may_remove(self, job: Job) -> bool:
         """Ask before a result goes with its job; what lies elsewhere stays."""

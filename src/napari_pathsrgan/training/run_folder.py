@@ -26,34 +26,48 @@ CONFIG_FILE, STATE_FILE, METRICS_FILE, SAMPLES_FOLDER = "config.json", "state.pt
 
 
 class RunFolder:
-    """A folder that one training owns.
+    """A folder that one training owns, once it has claimed it.
 
     Parameters
     ----------
     path : Path
-        Created if absent.
+        May be absent.
     config : TrainingConfig
-        Saved in the folder.
 
     Raises
     ------
     OutputError
-        If the folder holds a training with other settings, or can't be written.
+        If the folder holds a training with other settings, or can't be read.
     """
 
     def __init__(self, path: Path, config: TrainingConfig) -> None:
         self.path = path
-        text = config.model_dump_json(indent=2)
+        self._text = config.model_dump_json(indent=2)
         saved = path / CONFIG_FILE
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if saved.exists() and saved.read_text(encoding="utf-8") != text:
+            if saved.exists() and saved.read_text(encoding="utf-8") != self._text:
                 raise OutputError(
                     f"{path} holds a training with other settings.", "Choose another folder, or the same settings."
                 )
-            saved.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"{path} can't be written: {error}.", "Choose another folder.") from error
+            raise self._unusable(error) from error
+
+    def claim(self) -> None:
+        """Make the folder and save the settings in it; to be done when all that they name was found.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / CONFIG_FILE).write_text(self._text, encoding="utf-8")
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.path} can't be written: {error}.", "Choose another folder.")
 
     def log(self, row: dict[str, Any]) -> None:
         """Append a line to the metrics; a line that finds no room is left out, the training goes on."""

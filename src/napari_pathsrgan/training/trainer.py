@@ -99,6 +99,8 @@ class Trainer:
         OutputError
             If a checkpoint can't be written.
         """
+        if self.fabric.is_global_zero:
+            self.folder.claim()
         with signals_to(self._stop):
             if self.step == 0:
                 self.save()  # to roll back to

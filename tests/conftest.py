@@ -1,0 +1,48 @@
+"""A home for jobs, and jobs that count, for the room of jobs and for the window's dock."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from napari_pathsrgan.errors import JobError
+from napari_pathsrgan.jobs import process
+from napari_pathsrgan.jobs.listing import Job, JobList
+from napari_pathsrgan.jobs.orders import queue_job, stop_job
+
+COUNTING_WORKER = Path(__file__).parent / "jobs" / "worker.py"
+
+
+@pytest.fixture
+def jobs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home for jobs; what still runs in the end is killed."""
+    home = tmp_path / "jobs"
+    monkeypatch.setenv("PATHSRGAN_JOBS", str(home))
+    monkeypatch.setenv("PATHSRGAN_MODELS", str(tmp_path / "models"))
+    yield home
+    for job in JobList(home).read():
+        if job.state.active:
+            try:
+                stop_job(job, at_once=True)
+            except JobError:
+                continue
+
+
+@pytest.fixture
+def quick_jobs(jobs_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, with jobs whose verbs are those of `jobs/worker.py`."""
+    monkeypatch.setattr(process, "WORKER", (sys.executable, str(COUNTING_WORKER)))
+    return jobs_home
+
+
+@pytest.fixture
+def count(quick_jobs: Path) -> Callable[..., Job]:
+    """Queue a job that counts."""
+
+    def queue(steps: int, out: str = "{result}") -> Job:
+        return queue_job(["phantom", "count", str(steps), "--out", out], {"out": out}, f"Count to {steps}")
+
+    return queue
