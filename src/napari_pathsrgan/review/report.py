@@ -180,8 +180,8 @@ def _page(results: Results) -> str:
 def _legend(results: Results) -> str:
     if results.mode == "pair":
         return (
-            "Preference: log odds against an average method (Bradley &amp; Terry 1952), 95 % by the curvature of the"
-            " likelihood; “no difference” is half a choice for each. α: 1 is agreement, 0 is chance."
+            "Preference: log odds against an average method (Bradley &amp; Terry 1952); 95 %: bootstrap over raters and"
+            " fields; “no difference” is half a choice for each. α: 1 is agreement, 0 is chance."
         )
     return (
         "MOS: mean of first ratings; 95 %: bootstrap over raters and fields. p: Wilcoxon's signed-rank test over"
