@@ -135,6 +135,6 @@ def test_a_full_disk_leaves_nothing(pairs: PairsFile, tmp_path: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="no room left"):
         report.write_report(tmp_path / "r", {}, scores, summarise(scores), sheet)
     assert list(tmp_path.iterdir()) == []

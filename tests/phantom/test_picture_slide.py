@@ -50,6 +50,6 @@ def test_leaves_nothing_behind_on_a_full_disk(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(picture_slide, "write_pyramid", fill_up)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="no room left"):
         write_picture_slide(picture, 0.27, tmp_path / "field.tiff", CLEAN, np.random.default_rng(0))
     assert list(tmp_path.iterdir()) == []

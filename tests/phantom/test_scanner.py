@@ -179,7 +179,7 @@ def test_nothing_is_left_behind_on_failure(
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_phantom(tmp_path / "missing" / "out", 120.0, 1, (4,))
 
 

@@ -74,7 +74,7 @@ def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
                 ).fetchone()
                 (row,) = db.execute("SELECT rowid FROM pictures WHERE id = ?", (name,)).fetchone()
                 png = widget.session.picture(name)
-                rect = widget.view.picture_rects()[side]
+                rect = widget.page.view.picture_rects()[side]
                 if name not in known:
                     known[name] = [
                         *digits(name),
@@ -86,9 +86,10 @@ def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
                 if len(known[name]) < 50 + (number + 1) * 30:
                     known[name] += [
                         trial.place, side, row_trial, *digits(field), *digits(trial_name),
-                        rect.x(), rect.y(), rect.width(), rect.height(), widget.view.width(), widget.view.height(),
-                        zlib.crc32(repr(sorted(words_of(widget) - {widget.count.text()})).encode()),
-                        widget.count.text().count(" "),
+                        rect.x(), rect.y(), rect.width(), rect.height(),
+                        widget.page.view.width(), widget.page.view.height(),
+                        zlib.crc32(repr(sorted(words_of(widget) - {widget.page.count.text()})).encode()),
+                        widget.page.count.text().count(" "),
                     ]  # fmt: skip
             widget.rate(1 if widget.session.mode == "single" else 2)
         widget.close()

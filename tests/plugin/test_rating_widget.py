@@ -61,7 +61,7 @@ def open_widget(qtbot: QtBot) -> Iterator[Open]:
 
 
 def grabbed(widget: RatingWidget) -> np.ndarray:
-    image = widget.view.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    image = widget.page.view.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
     pointer = image.constBits()
     pointer.setsize(image.sizeInBytes())
     rows = np.frombuffer(bytes(pointer), np.uint8).reshape(image.height(), image.bytesPerLine())
@@ -71,7 +71,7 @@ def grabbed(widget: RatingWidget) -> np.ndarray:
 def test_the_first_page_says_what_to_judge_and_shows_examples(make_review: Make, open_widget: Open) -> None:
     path, _ = make_review(title="Study", question="How sharp?")
     widget = open_widget(path, begin=False)
-    words = " ".join(label.text() for label in widget.first.findChildren(type(widget.count)))
+    words = " ".join(label.text() for label in widget.first.findChildren(type(widget.page.count)))
     for part in ("Study", "How sharp?", "1 · Bad", "5 · Excellent"):
         assert part in words
     assert widget.first.begin.text() == "Begin"
@@ -85,7 +85,7 @@ def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
     widget = open_widget(path)
     places = set()
     for _number in range(6):
-        (rect,) = widget.view.picture_rects()
+        (rect,) = widget.page.view.picture_rects()
         places.add((rect.x(), rect.y(), rect.width(), rect.height()))
         seen = grabbed(widget)
         (name,) = widget.session.trial.pictures
@@ -102,15 +102,15 @@ def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
 def test_keys_and_buttons_rate(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review()
     widget = open_widget(path)
-    assert widget.count.text() == "To warm up: 1 of 1; does not count yet"
+    assert widget.page.count.text() == "To warm up: 1 of 1; does not count yet"
     qtbot.keyClick(widget, Key_.Key_5)
-    assert widget.count.text() == "1 of 22"
-    qtbot.mouseClick(widget.scores[2], Qt.MouseButton.LeftButton)
+    assert widget.page.count.text() == "1 of 22"
+    qtbot.mouseClick(widget.page.scores[2], Qt.MouseButton.LeftButton)
     qtbot.keyClick(widget, Key_.Key_0)
-    qtbot.mouseClick(widget.unjudged, Qt.MouseButton.LeftButton)
-    assert widget.count.text() == "4 of 22"
+    qtbot.mouseClick(widget.page.unjudged, Qt.MouseButton.LeftButton)
+    assert widget.page.count.text() == "4 of 22"
     assert rated(path) == [(0, 5), (1, 2), (2, None), (3, None)]
-    assert not any(button.isChecked() for button in widget.scores.values())
+    assert not any(button.isChecked() for button in widget.page.scores.values())
 
 
 def test_a_key_that_is_held_counts_once(make_review: Make, open_widget: Open) -> None:
@@ -126,12 +126,12 @@ def test_a_key_that_is_held_counts_once(make_review: Make, open_widget: Open) ->
 def test_back_shows_what_was_rated_and_corrects_it(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review()
     widget = open_widget(path)
-    assert not widget.back.isEnabled()
+    assert not widget.page.back.isEnabled()
     qtbot.keyClick(widget, Key_.Key_5)
     qtbot.keyClick(widget, Key_.Key_4)
-    assert not widget.forward.isVisible()
+    assert not widget.page.forward.isVisible()
     qtbot.keyClick(widget, Key_.Key_Backspace)
-    assert widget.scores[4].isChecked()
+    assert widget.page.scores[4].isChecked()
     qtbot.keyClick(widget, Key_.Key_Tab)
     assert widget.session.place == 2
     qtbot.keyClick(widget, Key_.Key_Backspace)
@@ -143,23 +143,28 @@ def test_back_shows_what_was_rated_and_corrects_it(make_review: Make, open_widge
 def test_comments_flags_and_pauses(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review()
     widget = open_widget(path)
-    before = widget.view.picture_rects()
+    before = widget.page.view.picture_rects()
     qtbot.keyClick(widget, Key_.Key_C)
-    assert widget.focusWidget() is widget.words
-    assert widget.view.picture_rects() == before
-    qtbot.keyClicks(widget.words, "32 nuclei")
+    assert widget.focusWidget() is widget.page.words
+    assert widget.page.view.picture_rects() == before
+    qtbot.keyClicks(widget.page.words, "32 nuclei")
     assert rated(path) == []
-    qtbot.keyClick(widget.words, Key_.Key_Return)
-    assert widget.comment.text() == "Comment ✓"
+    qtbot.keyClick(widget.page.words, Key_.Key_Return)
+    assert widget.page.comment.text() == "Comment ✓"
+    assert widget.page.view.picture_rects() == before
     qtbot.keyClick(widget, Key_.Key_F)
-    assert widget.flag.isChecked()
+    assert widget.page.flag.isChecked()
     qtbot.keyClick(widget, Key_.Key_Space)
-    assert widget.view.note.startswith("Paused")
+    assert widget.page.view.note.startswith("Paused")
+    assert not widget.page.scores[3].isEnabled()
     qtbot.keyClick(widget, Key_.Key_3)
+    qtbot.keyClick(widget, Key_.Key_Backspace)
     assert rated(path) == []
+    assert widget.page.view.note
     qtbot.wait(300)
     qtbot.keyClick(widget, Key_.Key_Space)
-    assert not widget.view.note
+    assert not widget.page.view.note
+    assert widget.page.scores[3].isEnabled()
     qtbot.keyClick(widget, Key_.Key_3)
     with sqlite3.connect(path) as db:
         ((flagged, comment),) = db.execute("SELECT flagged, comment FROM remarks").fetchall()
@@ -191,7 +196,7 @@ def test_the_clock_stands_still_while_paused(
 def test_two_are_compared_side_by_side(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review(mode="pair")
     widget = open_widget(path)
-    left, right = widget.view.picture_rects()
+    left, right = widget.page.view.picture_rects()
     assert left.right() < right.left()
     for key in (Key_.Key_Left, Key_.Key_Down, Key_.Key_Right, Key_.Key_1, Key_.Key_4):
         qtbot.keyClick(widget, key)
@@ -245,7 +250,7 @@ def test_damaged_pictures_can_be_passed_over(make_review: Make, open_widget: Ope
         db.execute("UPDATE pictures SET png = x'00ff' WHERE id = ?", (name,))
     db.close()
     widget = open_widget(path)
-    assert "damaged" in widget.view.note
+    assert "damaged" in widget.page.view.note
     qtbot.keyClick(widget, Key_.Key_0)
     assert rated(path) == [(0, None)]
 

@@ -12,6 +12,8 @@ from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.plugin.reader import get_reader
+from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "slides"
 
@@ -32,6 +34,17 @@ def test_a_slide_is_a_pyramid_in_micrometres_from_its_corner(slide_path: Path) -
         "name": "case-17",
     }
     np.testing.assert_array_equal(levels[0][:64, :64].compute(), tifffile.imread(slide_path)[:64, :64])
+
+
+def test_a_computed_picture_is_called_computed(tmp_path: Path) -> None:
+    shapes, mpps = [(600, 600), (300, 300)], [0.293, 0.586]
+    store = PyramidStore.create(tmp_path / "a.ome.zarr", shapes, mpps, [512, 256], "slide", "model", "case-17", "lite")
+    tiff = tmp_path / "a.ome.tiff"
+    write_ome_tiff(store, tiff)
+    for path in (str(store.path), str(tiff)):
+        ((_, parameters, _),) = get_reader(path)(path)
+        assert parameters["name"] == "20× computed by lite · 0.293 µm/px"
+        assert "pathsrgan_slide" not in parameters["metadata"]  # or views would be computed of it
 
 
 def test_several_slides_become_several_layers(slide_path: Path, other_slide_path: Path) -> None:

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_pathsrgan.plugin.review_widget import ReviewWidget
 from napari_pathsrgan.review.key import Key, key_path
-from napari_pathsrgan.review.session import Session, known_raters
+from napari_pathsrgan.review.raters import known_raters
+from napari_pathsrgan.review.session import Session
 
 Make = Callable[..., tuple[Path, Key]]
 PATIENCE_MS = 60_000

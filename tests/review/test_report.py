@@ -94,7 +94,7 @@ def test_pairs_have_preferences(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_told(scores: Scores, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="can't be written"):
+    with pytest.raises(OutputError, match="report cannot be written"):
         write_report(tmp_path / "file" / "report", compute_results(scores), scores)
 
 

@@ -17,7 +17,8 @@ from napari_pathsrgan.review import store
 from napari_pathsrgan.review.exchange import export_ratings
 from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.picture import decode
-from napari_pathsrgan.review.session import Session, known_raters
+from napari_pathsrgan.review.raters import known_raters
+from napari_pathsrgan.review.session import Session
 
 Make = Callable[..., tuple[Path, Key]]
 

@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from napari_pathsrgan.errors import MissingPartError
 from napari_pathsrgan.review.agreement import consistencies, icc_2k, krippendorff_alpha, require
-from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, count_wins, preferences
+from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, gather_choices, preferences
 from napari_pathsrgan.review.statistics import bootstrap_interval, compare_methods, gather, opinion_scores
 
 from .ratings import rating
@@ -22,6 +22,8 @@ SHROUT_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], np.float64
 ).T
 """Shrout & Fleiss 1979, *Psychological Bulletin* 86: 420–428, Table 2; here (judges, targets)."""
+
+METHODS = ["bicubic", "lite", "paper", "real"]
 
 _ = math.nan
 KRIPPENDORFF = np.array(
@@ -46,7 +48,12 @@ BASEBALL = np.array(
     ],
     np.float64,
 )
-"""Agresti, *Categorical Data Analysis*: the American League's eastern division of 1987, row beat column."""
+"""Agresti 2002, *Categorical Data Analysis*, 2nd ed., § 10.6: the American League's eastern division of 1987, row beat
+column: Milwaukee, Detroit, Toronto, New York, Boston, Cleveland, Baltimore. Home and away games added up from
+``data/baseball.csv`` of the R package BradleyTerry2 (github.com/hturner/BradleyTerry2)."""
+
+BASEBALL_ABILITIES = (1.5814, 1.4364, 1.2945, 1.2476, 1.1077, 0.6839, 0)
+"""Against Baltimore, as that package prints them: ``tests/baseball.Rout.save``, baseballModel1."""
 
 
 def test_icc_is_that_of_shrout_and_fleiss() -> None:
@@ -80,13 +87,22 @@ def test_alpha_is_krippendorffs_own(level: str, published: float) -> None:
     assert krippendorff_alpha(KRIPPENDORFF, level) == pytest.approx(published, abs=5e-4)
 
 
-@pytest.mark.parametrize("level", ["nominal", "interval"])
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 def test_alpha_is_one_minus_observed_over_expected_disagreement(level: str) -> None:
-    """By the definition, over all pairs of values."""
-    distance = {"nominal": lambda a, b: float(a != b), "interval": lambda a, b: (a - b) ** 2}[level]
+    """By the definition, over all pairs of values; the ordinal distance is counted in values between the two."""
     units = [column[~np.isnan(column)] for column in KRIPPENDORFF.T]
     units = [unit for unit in units if len(unit) > 1]
     values = np.concatenate(units)
+
+    def between(a: float, b: float) -> float:
+        low, high = min(a, b), max(a, b)
+        return np.sum((values >= low) & (values <= high)) - np.sum((values == low) | (values == high)) / 2
+
+    distance = {
+        "nominal": lambda a, b: float(a != b),
+        "ordinal": lambda a, b: between(a, b) ** 2 if a != b else 0.0,
+        "interval": lambda a, b: (a - b) ** 2,
+    }[level]
     observed = sum(
         sum(distance(a, b) for a, b in itertools.permutations(unit, 2)) / (len(unit) - 1) for unit in units
     ) / len(values)
@@ -100,30 +116,25 @@ def test_alpha_is_nan_where_there_is_nothing_to_compare() -> None:
 
 
 def test_abilities_are_agrestis_and_those_of_a_logistic_regression() -> None:
-    abilities, errors, bounded = bradley_terry(BASEBALL)
+    abilities, bounded = bradley_terry(BASEBALL)
     assert not bounded
+    assert abilities.sum() == pytest.approx(0)
     against_baltimore = abilities - abilities[-1]
-    np.testing.assert_allclose(against_baltimore, [1.58, 1.44, 1.29, 1.25, 1.11, 0.68, 0], atol=0.005)
+    np.testing.assert_allclose(against_baltimore, BASEBALL_ABILITIES, atol=5e-5)
     games, won = [], []
     for a, b in itertools.permutations(range(7), 2):
         row = np.zeros(7)
         row[a], row[b] = 1, -1
         games += [row] * int(BASEBALL[a, b])
         won += [1] * int(BASEBALL[a, b])
-    # Each game seen from the other side as well, at half its weight: a regression needs losses too.
+    # Each game seen from the other side as well: a regression needs losses too.
     design = np.array(games + [-game for game in games])[:, :6]
-    fit = sm.GLM(
-        np.array(won + [0] * len(won)), design, sm.families.Binomial(), freq_weights=np.full(2 * len(won), 0.5)
-    ).fit(tol=1e-14)
+    fit = sm.GLM(np.array(won + [0] * len(won)), design, sm.families.Binomial()).fit(tol=1e-14)
     np.testing.assert_allclose(against_baltimore[:6], fit.params, atol=1e-6)
-    covariance = np.zeros((7, 7))
-    covariance[:6, :6] = fit.cov_params()
-    centred = np.eye(7) - 1 / 7
-    np.testing.assert_allclose(errors, np.sqrt(np.diag(centred @ covariance @ centred.T)), atol=1e-6)
 
 
 def test_a_method_that_never_loses_has_a_bounded_ability() -> None:
-    abilities, _errors, bounded = bradley_terry(np.array([[0.0, 5, 5], [0, 0, 3], [0, 2, 0]]))
+    abilities, bounded = bradley_terry(np.array([[0.0, 5, 5], [0, 0, 3], [0, 2, 0]]))
     assert bounded
     assert np.all(np.isfinite(abilities))
     assert np.argsort(-abilities).tolist() == [0, 1, 2]
@@ -138,13 +149,61 @@ def test_choices_are_counted_from_their_sides() -> None:
         rating("B", "f1", ("lite", "real"), SAME),
         rating("B", "f2", ("real", "lite"), None),
     ]
-    wins = count_wins(ratings, ["lite", "real", "new"])
-    np.testing.assert_array_equal(wins, [[0, 0.5, 0], [2.5, 0, 0], [0, 0, 0]])
-    (lite, real, new), _ = preferences(wins, ["lite", "real", "new"])
+    choices = gather_choices(ratings, ["lite", "real", "new"])
+    np.testing.assert_array_equal(choices.sum(axis=(0, 1)), [[0, 0.5, 0], [2.5, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(choices[:, :, 1, 0], [[1, 1], [0.5, 0]])
+    (lite, real, new), _ = preferences(choices, ["lite", "real", "new"], 100)
     assert real.ability == pytest.approx(math.log(5) / 2, abs=1e-6)
     assert lite.ability == -real.ability
     assert (real.won, real.compared) == (2.5, 3)
-    assert math.isnan(new.ability)
+    assert lite.low <= lite.ability <= lite.high
+    assert all(math.isnan(figure) for figure in (new.ability, new.low, new.high))
+
+
+def choose_all(raters: int, fields: int, seed: int, alike: bool = False) -> np.ndarray:
+    """Choices between four methods; of raters who are alike each says what the first does."""
+    rng = np.random.default_rng(seed)
+    levels = np.array([0.0, 0.4, 0.8, 1.4])
+    ratings = []
+    for field in range(fields):
+        for a, b in itertools.combinations(range(4), 2):
+            said = rng.random(raters) < 1 / (1 + np.exp(levels[b] - levels[a]))
+            for rater in range(raters):
+                first = said[0] if alike else said[rater]
+                ratings.append(rating(f"r{rater}", f"f{field}", (METHODS[a], METHODS[b]), LEFT if first else RIGHT))
+    return gather_choices(ratings, METHODS)
+
+
+def widths(choices: np.ndarray) -> np.ndarray:
+    return np.array([one.high - one.low for one in preferences(choices, METHODS, 200)[0]])
+
+
+def test_intervals_of_preferences_are_those_of_drawing_raters_and_fields_one_by_one() -> None:
+    choices = choose_all(5, 12, seed=2)
+    rng = np.random.default_rng(9)
+    fits = [
+        bradley_terry(choices[np.ix_(rng.integers(0, 5, 5), rng.integers(0, 12, 12))].sum(axis=(0, 1)))[0]
+        for _number in range(400)
+    ]
+    found, _ = preferences(choices, METHODS, 400)
+    expected = np.percentile(fits, (2.5, 97.5), axis=0)
+    np.testing.assert_allclose([[one.low for one in found], [one.high for one in found]], expected, atol=0.15)
+
+
+def test_raters_who_all_say_the_same_are_no_more_evidence_than_one() -> None:
+    """Counted as independent choices they would have intervals narrower by √8; the draws' noise is some 10 %."""
+    many = widths(choose_all(8, 30, seed=4, alike=True))
+    np.testing.assert_allclose(many, widths(choose_all(8, 30, seed=4, alike=True)[:1]), rtol=0.3)
+    assert np.all(widths(choose_all(8, 30, seed=4)) < 0.75 * many)
+
+
+def test_one_choice_has_no_interval() -> None:
+    (lite, _), bounded = preferences(
+        gather_choices([rating("A", "f", ("lite", "real"), LEFT)], ["lite", "real"]), METHODS[1:4:2]
+    )
+    assert bounded
+    assert math.isfinite(lite.ability)
+    assert math.isnan(lite.low)
 
 
 def rate_all(raters: int, fields: int, seed: int = 0) -> list:
@@ -155,9 +214,6 @@ def rate_all(raters: int, fields: int, seed: int = 0) -> list:
         for field in range(fields)
         for method, level in (("bicubic", 1.4), ("lite", 3.2), ("paper", 3.3), ("real", 4.4))
     ]
-
-
-METHODS = ["bicubic", "lite", "paper", "real"]
 
 
 def test_tests_between_methods_are_wilcoxons_with_holms_correction() -> None:

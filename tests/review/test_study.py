@@ -17,8 +17,9 @@ from napari_pathsrgan.review.design import Design
 from napari_pathsrgan.review.exchange import export_copy, import_ratings
 from napari_pathsrgan.review.key import Key, key_path, read_key
 from napari_pathsrgan.review.picture import decode, encode
+from napari_pathsrgan.review.raters import known_raters
 from napari_pathsrgan.review.scores import read_scores
-from napari_pathsrgan.review.session import Session, known_raters
+from napari_pathsrgan.review.session import Session
 from napari_pathsrgan.review.study import write_study
 
 from .conftest import METHODS, patch_sets

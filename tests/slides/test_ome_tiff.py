@@ -12,9 +12,11 @@ import pytest
 import tifffile
 
 from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.slides.computed import computed_by
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
+from napari_pathsrgan.slides.sharding import write_sharded
 
 from .synthetic import noise
 
@@ -84,7 +86,7 @@ def test_tifffile_sees_an_ome_tiff(store: PyramidStore, tmp_path: Path, compress
     pixels, objective = (root.find(f".//ome:{name}", names) for name in ("Pixels", "Objective"))
     assert (float(pixels.get("PhysicalSizeX")), float(pixels.get("PhysicalSizeY"))) == (0.293, 0.293)
     assert float(objective.get("NominalMagnification")) == 20
-    assert root.find("ome:Image", names).get("Name") == "Fäll & 17.svs, lite"
+    assert root.find("ome:Image", names).get("Name") == "Fäll & 17.svs, computed by lite"
 
 
 def test_we_open_it_ourselves(store: PyramidStore, tmp_path: Path) -> None:
@@ -109,3 +111,29 @@ def test_it_appears_whole_or_not_at_all(store: PyramidStore, tmp_path: Path, mon
     write_ome_tiff(store, path)
     with pytest.raises(OutputError, match="exists already"):
         write_ome_tiff(store, path)
+
+
+def test_a_computed_picture_is_known_as_one(store: PyramidStore, tmp_path: Path) -> None:
+    tiff, zarr, scan = tmp_path / "out.ome.tiff", tmp_path / "sharded.ome.zarr", tmp_path / "scan.tiff"
+    write_ome_tiff(store, tiff)
+    write_sharded(store, zarr)
+    tifffile.imwrite(
+        scan,
+        noise(600, 600, 1),
+        tile=(256, 256),
+        photometric="rgb",
+        resolution=(34129.7, 34129.7),
+        resolutionunit="CENTIMETER",
+    )
+    for path, model in ((store.path, "lite"), (zarr, "lite"), (tiff, "lite"), (scan, None)):
+        with open_slide(path) as slide:
+            assert slide.computed_by == model
+            assert slide.mpp == pytest.approx(0.293, rel=1e-3)
+
+
+def test_what_is_damaged_is_no_computed_picture(tmp_path: Path) -> None:
+    for name, content in (("a.tiff", b"II*\x00 cut short"), ("b.tiff", b""), ("c.svs", b"Mirax")):
+        (tmp_path / name).write_bytes(content)
+        assert computed_by(tmp_path / name) is None
+    (tmp_path / "zarr.json").write_text('{"attributes": {"pathsrgan": {"calibration": {}}}}')
+    assert computed_by(tmp_path) is None

@@ -50,7 +50,7 @@ def status(review: Path, /, *, json: Json = False) -> None:
     review
         The raters' file.
     """
-    from napari_pathsrgan.review.session import known_raters
+    from napari_pathsrgan.review.raters import known_raters
 
     raters = known_raters(review)
     rows = [("Rater", "Rated", "Of")] + [(name, str(done), str(total)) for name, (done, total) in raters.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.evaluation.on_pairs import BICUBIC, METRICS, PatchScore, Summary
 from napari_pathsrgan.slides.resample import enlarge
+from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.evaluation.metrics import PatchModel
@@ -156,28 +155,17 @@ def write_report(
     OutputError
         If the folder exists or can't be written.
     """
-    if folder.exists():
-        raise OutputError(f"{folder} exists already.", "Choose another folder with --out, or remove it.")
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
     names = ("report.html", "contact_sheet.png", "scores.json")
     record = {
         "about": about,
         "summaries": [asdict(one) for one in summaries],
         "patches": [asdict(one) for one in scores],
     }
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        (unfinished / names[0]).write_text(_page(about, summaries), encoding="utf-8")
-        Image.fromarray(sheet).save(unfinished / names[1])
-        (unfinished / names[2]).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-        unfinished.rename(folder)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise OutputError(
-            f"The report can't be written to {folder} ({error.strerror or error}).",
-            "Choose a folder with room that can be written to.",
-        ) from error
+    with written_whole(folder) as growing:
+        growing.mkdir(parents=True)
+        (growing / names[0]).write_text(_page(about, summaries), encoding="utf-8")
+        Image.fromarray(sheet).save(growing / names[1])
+        (growing / names[2]).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
     return [folder / name for name in names]
 
 

@@ -25,9 +25,9 @@ from napari_pathsrgan.inference.trust import (
     model_difference,
 )
 from napari_pathsrgan.slides.foreground import foreground_weight
-from napari_pathsrgan.slides.pyramid_store import output_error
 from napari_pathsrgan.slides.store_layout import OUR_KEY, ome_attributes
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels
+from napari_pathsrgan.whole_output import output_error
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide

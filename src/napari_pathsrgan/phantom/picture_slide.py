@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.phantom.optics import density_of, scan_field
 from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, whole_shape, write_pyramid
+from napari_pathsrgan.whole_output import written_whole
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,24 +49,16 @@ def write_picture_slide(
     OutputError
         If the file exists or can't be written; nothing is left behind then.
     """
-    if path.exists():
-        raise OutputError(f"{path} exists already.", "Choose another name or remove it.")
-    objective = OBJECTIVES[magnification]
-    uncompressed = replace(settings, jpeg_quality=0)
-    scan = scan_field(density_of(picture), picture_mpp, objective, uncompressed, rng)
-    rows, cols = whole_shape(*scan.shape[:2])
-    scan = np.pad(scan, ((0, rows - scan.shape[0]), (0, cols - scan.shape[1]), (0, 0)), mode="symmetric")
-    quality = settings.jpeg_quality or _LOSSLESS_QUALITY
-    file_format = FileFormat(magnification, objective.mpp, quality, settings.jpeg_subsampling)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        objective = OBJECTIVES[magnification]
+        uncompressed = replace(settings, jpeg_quality=0)
+        scan = scan_field(density_of(picture), picture_mpp, objective, uncompressed, rng)
+        rows, cols = whole_shape(*scan.shape[:2])
+        scan = np.pad(scan, ((0, rows - scan.shape[0]), (0, cols - scan.shape[1]), (0, 0)), mode="symmetric")
+        quality = settings.jpeg_quality or _LOSSLESS_QUALITY
+        file_format = FileFormat(magnification, objective.mpp, quality, settings.jpeg_subsampling)
+        partial.parent.mkdir(parents=True, exist_ok=True)
         write_pyramid(partial, (rows, cols), _chunks(scan), file_format)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} can't be written: {error.strerror}.", "Choose another folder.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _chunks(scan: Pixels) -> Iterator[tuple[int, int, Pixels]]:

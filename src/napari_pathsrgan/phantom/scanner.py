@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
 from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, write_pyramid
 from napari_pathsrgan.phantom.truth import PhantomTruth, draw_offset
+from napari_pathsrgan.whole_output import written_whole
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -90,8 +90,8 @@ def write_phantom(
     """
     size = (float(size_um), float(size_um)) if isinstance(size_um, int | float) else size_um
     _check(size, seed, magnifications, glass_share)
-    partial = _begin(out_dir)
-    try:
+    with written_whole(out_dir) as partial:
+        partial.mkdir()
         specimen = Specimen(seed, size, glass_share)
         rng = np.random.default_rng([seed, 7])
         offsets = {power: draw_offset(rng, size, max_global_offset_um) for power in sorted(OBJECTIVES)}
@@ -107,14 +107,6 @@ def write_phantom(
             {power: offsets[power] for power in scans}, {power: asdict(settings[power]) for power in scans},
         )  # fmt: skip
         truth.save(partial / "truth.json")
-        partial.rename(out_dir)
-    except OSError as error:
-        raise OutputError(
-            f"The phantom cannot be written to {out_dir} ({error.strerror or error}).",
-            "Free some space or choose another folder.",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     paths = {power: out_dir / f"{power}x.tiff" for power in scans}
     nuclei = out_dir / "nuclei_20x.tiff" if 20 in scans else None
     return PhantomFiles(out_dir, paths, out_dir / "truth.json", out_dir / "cells.csv", nuclei)
@@ -130,21 +122,6 @@ def _check(size_um: tuple[float, float], seed: int, magnifications: Sequence[int
         raise OptionError(f"The seed {seed} is negative.", "Take 0 or more.")
     if not 0 <= glass_share <= 1:
         raise OptionError(f"A glass share of {glass_share:g} makes no sense.", "Take a number from 0 to 1.")
-
-
-def _begin(out_dir: Path) -> Path:
-    """Make the folder that everything is written to before it gets its name."""
-    if out_dir.exists():
-        raise OutputError(f"{out_dir} exists already.", "Choose another folder, or remove it first.")
-    partial = out_dir.with_name(f".{out_dir.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-    except OSError as error:
-        raise OutputError(
-            f"{out_dir} cannot be made ({error.strerror}).", "Choose a folder that exists and can be written to."
-        ) from error
-    return partial
 
 
 class _Work:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.phantom import optics
 from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
@@ -25,6 +25,7 @@ from napari_pathsrgan.phantom.slide_file import (
     write_level,
 )
 from napari_pathsrgan.phantom.truth import ScanOffset
+from napari_pathsrgan.whole_output import written_whole
 
 Pixels = npt.NDArray[np.uint8]
 Tiles = dict[tuple[int, int], Pixels]
@@ -77,8 +78,6 @@ def write_sparse_phantom(
                 f"A window of {height} × {width} px at ({row}, {col}) does not fit a slide of {shape[0]} px.",
                 f"Keep windows of at least {TILE_PX} px within the slide.",
             )
-    if path.exists():
-        raise OutputError(f"{path} exists already.", "Choose another file, or remove it first.")
     settings = draw_mild_settings(np.random.default_rng([seed, 8]), OBJECTIVES[magnification])
     file_format = FileFormat(
         magnification, OBJECTIVES[magnification].mpp, settings.jpeg_quality, settings.jpeg_subsampling
@@ -87,22 +86,13 @@ def write_sparse_phantom(
     still = replace(settings, full_well=float("inf"), read_noise=0.0)
     glass = optics.develop(np.zeros((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
     tiles: Tiles = {}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with written_whole(path) as partial:
         for number, window in enumerate(windows):
             tiles |= _scanned(window, magnification, settings, seed + number, glass_share)
         with tifffile.TiffWriter(partial, bigtiff=True) as writer:
             for level_shape in level_shapes(*shape):
                 write_level(writer, _encoded(tiles, glass, level_shape, file_format), level_shape, shape, file_format)
                 tiles = _coarser(tiles, glass)
-        partial.rename(path)
-    except OSError as error:
-        raise OutputError(
-            f"The slide cannot be written to {path} ({error.strerror or error}).",
-            "Free some space or choose another folder.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_pathsrgan.models.zoo import available_models
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison, short_name
+from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.pane_labels import short_name
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ saves the slicing, the putting together and the upload.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from qtpy.QtCore import QObject, QPointF, QTimer, Signal
 
 from napari_pathsrgan.plugin.canvas_front import CanvasFront, Marks
 from napari_pathsrgan.plugin.canvas_parts import CanvasParts
-from napari_pathsrgan.plugin.difference import difference_levels
+from napari_pathsrgan.plugin.difference_layer import DIFFERENCE_KEY, DifferenceLayer
 from napari_pathsrgan.plugin.pane_labels import Label, PaneLabels
 from napari_pathsrgan.plugin.stencil import Part, Stencils
 
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
 LENS_PX, LEAST_LENS_PX, LENS_STEP = 140.0, 30.0, 1.15
 """Radius of the lens at first and at least, and how much a notch of the wheel makes of it."""
-DIFFERENCE_KEY = "pathsrgan_difference"
-"""Metadata of the layer that shows a difference."""
-_LIMITS = (0.0, 64.0)
-"""Grey levels from black to bright at first: a quarter of what there is, for most differences are small."""
 
 
 class CompareMode(Enum):
@@ -78,8 +73,7 @@ class Comparison(QObject):
         self.alone: Image | None = None
         self.first: Image | None = None
         self.second: Image | None = None
-        self.difference: Image | None = None
-        self._subtracted: tuple[Image, ...] = ()
+        self._difference = DifferenceLayer(self.viewer, self)
         self.held = False
         self.cross = True
         self._divider = 0.5
@@ -89,10 +83,9 @@ class Comparison(QObject):
         self._stencils = Stencils(self._parts)
         self.labels = PaneLabels(self._parts, self._wanted_labels)
         self.front = CanvasFront(self._parts.widget)
-        self._timer, self._difference_timer = QTimer(self), QTimer(self)
-        for timer, then in ((self._timer, self._on_layers), (self._difference_timer, self._refresh_difference)):
-            timer.setSingleShot(True)
-            timer.timeout.connect(then)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._on_layers)
         self.front.divider_moved.connect(self._on_divider)
         self.front.lens_moved.connect(self._on_lens)
         self.front.lens_turned.connect(self._on_turned)
@@ -106,6 +99,11 @@ class Comparison(QObject):
     def canvas(self) -> QWidget:
         """What the pictures are drawn on."""
         return self._parts.widget
+
+    @property
+    def difference(self) -> Image | None:
+        """The layer that shows a difference, while one does."""
+        return self._difference.layer
 
     # ------------------------------------------------------------------ choosing
 
@@ -180,7 +178,6 @@ class Comparison(QObject):
         if self.mode is not CompareMode.SIDE_BY_SIDE:
             self.mode = CompareMode.SIDE_BY_SIDE
             self._arrange()
-        self._difference_timer.stop()
         self._parts.off_draw(self._before_drawing)
         self._stencils.show({})
         self.labels.clear()
@@ -208,7 +205,7 @@ class Comparison(QObject):
     def _arrange(self) -> None:
         self._arranging = True
         try:
-            self._drop_difference()
+            self._difference.drop()
             self.viewer.canvas.grid.enabled = self.mode is CompareMode.SIDE_BY_SIDE
             compared = self._compared()
             for layer in self.pictures():
@@ -216,7 +213,7 @@ class Comparison(QObject):
             if self.mode is CompareMode.SIDE_BY_SIDE:
                 self.alone = self.first = self.second = None
             elif self.mode is CompareMode.DIFFERENCE:
-                self._add_difference()
+                self._difference.show(self.first, self.second)
         finally:
             self._arranging = False
         self._show()
@@ -228,50 +225,13 @@ class Comparison(QObject):
     def _on_layers(self) -> None:
         """Show all that is there: a picture has come, which is to be seen, or one of those compared has gone."""
         pictures = self.pictures()
-        gone = self.mode is CompareMode.DIFFERENCE and self.difference not in self.viewer.layers
+        gone = self.mode is CompareMode.DIFFERENCE and not self._difference.seen
         known = set(self._compared()) <= set(pictures) <= {*self._visible_before}
         if self.mode is not CompareMode.SIDE_BY_SIDE and (gone or not known):
             self._visible_before = {layer: self._visible_before.get(layer, layer.visible) for layer in pictures}
             self.mode = CompareMode.SIDE_BY_SIDE
             self._arrange()
         self.changed.emit()
-
-    def _add_difference(self) -> None:
-        levels, pixel_um, corner_um = difference_levels(self.first, self.second)
-        self.difference = Image(
-            levels,
-            multiscale=True,
-            name=f"Difference · {short_name(self.first)} − {short_name(self.second)} · grey levels",
-            scale=pixel_um,
-            translate=corner_um + pixel_um / 2,
-            units=self.first.units,
-            colormap="inferno",
-            contrast_limits=_LIMITS,
-            interpolation2d="linear",
-            metadata={DIFFERENCE_KEY: True, "progressive_loader": False},
-        )
-        self.difference.contrast_limits_range = (0, 255)
-        self.difference.colorbar.visible = True
-        self._subtracted = self.first, self.second
-        for layer in self._subtracted:
-            layer.events.set_data.connect(self._note_pixels)
-        self.viewer.add_layer(self.difference)
-
-    def _drop_difference(self) -> None:
-        if self.difference is None:
-            return
-        for layer in self._subtracted:
-            layer.events.set_data.disconnect(self._note_pixels)
-        if self.difference in self.viewer.layers:
-            self.viewer.layers.remove(self.difference)
-        self.difference = None
-
-    def _note_pixels(self, _event: Any = None) -> None:
-        self._difference_timer.start(0)
-
-    def _refresh_difference(self) -> None:
-        if self.difference is not None:
-            self.difference.refresh(thumbnail=False, extent=False, highlight=False)
 
     # ------------------------------------------------------------------ showing
 
@@ -345,8 +305,3 @@ class Comparison(QObject):
         largest = max(LEAST_LENS_PX, min(self.front.canvas_size) / 2)
         self._lens = (x, y, min(max(radius * LENS_STEP**notches, LEAST_LENS_PX), largest))
         self._show_front()
-
-
-def short_name(layer: Image) -> str:
-    """Name a layer without its pixel size."""
-    return re.sub(r" · [\d.]+ µm/px", "", layer.name)

@@ -65,14 +65,11 @@ def _choose_model(viewer: napari.Viewer, out: Path) -> None:
 
 
 def _open_slide(viewer: napari.Viewer, out: Path) -> None:
-    from napari_pathsrgan.plugin.reader import SLIDE_KEY, slide_layer
+    from napari_pathsrgan.plugin.reader import slide_layer
     from napari_pathsrgan.slides.open_slide import open_slide
 
-    slide = open_slide(out)
-    data, parameters, _ = slide_layer(slide)
-    # Not a slide to the dock *Super-resolution*: nobody wants computed views of computed views.
-    parameters["metadata"].pop(SLIDE_KEY)
-    parameters["name"] = f"{out.name.split('.')[0]} · computed, {slide.mpp:.3f} µm/px"
+    data, parameters, _ = slide_layer(open_slide(out))
+    parameters["name"] = f"{out.name.split('.')[0]} · {parameters['name']}"
     viewer.add_image(data, **parameters)
 
 

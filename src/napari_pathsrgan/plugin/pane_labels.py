@@ -6,6 +6,7 @@ smaller letters, and leaves out the middle of what is too long still; but never 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from vispy.scene.visuals import Image as ImageVisual
 from vispy.visuals.transforms import STTransform
 
 if TYPE_CHECKING:
+    from napari.layers import Image
     from vispy.scene import ViewBox
 
     from napari_pathsrgan.plugin.canvas_parts import CanvasParts, Pane
@@ -189,3 +191,8 @@ def _replace(visual: ImageVisual | None, box: ViewBox, picture: npt.NDArray[np.u
     visual.order = _ORDER
     visual.set_gl_state("translucent", depth_test=False)
     return visual
+
+
+def short_name(layer: Image) -> str:
+    """Name a layer without its pixel size."""
+    return re.sub(r" · [\d.]+ µm/px", "", layer.name)

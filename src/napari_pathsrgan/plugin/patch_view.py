@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 _GAP_PX = 32
 _MARGIN_PX = 16
+_NOTE_PT = 14
 
 
 class PatchView(QWidget):
@@ -76,4 +77,7 @@ class PatchView(QWidget):
             painter.drawImage(rect, image)
         if self.note:
             painter.setPen(Qt.GlobalColor.white)
+            font = painter.font()
+            font.setPointSize(_NOTE_PT)
+            painter.setFont(font)
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.note)

@@ -8,13 +8,14 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-WORDS = {1: "Bad", 2: "Poor", 3: "Fair", 4: "Good", 5: "Excellent"}
-CHOICES = {1: "Left", 2: "No difference", 3: "Right"}
+from napari_pathsrgan.plugin.rating_page import WORDS
 
 _HOW = {
     "single": "Press 1 to 5, or the buttons: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent.",
-    "pair": "Press ← if the left one is better, → if the right one is, ↓ if there is no difference.",
+    "pair": "Press ← or 1 if the left one is better, → or 3 if the right one is, ↓ or 2 if there is no difference.",
 }
+_EXAMPLE_PX = 440
+"""Longest side of an example on the screen, so that the two ends of the scale lie beside each other: its middle."""
 _RULES = (
     "Every rating is saved at once: stop whenever you like and go on later. Your first impression is the right one;"
     " ⌫ goes back to correct it. Where you can't judge, say so with 0."
@@ -104,7 +105,7 @@ class LastPage(QWidget):
 
 
 def _examples(anchors: Sequence[tuple[int, bytes]], zoom: int) -> QGridLayout:
-    """The bad ones on the left, the excellent ones on the right."""
+    """The bad ones on the left, the excellent ones on the right, at the zoom of those to rate."""
     grid = QGridLayout()
     grid.setSpacing(16)
     below = {score: 1 for score, _ in anchors}
@@ -113,12 +114,18 @@ def _examples(anchors: Sequence[tuple[int, bytes]], zoom: int) -> QGridLayout:
         for own, file in anchors:
             if own == score:
                 picture = QLabel()
-                image = QImage.fromData(file)
-                picture.setPixmap(QPixmap.fromImage(image.scaled(image.size() * zoom)))
+                picture.setPixmap(QPixmap.fromImage(_middle(QImage.fromData(file), _EXAMPLE_PX // zoom, zoom)))
                 grid.addWidget(picture, below[score], column)
                 below[score] += 1
     grid.setColumnStretch(len(below), 1)
     return grid
+
+
+def _middle(image: QImage, side: int, zoom: int) -> QImage:
+    """Cut out what is in the middle, at most so many pixels a side, and enlarge it."""
+    width, height = min(side, image.width()), min(side, image.height())
+    cut = image.copy((image.width() - width) // 2, (image.height() - height) // 2, width, height)
+    return cut.scaled(cut.size() * zoom)
 
 
 def _words(text: str, name: str = "words") -> QLabel:

@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import PathSRGANError, RatingNotSavedError
 from napari_pathsrgan.plugin.notifications import MessageStrip
-from napari_pathsrgan.plugin.patch_view import PatchView
-from napari_pathsrgan.plugin.rating_pages import CHOICES, WORDS, FirstPage, LastPage
+from napari_pathsrgan.plugin.rating_page import RatingPage
+from napari_pathsrgan.plugin.rating_pages import FirstPage, LastPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,13 @@ _STYLE = (
     "#rating QLabel {{ color: white; }} #rating #title {{ font-size: 20pt; }} #rating #words {{ font-size: 12pt; }}"
     "#rating QPushButton {{ background: #d8d8d8; color: black; border: 1px solid #585858; border-radius: 4px;"
     " padding: 6px 14px; }}"
-    "#rating QPushButton:hover {{ background: #f0f0f0; }} #rating QPushButton:disabled {{ color: #888888; }}"
+    "#rating QPushButton:hover {{ background: #f0f0f0; }}"
+    "#rating QPushButton:disabled {{ background: #a0a0a0; color: #686868; }}"
     "#rating QPushButton:checked {{ background: white; border: 3px solid black; }}"
     "#rating #score {{ font-size: 14pt; }} #rating QLineEdit {{ background: white; color: black; padding: 4px; }}"
+    "#rating QScrollBar {{ background: transparent; width: 12px; }}"
+    "#rating QScrollBar::handle {{ background: #d8d8d8; border-radius: 4px; min-height: 40px; margin: 2px; }}"
+    "#rating QScrollBar::add-line, #rating QScrollBar::sub-line {{ height: 0; }}"
     "#pathsrganMessage {{ background: #303030; }}"
 )
 _ARROWS = {Qt.Key.Key_Left: 1, Qt.Key.Key_Down: 2, Qt.Key.Key_Right: 3}
@@ -68,25 +72,25 @@ class RatingWidget(QWidget):
 
     def _build(self) -> None:
         facts = self.session.facts
-        zoom, grey = int(facts["zoom"]), int(facts["grey"])
         self.setObjectName("rating")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setStyleSheet(_STYLE.format(grey=grey))
+        self.setStyleSheet(_STYLE.format(grey=facts["grey"]))
         self.setWindowTitle(facts["title"])
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.messages = MessageStrip()
-        self.view = PatchView(
-            int(facts["rows"]), int(facts["cols"]), 2 if self.session.mode == "pair" else 1, zoom, grey
-        )
         anchors = [(score, self.session.picture(name)) for score, name in self.session.anchors]
         going_on = self.session.place != 0
-        self.first = FirstPage(facts["title"], facts["question"], self.session.mode, anchors, zoom, going_on)
+        self.first = FirstPage(
+            facts["title"], facts["question"], self.session.mode, anchors, int(facts["zoom"]), going_on
+        )
         self.first.begun.connect(self.begin)
+        self.page = RatingPage(facts, self.session.mode)
+        self._connect(self.page)
         self.last = LastPage()
         self.last.back_asked.connect(self.go_back)
         self.last.closed.connect(self.finished)
         self.pages = QStackedWidget()
-        for page in (self.first, self._build_rating(), self.last):
+        for page in (self.first, self.page, self.last):
             self.pages.addWidget(page)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -94,58 +98,16 @@ class RatingWidget(QWidget):
         layout.addWidget(self.pages, 1)
         self.first.begin.setFocus()
 
-    def _build_rating(self) -> QWidget:
-        page = QWidget()
-        self.scores = {}
-        scores = QHBoxLayout()
-        scores.addStretch()
-        for score, word in (WORDS if self.session.mode == "single" else CHOICES).items():
-            button = _button(f"{score}\n{word}", f"Key {score}" if self.session.mode == "single" else "")
-            button.setObjectName("score")
-            button.setCheckable(True)
-            button.setMinimumSize(124, 68)
+    def _connect(self, page: RatingPage) -> None:
+        for score, button in page.scores.items():
             button.clicked.connect(lambda _=False, score=score: self.rate(score))
-            scores.addWidget(button)
-            self.scores[score] = button
-        scores.addStretch()
-        self.count = QLabel()
-        self.count.setObjectName("words")
-        self.back = _button("Back", "Back to the one before (⌫)")
-        self.forward = _button("Forward", "To the first that isn't rated (Tab)")
-        self.comment = _button("Comment", "Say something about it (C)")
-        self.flag = _button("Flag", "Mark it as odd (F)")
-        self.flag.setCheckable(True)
-        self.unjudged = _button("Can't judge", "Go on without a rating (0)")
-        self.unjudged.setCheckable(True)
-        self.pause = _button("Pause", "Hide it and stop the clock (Space)")
-        self.pause.setCheckable(True)
-        for button, slot in (
-            (self.back, self.go_back), (self.forward, self.go_forward), (self.comment, self.open_comment),
-            (self.unjudged, lambda: self.rate(None)),
-        ):  # fmt: skip
-            button.clicked.connect(slot)
-        self.flag.clicked.connect(self.set_flag)
-        self.pause.clicked.connect(self.set_pause)
-        below = QHBoxLayout()
-        below.addWidget(self.count)
-        below.addStretch()
-        for button in (self.back, self.forward, self.comment, self.flag, self.unjudged, self.pause):
-            below.addWidget(button)
-        self.words = QLineEdit()
-        self.words.setPlaceholderText("Your comment; Enter keeps it, Esc does not")
-        self.words.setMaxLength(2000)
-        room = self.words.sizePolicy()
-        room.setRetainSizeWhenHidden(True)  # the picture stays where it is when the line opens
-        self.words.setSizePolicy(room)
-        self.words.returnPressed.connect(self.keep_comment)
-        self.words.hide()
-        layout = QVBoxLayout(page)
-        layout.setContentsMargins(16, 8, 16, 12)
-        layout.addWidget(self.view, 1)
-        layout.addLayout(scores)
-        layout.addWidget(self.words)
-        layout.addLayout(below)
-        return page
+        page.unjudged.clicked.connect(lambda: self.rate(None))
+        page.back.clicked.connect(self.go_back)
+        page.forward.clicked.connect(self.go_forward)
+        page.comment.clicked.connect(self.open_comment)
+        page.words.returnPressed.connect(self.keep_comment)
+        page.flag.clicked.connect(self.set_flag)
+        page.pause.clicked.connect(self.set_pause)
 
     def begin(self) -> None:
         """Leave the first page."""
@@ -154,7 +116,6 @@ class RatingWidget(QWidget):
     def _show(self) -> None:
         """Show what the session is at, and start the clock."""
         progress = self.session.progress
-        self.words.hide()
         self.setFocus()
         if self.session.place is None:
             self.last.thank(self.session.rater, progress.total)
@@ -162,35 +123,26 @@ class RatingWidget(QWidget):
             self.shown.emit(-1)
             return
         trial = self.session.trial
-        place = f"{progress.number} of {progress.total}"
-        self.count.setText(f"To warm up: {place}; does not count yet" if progress.warm_up else place)
-        for score, button in self.scores.items():
-            button.setChecked(trial.rated and score == trial.score)
-        self.unjudged.setChecked(trial.rated and trial.score is None)
-        self.flag.setChecked(trial.flagged)
-        self.comment.setText("Comment ✓" if trial.comment else "Comment")
-        self.back.setEnabled(trial.place > 0)
-        self.forward.setVisible(trial.rated)
-        self.pause.setChecked(False)
+        self.page.show_trial(trial, progress)
         self._show_pictures()
-        self.pages.setCurrentIndex(1)
+        self.pages.setCurrentWidget(self.page)
         self._spent_s, self._since = 0.0, time.monotonic()
         self.shown.emit(trial.place)
 
     def _show_pictures(self) -> None:
         try:
-            self.view.show_pictures([self.session.picture(name) for name in self.session.trial.pictures])
+            self.page.view.show_pictures([self.session.picture(name) for name in self.session.trial.pictures])
         except ValueError:
-            self.view.show_note("This picture is damaged.\nChoose “Can't judge” to go on, and tell the organiser.")
+            self.page.view.show_note("This picture is damaged.\nChoose “Can't judge” to go on, and tell the organiser.")
         except PathSRGANError as error:
-            self.view.show_note(str(error))
+            self.page.view.show_note(str(error))
 
     # ------------------------------------------------------------------ what a rater does
 
     @property
     def rating(self) -> bool:
         """Whether a picture can be rated now."""
-        return self.pages.currentIndex() == 1 and not self.session.waiting and not self.pause.isChecked()
+        return self.pages.currentIndex() == 1 and not self.session.waiting and not self.page.pause.isChecked()
 
     def rate(self, score: int | None) -> None:
         """Rate what is shown; the next appears when this is on disk."""
@@ -229,17 +181,12 @@ class RatingWidget(QWidget):
             self.messages.show_problem(error)
 
     def _mark(self) -> None:
-        """Leave buttons as the session has it: a click alone must not look like a rating."""
-        if self.session.place is None:
-            return
-        trial = self.session.trial
-        for score, button in self.scores.items():
-            button.setChecked(trial.rated and score == trial.score)
-        self.unjudged.setChecked(trial.rated and trial.score is None)
+        if self.session.place is not None:
+            self.page.mark(self.session.trial)
 
     def go_back(self) -> None:
         """Show the one before, to look again or to correct."""
-        if not self.session.waiting and self.session.back():
+        if not self.session.waiting and not self.page.pause.isChecked() and self.session.back():
             self._show()
 
     def go_forward(self) -> None:
@@ -252,20 +199,18 @@ class RatingWidget(QWidget):
         """Mark what is shown as odd, or take the mark away."""
         if self.rating:
             self._do(lambda: self.session.flag(flagged))
-        self.flag.setChecked(self.session.trial.flagged)
+        self._mark()
 
     def set_pause(self, paused: bool) -> None:
         """Hide the picture and stop the clock, or go on."""
         if self.session.waiting:
-            self.pause.setChecked(False)
+            self.page.pause.setChecked(False)
             return
         self._do(lambda: self.session.pause(paused))
-        self.pause.setChecked(paused)
-        self.pause.setText("Go on" if paused else "Pause")
+        self.page.show_paused(paused)
         if paused:
             self._spent_s += 0.0 if self._since is None else time.monotonic() - self._since
             self._since = None
-            self.view.show_note("Paused. Space goes on.")
         else:
             self._since = time.monotonic()
             self._show_pictures()
@@ -273,15 +218,15 @@ class RatingWidget(QWidget):
     def open_comment(self) -> None:
         """Open the line for a comment."""
         if self.rating:
-            self.words.setText(self.session.trial.comment)
-            self.words.show()
-            self.words.setFocus()
+            self.page.words.setText(self.session.trial.comment)
+            self.page.words.show()
+            self.page.words.setFocus()
 
     def keep_comment(self) -> None:
         """Keep what is in the line."""
-        if self._do(lambda: self.session.comment(self.words.text().strip())):
-            self.comment.setText("Comment ✓" if self.session.trial.comment else "Comment")
-            self.words.hide()
+        if self._do(lambda: self.session.comment(self.page.words.text().strip())):
+            self._mark()
+            self.page.words.hide()
             self.setFocus()
 
     def _do(self, act: Callable[[], None]) -> bool:
@@ -299,9 +244,9 @@ class RatingWidget(QWidget):
             return
         key = event.key()
         on_patch = self.pages.currentIndex() == 1
-        if on_patch and self.words.isVisible():
+        if on_patch and self.page.words.isVisible():
             if key == Qt.Key.Key_Escape:
-                self.words.hide()
+                self.page.words.hide()
                 self.setFocus()
         elif not on_patch and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             (self.begin if self.pages.currentIndex() == 0 else self.finished.emit)()
@@ -314,7 +259,7 @@ class RatingWidget(QWidget):
         score = key - Qt.Key.Key_0
         if self.session.mode == "pair":
             score = _ARROWS.get(key, score)
-        if score in self.scores:
+        if score in self.page.scores:
             self.rate(score)
         elif key == Qt.Key.Key_0:
             self.rate(None)
@@ -323,7 +268,7 @@ class RatingWidget(QWidget):
         elif key == Qt.Key.Key_C:
             self.open_comment()
         elif key == Qt.Key.Key_Space:
-            self.set_pause(not self.pause.isChecked())
+            self.set_pause(not self.page.pause.isChecked())
         elif key == Qt.Key.Key_Tab:
             self.go_forward()
 
@@ -341,11 +286,3 @@ class RatingWidget(QWidget):
         self._retry.stop()
         self.session.close()
         super().closeEvent(event)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    """A button that leaves the keys to the window."""
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return button

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 SLIDE_KEY = "pathsrgan_slide"
-"""Metadata of a slide's own layer: {"path": str, "mpp": float, "name": str}."""
+"""Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str}."""
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -67,7 +67,7 @@ def read_pairs(path: str | list[str]) -> list[LayerTuple]:
 
 
 def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
-    """Describe a slide's own pixels as a napari layer.
+    """Describe a slide's own pixels, or a computed picture's, as a napari layer.
 
     Parameters
     ----------
@@ -82,7 +82,10 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
     """
     power = f"{slide.objective_power:g}×" if slide.objective_power else f"{5.86 / slide.mpp:.0f}×"
     row_mpp, col_mpp = slide.pixel_size_um
-    label = f"{power} scan · {slide.mpp:.3f} µm/px"
+    what = "scan" if slide.computed_by is None else f"computed by {slide.computed_by}"
+    label = f"{power} {what} · {slide.mpp:.3f} µm/px"
+    # A computed picture is no slide to the dock *Super-resolution*: nobody wants computed views of computed views.
+    known = {SLIDE_KEY: {"path": str(slide.path), "mpp": slide.mpp, "name": name or slide.path.stem}}
     parameters = {
         "name": label,
         "multiscale": True,
@@ -95,7 +98,7 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         # chunks in sight themselves.
         "cache": False,
         "metadata": {
-            SLIDE_KEY: {"path": str(slide.path), "mpp": slide.mpp, "name": name or slide.path.stem},
+            **(known if slide.computed_by is None else {}),
             NAME_KEY: label,
             "reader": slide.reader,
             "progressive_loader": False,

@@ -29,7 +29,7 @@ from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.rating_window import open_rating
 from napari_pathsrgan.plugin.verb_process import VerbProcess
 from napari_pathsrgan.review.key import key_path
-from napari_pathsrgan.review.session import known_raters
+from napari_pathsrgan.review.raters import known_raters
 
 if TYPE_CHECKING:
     import napari

@@ -6,13 +6,12 @@ import csv
 import html
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.review.plots import plot_distribution, plot_means, plot_preferences
 from napari_pathsrgan.review.statistics import SCALE
+from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.results import Results
@@ -116,25 +115,14 @@ def write_report(folder: Path, results: Results, scores: Scores) -> list[Path]:
     MissingPartError
         If matplotlib isn't installed.
     """
-    if folder.exists():
-        raise OutputError(f"{folder} exists already.", "Choose another folder with --out, or remove it.")
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
     page, record = _page(results), json.dumps(results.record(), indent=1, ensure_ascii=False, allow_nan=False)
     names = ("report.html", "report.json", "methods.csv", "ratings.csv")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        (unfinished / names[0]).write_text(page, encoding="utf-8")
-        (unfinished / names[1]).write_text(record, encoding="utf-8")
-        _write_csv(unfinished / names[2], table_iii(results))
-        _write_csv(unfinished / names[3], _rating_rows(scores))
-        unfinished.rename(folder)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise OutputError(
-            f"The report can't be written to {folder} ({error.strerror or error}).",
-            "Choose a folder with room that can be written to.",
-        ) from error
+    with written_whole(folder) as growing:
+        growing.mkdir(parents=True)
+        (growing / names[0]).write_text(page, encoding="utf-8")
+        (growing / names[1]).write_text(record, encoding="utf-8")
+        _write_csv(growing / names[2], table_iii(results))
+        _write_csv(growing / names[3], _rating_rows(scores))
     return [folder / name for name in names]
 
 
@@ -180,8 +168,8 @@ def _page(results: Results) -> str:
 def _legend(results: Results) -> str:
     if results.mode == "pair":
         return (
-            "Preference: log odds against an average method (Bradley &amp; Terry 1952), 95 % by the curvature of the"
-            " likelihood; “no difference” is half a choice for each. α: 1 is agreement, 0 is chance."
+            "Preference: log odds against an average method (Bradley &amp; Terry 1952); 95 %: bootstrap over raters and"
+            " fields; “no difference” is half a choice for each. α: 1 is agreement, 0 is chance."
         )
     return (
         "MOS: mean of first ratings; 95 %: bootstrap over raters and fields. p: Wilcoxon's signed-rank test over"

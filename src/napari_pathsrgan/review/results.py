@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathsrgan.review.agreement import Consistency, Icc, consistencies, icc_2k, krippendorff_alpha
-from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, count_wins, preferences
+from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, gather_choices, preferences
 from napari_pathsrgan.review.statistics import Array, Comparison, Mos, compare_methods, gather, opinion_scores
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def compute_results(scores: Scores) -> Results:
     preferred: list[Preference] = []
     icc = None
     if scores.mode == "pair":
-        wins = count_wins(scores.ratings, scores.methods)
-        preferred, bounded = preferences(wins, scores.methods)
+        preferred, bounded = preferences(gather_choices(scores.ratings, scores.methods), scores.methods)
         alphas = {"nominal": krippendorff_alpha(by_rater, "nominal")}
         notes += _pair_notes(scores, bounded)
     else:

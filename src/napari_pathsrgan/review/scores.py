@@ -29,7 +29,7 @@ class Rating:
     methods : tuple of str
         One method, or the left and the right one.
     score : int or None
-        See `session.SCORES`; None for “can't judge”.
+        See `trial.SCORES`; None for “can't judge”.
     seconds : float
         How long it was looked at.
     repeat : bool

@@ -5,63 +5,18 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from napari_pathsrgan.errors import OptionError, RaterKnownError, RatingNotSavedError, ReviewFileError
+from napari_pathsrgan.errors import RaterKnownError, RatingNotSavedError, ReviewFileError
 from napari_pathsrgan.review import store
 from napari_pathsrgan.review.design import draw_order
-
-SCORES = {"single": (1, 2, 3, 4, 5), "pair": (1, 2, 3)}
-"""Single pictures: 1 bad to 5 excellent. Pairs: 1 left, 2 no difference, 3 right."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What is shown at one place of a rater's order.
-
-    Attributes
-    ----------
-    place : int
-        From 0, warm-up included.
-    pictures : tuple of str
-        Names of one picture, or of the left and the right one.
-    warm_up : bool
-        Whether it doesn't count.
-    score : int or None
-        As rated before; None for “can't judge” and where nothing was said.
-    rated : bool
-    flagged : bool
-    comment : str
-    """
-
-    place: int
-    pictures: tuple[str, ...]
-    warm_up: bool
-    score: int | None
-    rated: bool
-    flagged: bool
-    comment: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a rater is.
-
-    Attributes
-    ----------
-    number, total : int
-        Of the picture that is shown, from 1: among those to warm up, or among those that count.
-    warm_up : bool
-    """
-
-    number: int
-    total: int
-    warm_up: bool
+from napari_pathsrgan.review.raters import checked_name
+from napari_pathsrgan.review.trial import SCORES, Progress, Trial
 
 
 @dataclass(frozen=True)
@@ -315,23 +270,11 @@ class Session:
 
     @contextmanager
     def _written(self, what: str, check_hold: bool = True) -> Iterator[sqlite3.Connection]:
-        """Do something as a whole: on disk when the block is left, or nothing of it."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        """Do something as a whole, unless another window of this rater's has taken over."""
+        with store.written(self._db, self.path, what):
             if check_hold:
                 self._check_hold()
             yield self._db
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back()
-            raise _not_saved(what, self.path, error) from error
-        except BaseException:
-            self._roll_back()
-            raise
-
-    def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):  # nothing to take back where the transaction did not begin
-            self._db.execute("ROLLBACK")
 
     def _check_hold(self) -> None:
         row = self._db.execute("SELECT held_by FROM raters WHERE name = ?", (self.rater,)).fetchone()
@@ -340,52 +283,6 @@ class Session:
                 f"“{self.rater}” goes on rating in another window; nothing was written from here.",
                 "Close this window, and go on in the other.",
             )
-
-
-def checked_name(rater: str) -> str:
-    """A rater's name without spaces around it; OptionError if nothing, or more than a line, is left."""
-    name = " ".join(rater.split())
-    if not name or len(name) > 60:
-        raise OptionError(f"“{name[:20]}” is no name for a rater.", "Give a pseudonym, such as A or reader-1.")
-    return name
-
-
-def known_raters(path: Path) -> dict[str, tuple[int, int]]:
-    """Who rates in a review: name, to how many are done and how many there are, warm-up included.
-
-    Raises
-    ------
-    ReviewFileError
-        If the file can't be used; see `store.connect`.
-    """
-    db = store.connect(path)
-    try:
-        with store.told_damage(path):
-            rows = db.execute(
-                "SELECT name, (SELECT count(*) FROM ratings WHERE rater = name),"
-                " (SELECT count(*) FROM places WHERE rater = name) FROM raters ORDER BY name"
-            )
-            return {str(name): (int(done), int(total)) for name, done, total in rows}
-    finally:
-        db.close()
-
-
-def _not_saved(what: str, path: Path, error: sqlite3.Error) -> RatingNotSavedError:
-    reason = str(error)
-    if "full" in reason:
-        return RatingNotSavedError(
-            f"{what} is not saved yet: the disk with {path.name} is full.",
-            "Free some space and leave this window open; a rating is kept here and tried again.",
-        )
-    if "locked" in reason:
-        return RatingNotSavedError(
-            f"{what} is not saved yet: another program holds {path.name}.",
-            "Leave this window open; a rating is kept here and tried again.",
-        )
-    return RatingNotSavedError(
-        f"{what} is not saved yet: {path.name} can't be written to ({reason}).",
-        "See that its disk is there and leave this window open; a rating is kept here and tried again.",
-    )
 
 
 def _now() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -144,16 +144,12 @@ def mean_of(values: Array) -> float:
 def bootstrap_interval(values: Array, resamplings: int = RESAMPLINGS, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of a mean over raters and fields, both drawn with replacement.
 
-    Raters differ and so do fields, so ratings are no independent sample: each draw takes some raters and some fields,
-    and all that these raters said of these fields (the “pigeonhole” bootstrap of Owen 2007, *Annals of Applied
-    Statistics* 1: 386–411, which errs towards too wide). Of a single rater, fields alone are drawn.
-
     Parameters
     ----------
     values : (R, P) float64
         NaN where nothing was said.
-    resamplings : int
-    seed : int
+    resamplings, seed : int
+        See `drawn_anew`.
 
     Returns
     -------
@@ -164,17 +160,39 @@ def bootstrap_interval(values: Array, resamplings: int = RESAMPLINGS, seed: int 
     if np.count_nonzero(there) < 2:
         return float("nan"), float("nan")
     filled = np.where(there, values, 0.0)
-    rng = np.random.default_rng(seed)
-    raters, patches = values.shape
     means = []
-    for first in range(0, resamplings, _BLOCK):
-        count = min(_BLOCK, resamplings - first)
-        by_rater = rng.multinomial(raters, np.full(raters, 1 / raters), count).astype(np.float64)
-        by_patch = rng.multinomial(patches, np.full(patches, 1 / patches), count).astype(np.float64)
+    for by_rater, by_patch in drawn_anew(len(values), values.shape[1], resamplings, seed):
         total, number = (np.sum((by_rater @ part) * by_patch, axis=1) for part in (filled, there.astype(np.float64)))
         means.append(total[number > 0] / number[number > 0])
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
     return float(low), float(high)
+
+
+def drawn_anew(raters: int, patches: int, resamplings: int, seed: int = 0) -> Iterator[tuple[Array, Array]]:
+    """Draw raters and fields with replacement, for a bootstrap.
+
+    Raters differ and so do fields, so ratings are no independent sample: each draw takes some raters and some fields,
+    and all that these raters said of these fields (the “pigeonhole” bootstrap of Owen 2007, *Annals of Applied
+    Statistics* 1: 386–411, which errs towards too wide). Of a single rater, fields alone are drawn.
+
+    Parameters
+    ----------
+    raters, patches : int
+    resamplings : int
+        How many draws in all.
+    seed : int
+
+    Yields
+    ------
+    by_rater : (N, raters) float64
+        How often each was drawn, a row for each of the N draws of a block.
+    by_patch : (N, patches) float64
+    """
+    rng = np.random.default_rng(seed)
+    for first in range(0, resamplings, _BLOCK):
+        count = min(_BLOCK, resamplings - first)
+        by_rater = rng.multinomial(raters, np.full(raters, 1 / raters), count).astype(np.float64)
+        yield by_rater, rng.multinomial(patches, np.full(patches, 1 / patches), count).astype(np.float64)
 
 
 def compare_methods(cube: Cube) -> list[Comparison]:

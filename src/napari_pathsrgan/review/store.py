@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from napari_pathsrgan.errors import OutputError, ReviewFileError
+from napari_pathsrgan.errors import OutputError, RatingNotSavedError, ReviewFileError
 
 APPLICATION_ID = 0x50735256
 """In the file's header: PsRV."""
@@ -161,6 +161,54 @@ def number(db: sqlite3.Connection, query: str, *values: Any) -> int:
 def facts(db: sqlite3.Connection) -> dict[str, str]:
     """Read what a review says of itself to its raters."""
     return dict(db.execute("SELECT name, value FROM facts"))
+
+
+@contextmanager
+def written(db: sqlite3.Connection, path: Path, what: str) -> Iterator[None]:
+    """Do something as a whole: on disk when the block is left, or nothing of it.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        From `connect`.
+    path : Path
+        Its file.
+    what : str
+        Begins the sentence that says what is not saved.
+
+    Raises
+    ------
+    RatingNotSavedError
+        If it can't be written now.
+    """
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    except BaseException as error:
+        with suppress(sqlite3.Error):  # nothing to take back where the transaction did not begin
+            db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise _not_saved(what, path, error) from error
+        raise
+
+
+def _not_saved(what: str, path: Path, error: sqlite3.Error) -> RatingNotSavedError:
+    reason = str(error)
+    if "full" in reason:
+        return RatingNotSavedError(
+            f"{what} is not saved yet: the disk with {path.name} is full.",
+            "Free some space and leave this window open; a rating is kept here and tried again.",
+        )
+    if "locked" in reason:
+        return RatingNotSavedError(
+            f"{what} is not saved yet: another program holds {path.name}.",
+            "Leave this window open; a rating is kept here and tried again.",
+        )
+    return RatingNotSavedError(
+        f"{what} is not saved yet: {path.name} can't be written to ({reason}).",
+        "See that its disk is there and leave this window open; a rating is kept here and tried again.",
+    )
 
 
 def copy_study(source: sqlite3.Connection, path: Path) -> None:

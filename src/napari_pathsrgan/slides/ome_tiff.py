@@ -25,9 +25,9 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.slides.pyramid_store import output_error
+from napari_pathsrgan.slides.computed import COMPUTED_BY, CREATOR
 from napari_pathsrgan.slides.store_layout import FILL_VALUE
+from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -67,11 +67,8 @@ def write_ome_tiff(
     OutputError
         If something is there already, or the place is read-only or full.
     """
-    if path.exists():
-        raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
-    growing = path.with_name(f".{path.name}.partial")
     total, done = sum(rows * cols for rows, cols in store.level_shapes), 0
-    try:
+    with written_whole(path) as growing:
         with tifffile.TiffWriter(growing, bigtiff=True, ome=False) as writer:
             for level, shape in enumerate(store.level_shapes):
                 _write_level(writer, store, level, compression)
@@ -79,11 +76,6 @@ def write_ome_tiff(
                 if progress:
                     progress(done, total)
         _chain_levels(growing)
-        growing.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        growing.unlink(missing_ok=True)
 
 
 def _write_level(writer: tifffile.TiffWriter, store: PyramidStore, level: int, compression: Compression) -> None:
@@ -174,12 +166,12 @@ def _objective_power(store: PyramidStore) -> float:
 def _ome_description(store: PyramidStore) -> str:
     rows, cols = store.level_shapes[0]
     mpp, schema = store.level_mpps[0], "http://www.openmicroscopy.org/Schemas/OME/2016-06"
-    name = quoteattr(f"{store.identity.slide_name}, {store.identity.model_name}")
+    name = quoteattr(f"{store.identity.slide_name}{COMPUTED_BY}{store.identity.model_name}")
     # Lengths are in µm unless said otherwise; a TIFF's text is ASCII.
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<OME xmlns="{schema}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-        f' xsi:schemaLocation="{schema} {schema}/ome.xsd" Creator="napari-pathsrgan">'
+        f' xsi:schemaLocation="{schema} {schema}/ome.xsd" Creator="{CREATOR}">'
         f'<Instrument ID="Instrument:0"><Objective ID="Objective:0"'
         f' NominalMagnification="{_objective_power(store):g}"/></Instrument>'
         f'<Image ID="Image:0" Name={name}>'

@@ -9,7 +9,6 @@ damages fails its checksum and counts as missing.
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 import time
 import uuid
@@ -22,6 +21,7 @@ import zarr
 
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
 from napari_pathsrgan.slides.store_layout import StoreIdentity, level_array, not_ours, our_attributes, write_empty
+from napari_pathsrgan.whole_output import output_error, refuse_existing
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.resample import UInt8Image
@@ -273,7 +273,7 @@ def _refuse_occupied(path: Path) -> None:
             return
     except OSError as error:
         raise output_error(path, error) from error
-    raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
+    refuse_existing(path)
 
 
 def _numbered(folder: Path) -> list[int]:
@@ -282,12 +282,3 @@ def _numbered(folder: Path) -> list[int]:
         return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
     except FileNotFoundError:
         return []
-
-
-def output_error(path: Path, error: OSError) -> OutputError:
-    """Say in a sentence why something can't be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"There is no room left to write {path.name}.", "Free some space and start again.")
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return OutputError(f"{path.name} cannot be written: the place is read-only.", "Choose another output folder.")
-    return OutputError(f"{path.name} cannot be written ({error.strerror or error}).", "Choose another output folder.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zarr
 
-from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.slides.pyramid_store import output_error
 from napari_pathsrgan.slides.store_layout import write_empty
+from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -37,12 +35,8 @@ def write_sharded(store: PyramidStore, path: Path, progress: Callable[[int, int]
     OutputError
         If something is there already, or the place is read-only or full.
     """
-    if path.exists():
-        raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
-    growing = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(growing, ignore_errors=True)
     total, done = sum(rows * cols for rows, cols in store.level_shapes), 0
-    try:
+    with written_whole(path) as growing:
         write_empty(
             growing, store.identity, store.level_shapes, store.level_mpps, store.tile_px, shard_tiles=SHARD_TILES
         )
@@ -57,8 +51,3 @@ def write_sharded(store: PyramidStore, path: Path, progress: Callable[[int, int]
                 done += pixels[0].size
                 if progress:
                     progress(done, total)
-        growing.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)

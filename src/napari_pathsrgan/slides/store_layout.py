@@ -105,7 +105,10 @@ def write_empty(
         "tile_px": list(tile_px),
         "finished": shard_tiles is not None,
     }
-    attributes = {"ome": ome_attributes(f"{identity.slide_name} · {identity.model_name}", level_mpps), OUR_KEY: ours}
+    attributes = {
+        "ome": ome_attributes(f"{identity.slide_name} · computed by {identity.model_name}", level_mpps),
+        OUR_KEY: ours,
+    }
     group = zarr.create_group(folder, zarr_format=3, attributes=attributes)
     for level, ((rows, cols), _, side) in enumerate(zip(level_shapes, level_mpps, tile_px, strict=True)):
         group.create_array(
