@@ -148,6 +148,7 @@ class Enlarging:
 
     def __init__(self, engine: Engine) -> None:
         self.card, self.identity, self.halo = engine.card, engine.identity, engine.halo
+        self.arithmetic = engine.arithmetic
 
     def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Enlarge by the bicubic kernel, whatever is asked."""

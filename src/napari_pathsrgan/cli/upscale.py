@@ -100,11 +100,14 @@ def upscale(
     looking = options.looking
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
         from napari_pathsrgan.inference.allocator import keep_memory
+        from napari_pathsrgan.inference.arithmetic import go_on_with
         from napari_pathsrgan.inference.engine import load_model
+        from napari_pathsrgan.inference.finished import begun
         from napari_pathsrgan.inference.super_resolved import super_resolve
 
         keep_memory()
-        computed = super_resolve(opened, load_model(looking.model, looking.device, looking.precision))
+        _, precision = go_on_with(begun(out), "auto", looking.precision)
+        computed = super_resolve(opened, load_model(looking.model, looking.device, precision))
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
@@ -158,9 +161,10 @@ def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[S
 
     looking = options.looking
     # Workers take the precision that was found best here: else a tile would depend on who made it.
-    precision = getattr(computed.runner, "precision", looking.precision)
+    arithmetic = computed.runner.arithmetic
+    assert arithmetic is not None
     with connected(options.scheduler, options.workers) as (client, threads):
-        yield Cluster(client, looking.model, looking.device, precision, threads, looking.mpp)
+        yield Cluster(client, looking.model, looking.device, arithmetic.precision, threads, looking.mpp)
 
 
 def _bare_name(path: Path) -> str:

@@ -22,7 +22,7 @@ from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller
 if TYPE_CHECKING:
     from distributed import Client
 
-    from napari_pathsrgan.inference.engine import Precision
+    from napari_pathsrgan.inference.arithmetic import Precision
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.slides.pyramid_store import PyramidStore

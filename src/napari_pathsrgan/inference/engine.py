@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
+from napari_pathsrgan.inference.arithmetic import Arithmetic, Precision
 from napari_pathsrgan.models.blocks import BicubicEnlargement
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.models.generator import Generator
 
 Pixels = npt.NDArray[np.uint8]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ALIGNMENT_LR_PX = 8
@@ -97,7 +97,8 @@ class Engine:
             network.to(memory_format=torch.channels_last)
         self._enlarge2 = BicubicEnlargement(2).to(self.device)
         self._enlarge4 = BicubicEnlargement(4).to(self.device)
-        self._network, self.precision = self._in_precision(network, precision)
+        self._network, chosen = self._in_precision(network, precision)
+        self.arithmetic = Arithmetic("torch", chosen)
 
     @property
     def identity(self) -> str:
@@ -108,6 +109,11 @@ class Engine:
     def halo(self) -> int:
         """Context needed around a window, input pixels."""
         return self.card.halo_lr_px
+
+    @property
+    def precision(self) -> Precision:
+        """Of the network's numbers: "fp32", "bf16" or "fp16"."""
+        return self.arithmetic.precision
 
     def apply(self, patch: Pixels) -> tuple[Pixels, Pixels]:
         """Super-resolve a patch in one pass.

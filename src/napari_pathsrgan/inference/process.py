@@ -26,6 +26,7 @@ from napari_pathsrgan.models.card import ModelCard, read_card
 from napari_pathsrgan.models.zoo import find_model
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Arithmetic
     from napari_pathsrgan.slides.foreground import Glass
 
 Pixels = npt.NDArray[np.uint8]
@@ -350,6 +351,11 @@ class ProcessModel:
     def halo(self) -> int:
         """See `Engine.halo`."""
         return self.card.halo_lr_px
+
+    @property
+    def arithmetic(self) -> Arithmetic | None:
+        """None: the process settles it once it has loaded the model, and anew each time it is started."""
+        return None
 
     def submit(self, window: Pixels, stage: int, glass: Glass | None, halo: int) -> Future[Pictures | None]:
         """See `InferenceProcess.submit`."""

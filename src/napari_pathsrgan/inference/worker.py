@@ -12,15 +12,18 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import torch
 
 from napari_pathsrgan.errors import CheckpointError, PathSRGANError
-from napari_pathsrgan.inference.engine import Engine, Precision, default_threads, load_model
+from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
 from napari_pathsrgan.inference.window_buffer import WindowBuffer
 from napari_pathsrgan.slides.foreground import Glass
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Precision
 
 _KEPT_ENGINES = 2
 """Models kept loaded, so that going back to the last one costs nothing."""
