@@ -106,8 +106,8 @@ def upscale(
         from napari_pathsrgan.inference.super_resolved import super_resolve
 
         keep_memory()
-        _, precision = go_on_with(begun(out), "auto", looking.precision)
-        computed = super_resolve(opened, load_model(looking.model, looking.device, precision))
+        runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
+        computed = super_resolve(opened, load_model(looking.model, looking.device, precision, runtime))
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
@@ -143,7 +143,8 @@ def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, tol
     if options.trust or options.trust_against:
         looking, other = options.looking, None
         if options.trust_against:
-            other = super_resolve(computed.slide, load_model(options.trust_against, looking.device, looking.precision))
+            against = load_model(options.trust_against, looking.device, looking.precision, looking.runtime)
+            other = super_resolve(computed.slide, against)
         path = out.with_name(f"{_bare_name(out)}.trust.ome.zarr")
         write_trust_map(computed, PyramidStore.open(tiles), path, other, partial(told, task="Comparing"))
     if finished:
@@ -160,11 +161,19 @@ def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[S
     from napari_pathsrgan.inference.cluster import Cluster, connected
 
     looking = options.looking
-    # Workers take the precision that was found best here: else a tile would depend on who made it.
+    # Workers compute in the way that was found best here: else a tile would depend on who made it.
     arithmetic = computed.runner.arithmetic
     assert arithmetic is not None
     with connected(options.scheduler, options.workers) as (client, threads):
-        yield Cluster(client, looking.model, looking.device, arithmetic.precision, threads, looking.mpp)
+        yield Cluster(
+            client,
+            looking.model,
+            looking.device,
+            arithmetic.precision,
+            arithmetic.runtime,
+            threads,
+            looking.mpp,
+        )
 
 
 def _bare_name(path: Path) -> str:

@@ -10,7 +10,7 @@ from napari_pathsrgan.errors import StoreMismatchError
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Runtime = Literal["auto", "torch"]
+Runtime = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Arithmetic:
 
     Attributes
     ----------
-    runtime : {"torch"}
+    runtime : {"torch", "openvino"}
     precision : {"fp32", "bf16", "fp16"}
     """
 

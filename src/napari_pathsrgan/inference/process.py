@@ -53,7 +53,7 @@ class WorkerStatus:
 
     Attributes
     ----------
-    device, precision : str
+    device, precision, runtime : str
         Empty before the first model is loaded.
     threads : int
     mpx_per_s : float
@@ -64,6 +64,7 @@ class WorkerStatus:
 
     device: str = ""
     precision: str = ""
+    runtime: str = ""
     threads: int = 0
     mpx_per_s: float = 0.0
     restarts: int = 0
@@ -84,7 +85,7 @@ class InferenceProcess:
 
     Parameters
     ----------
-    device, precision : str
+    device, precision, runtime : str
         See `inference.engine.Engine`.
     threads : int
         For the network on a CPU; 0 for the default.
@@ -96,10 +97,11 @@ class InferenceProcess:
         self,
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "auto",
         threads: int = 0,
         on_restart: Callable[[], None] | None = None,
     ) -> None:
-        self._arguments = [device, precision, str(threads)]
+        self._arguments = [device, precision, runtime, str(threads)]
         self._on_restart = on_restart
         self._lock = threading.RLock()
         self._free_slots = threading.Semaphore(SLOTS)
@@ -273,7 +275,12 @@ class InferenceProcess:
                 pictures = self._fetch(request, answer)
                 speed = self._speed(request, answer)
                 self.status = WorkerStatus(
-                    answer["device"], answer["precision"], answer["threads"], speed, self.status.restarts
+                    answer["device"],
+                    answer["precision"],
+                    answer["runtime"],
+                    answer["threads"],
+                    speed,
+                    self.status.restarts,
                 )
             if request.slot is not None:
                 self._release(request.slot)
