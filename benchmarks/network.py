@@ -1,14 +1,16 @@
 """The network ``lite`` as the window runs it, against the same network in plain eager fp32, tile by tile.
 
-As the window runs it: bf16, channels last, 2 × 2 blocks in one run with the halo of its card. Plain: fp32, NCHW, each
-block alone with the same halo. Both begin and end with uint8 pictures and are compared per pixel kept. Then what that
-costs in grey levels, and how the seams depend on the halo.
+In torch's bf16, as a processor that has it runs it: channels last, 2 × 2 blocks in one run with the halo of its card.
+Plain: fp32, NCHW, each block alone with the same halo. Both begin and end with uint8 pictures and are compared per
+pixel kept; so is OpenVINO where it is installed. Then what that costs in grey levels, and how the seams depend on the
+halo.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,7 @@ from measure import Figure, command, in_turns, paired_ratio
 from sample_slides import SLIDES_OPTION
 
 from napari_pathsrgan.inference.engine import Engine, Pixels, default_threads
+from napari_pathsrgan.inference.openvino_generator import precisions
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.grid import CORE
@@ -54,9 +57,11 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         for row in range(0, _BLOCKS * CORE, CORE)
         for col in range(0, _BLOCKS * CORE, CORE)
     ]
+    others = [Engine(*load_generator(path), "cpu", precision, "openvino") for precision in precisions()]
     return [
         *_speed(engine, exact, plain, window, tiles, halo, options.runs),
-        _precision(engine, exact, picture),
+        *(_runtime(other, engine, exact, window, options.runs) for other in others),
+        *(_precision(one, exact, picture) for one in (engine, *others)),
         *_halos(engine, picture, halo),
     ]
 
@@ -109,11 +114,24 @@ def _speed(
     ]
 
 
+def _runtime(other: Engine, engine: Engine, exact: Engine, window: Pixels, runs: int) -> Figure:
+    """How much faster OpenVINO is than torch at its best."""
+    cases = {str(one.arithmetic): partial(one.run, window, 2, halo=one.halo) for one in (other, engine, exact)}
+    seconds = in_turns(cases, runs)
+    best = min((engine, exact), key=lambda one: statistics.median(seconds[str(one.arithmetic)])).arithmetic
+    return Figure(
+        f"lite by {other.arithmetic} against {best}, 2 × 2 blocks: pixels per second",
+        paired_ratio(seconds[str(best)], seconds[str(other.arithmetic)]),
+        "×",
+        f"medians of {runs} turns",
+    )
+
+
 def _precision(engine: Engine, exact: Engine, picture: Pixels) -> Figure:
     rough, true = (one.apply(picture)[1].astype(np.int16) for one in (engine, exact))
     differences = np.abs(rough - true)
     return Figure(
-        "lite in bf16 within 1 grey level of fp32",
+        f"lite by {engine.arithmetic} within 1 grey level of {exact.arithmetic}",
         100 * float((differences <= 1).mean()),
         "%",
         f"largest difference {differences.max()} grey levels, {100 * (differences > 0).mean():.1f} % not equal",

@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ class Counted:
         """(N, 3, H, W) 0 to 1 → (N, 3, 4H, 4W), as the network of the engine gives it."""
         self.computed_px += lr.shape[0] * lr.shape[2] * lr.shape[3] * _SCALE**2
         with torch.no_grad():  # MONAI changes the result in place, which inference mode forbids
-            _, hr = self.engine._network(lr)
+            _, hr = self.engine._network.pictures(lr, 2)
+        assert hr is not None
         return hr
 
 
@@ -148,6 +149,7 @@ class Enlarging:
 
     def __init__(self, engine: Engine) -> None:
         self.card, self.identity, self.halo = engine.card, engine.identity, engine.halo
+        self.arithmetic = engine.arithmetic
 
     def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Enlarge by the bicubic kernel, whatever is asked."""
@@ -163,7 +165,7 @@ def ours(slide: Slide, runner: Any, out: Path) -> dict[str, Any]:
 
 WAYS: dict[str, tuple[str, Callable[..., Any]]] = {
     "ours": ("auto", ours),
-    "ours fp32": ("fp32", ours),
+    "ours, torch fp32": ("fp32", ours),
     "no network": ("fp32", ours),
     "MONAI": ("fp32", monai),
     "Real-ESRGAN style": ("fp32", real_esrgan_style),
@@ -203,7 +205,8 @@ def main() -> None:
             way(slide, network, options.out)
             told = {"computed_px": network.computed_px, "kept_px": rows * cols}
         seconds = time.perf_counter() - began
-    record = {"seconds": seconds, "peak_mib": peak_mib(), "pixels": rows * cols, "precision": engine.precision, **told}
+    arithmetic = asdict(engine.arithmetic)
+    record = {"seconds": seconds, "peak_mib": peak_mib(), "pixels": rows * cols, **arithmetic, **told}
     print(json.dumps(record))
 
 

@@ -27,7 +27,7 @@ from sample_slides import SLIDES_OPTION, glassy_slide
 from tile_loops import WAYS
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
+from napari_pathsrgan.inference.engine import default_threads, load_model
 from napari_pathsrgan.slides.foreground import estimate_glass
 from napari_pathsrgan.slides.open_slide import open_slide
 
@@ -51,8 +51,8 @@ def run(way: str, slide: Path, out: Path) -> dict[str, Any]:
     return record
 
 
-def seam_error(slide_path: Path, outs: dict[str, tuple[Path, str]]) -> dict[str, tuple[float, int]]:
-    """Compare 20× pictures with one big pass of the same precision over cells in the middle of the slide.
+def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -> dict[str, tuple[float, int]]:
+    """Compare 20× pictures with one big pass in the same runtime and precision over cells in the middle of the slide.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, str]]) -> dict[str,
         side = _SEAM_LR_PX + 2 * _SURROUND_LR_PX
         window = slide.read_grid(1.172, *(at - _SURROUND_LR_PX for at in middle), side, side)
         glass = estimate_glass(slide, 1.172)
-        for way, (out, precision) in outs.items():
-            engine = load_model("lite", "cpu", precision)
+        for way, (out, record) in outs.items():
+            engine = load_model("lite", "cpu", record["precision"], record["runtime"])
             _, whole = engine.run(window, 2, glass if way.startswith("ours") else None, _SURROUND_LR_PX)
             place = tuple(slice(4 * at, 4 * (at + _SEAM_LR_PX)) for at in middle)
             array = zarr.open(out / "0" if way.startswith("ours") else out, mode="r")
@@ -78,18 +78,18 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, str]]) -> dict[str,
 def against_peers(folder: Path, side_px: int, runs: int) -> tuple[list[Figure], dict[str, Any]]:
     """All ways on one slide, in turns."""
     slide, share = glassy_slide(folder, side_px // _4X_PER_20X)
-    ways = ["ours", "ours fp32", *PEERS]
+    ways = ["ours", "ours, torch fp32", *PEERS]
     if importlib.util.find_spec("monai") is None:
         say("MONAI is left out: it is not installed (pip install monai).")
         ways.remove("MONAI")
     records: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as scratch:
-        outs: dict[str, tuple[Path, str]] = {}
+        outs: dict[str, tuple[Path, dict[str, Any]]] = {}
         for turn in range(runs):
             for way in ways:
                 out = Path(scratch) / f"{way}-{turn}.zarr"
                 records[way].append(run(way, slide, out))
-                outs[way] = (out, records[way][-1]["precision"])
+                outs[way] = (out, records[way][-1])
         seams = seam_error(slide, outs)
     speed = {
         way: statistics.median(record["pixels"] / 1e6 / record["seconds"] for record in records[way]) for way in ways
@@ -103,7 +103,12 @@ def against_peers(folder: Path, side_px: int, runs: int) -> tuple[list[Figure], 
             f"{speed['ours']:.2f} against {speed[best]:.2f} Mpx/s of 20×, {100 * share:.0f} % cells, {runs} turns",
             at_least=3.0,
         ),
-        Figure("… both in fp32", speed["ours fp32"] / speed[best], "×", f"{speed['ours fp32']:.2f} Mpx/s"),
+        Figure(
+            "… both in fp32 by torch",
+            speed["ours, torch fp32"] / speed[best],
+            "×",
+            f"{speed['ours, torch fp32']:.2f} Mpx/s",
+        ),
     ]
     for way in ways:
         first = records[way][0]
@@ -111,7 +116,7 @@ def against_peers(folder: Path, side_px: int, runs: int) -> tuple[list[Figure], 
         beyond, largest = seams[way]
         goal = 1.35 if way == "ours" else None
         peak = max(record["peak_mib"] for record in records[way])
-        detail = f"{speed[way]:.2f} Mpx/s, peak memory {peak:.0f} MiB, {first['precision']}"
+        detail = f"{speed[way]:.2f} Mpx/s, peak memory {peak:.0f} MiB, {first['runtime']} {first['precision']}"
         figures.append(Figure(f"{way}: pixels computed per pixel kept", redundancy, "×", detail, at_most=goal))
         figures.append(
             Figure(
@@ -168,19 +173,19 @@ def matrix_peak(dtype: torch.dtype) -> float:
     return 2 * _MATRIX**3 / best
 
 
-def flop_per_px(engine: Engine) -> float:
+def flop_per_px() -> float:
     """Operations of the network per 20× pixel."""
     side = 64
-    network = load_model("lite", "cpu", "fp32")._network
+    network = load_model("lite", "cpu", "fp32", "torch")._network
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, 3, side, side))
+        network.pictures(torch.zeros(1, 3, side, side), 2)
     return counter.get_total_flops() / (4 * side) ** 2
 
 
 def roofline(record: dict[str, Any]) -> tuple[list[Figure], float]:
     """How near a window, and a whole run, come to the matrix peak; also the network's operations per second."""
-    engine = load_model("lite", "cpu", record["precision"])
-    peak, cost = matrix_peak(_DTYPES[record["precision"]]), flop_per_px(engine)
+    engine = load_model("lite", "cpu", record["precision"], record["runtime"])
+    peak, cost = matrix_peak(_DTYPES[record["precision"]]), flop_per_px()
     window = np.random.default_rng(0).integers(0, 255, (288, 288, 3), dtype=np.uint8)
     best = float("inf")
     for _ in range(6):
@@ -189,7 +194,7 @@ def roofline(record: dict[str, Any]) -> tuple[list[Figure], float]:
         best = min(best, time.perf_counter() - began)
     network = cost * (4 * 288) ** 2 / best
     whole = cost * record["computed_px"] / record["seconds"]
-    detail = f"{cost / 1e3:.1f} kFLOP per 20× pixel, {record['precision']}; peak {peak / 1e9:.0f} GFLOP/s"
+    detail = f"{cost / 1e3:.1f} kFLOP per 20× pixel, {engine.arithmetic}; peak {peak / 1e9:.0f} GFLOP/s"
     return [
         Figure("A window against the matrix peak", 100 * network / peak, "%", f"{network / 1e9:.0f} GFLOP/s; {detail}"),
         Figure("A whole slide against the matrix peak", 100 * whole / peak, "%", f"{whole / 1e9:.0f} GFLOP/s"),

@@ -44,13 +44,13 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             for workers in (1, 2):
                 say(f"{workers} workers, turn {turn + 1} …")
                 with connected(None, workers) as (client, _):
-                    spread = Cluster(client, "lite", "cpu", "fp32", threads)
+                    spread = Cluster(client, "lite", "cpu", "fp32", threads=threads)
                     out = Path(scratch) / f"{workers}-{turn}.ome.zarr"
                     # Untimed: every worker loads the model, as on a cluster where it runs for hours.
                     height, width = slide.extent_um
                     write_whole_slide(view, out, (height / 2, 0, 700, width), spread=spread)
                     out = out.with_name(f"timed-{out.name}")
-                    spread = Cluster(client, "lite", "cpu", "fp32", threads)
+                    spread = Cluster(client, "lite", "cpu", "fp32", threads=threads)
                     began = time.perf_counter()
                     write_whole_slide(view, out, spread=spread)
                     seconds[workers].append(time.perf_counter() - began)

@@ -140,6 +140,21 @@ def test_upscale_writes_a_region_and_goes_on_with_it(run, scan: Path, tmp_path: 
     assert {path: path.stat().st_mtime_ns for path in tree(out) if path.is_file()} == written
 
 
+def test_upscale_goes_on_in_the_precision_it_began_with(run, scan: Path, tmp_path: Path) -> None:
+    """On most processors auto would take fp32 here, or bf16 there, and a resumed run another than the first."""
+    from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+    for precision, other in (("bf16", "fp32"), ("fp32", "bf16")):
+        out = tmp_path / f"{precision}.ome.zarr"
+        arguments = ("upscale", scan, out, "--device", "cpu")
+        assert run(*arguments, "--region", "0,0,30,30", "--precision", precision).code == 0
+        assert run(*arguments).code == 0
+        assert PyramidStore.open(out).identity.arithmetic == f"torch {precision}"
+        before = tree(out)
+        assert_refused(run(*arguments, "--precision", other), f"was begun in {precision} by torch")
+        assert tree(out) == before
+
+
 def test_upscale_takes_areas_drawn_in_qupath(run, scan: Path, tmp_path: Path) -> None:
     geometry = {"type": "Polygon", "coordinates": [[[1, 1], [9, 1], [9, 9], [1, 9], [1, 1]]]}
     feature = {"type": "Feature", "geometry": geometry, "properties": {}}

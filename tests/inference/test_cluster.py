@@ -102,6 +102,7 @@ def test_a_worker_loads_the_model_once(
         str(model),
         "cpu",
         "fp32",
+        "torch",
         1,
     )
     assert [fill_job(setup, Job(0, ((0, col),))).written for col in (0, 1, 2)] == [0, 2, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pathsrgan.errors import CardMismatchError, DeviceError
-from napari_pathsrgan.inference import engine as engine_module
+from napari_pathsrgan.inference import choice
+from napari_pathsrgan.inference.arithmetic import Arithmetic, Runtime
 from napari_pathsrgan.inference.engine import Engine, choose_device, default_threads
+from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.slides.foreground import Glass
 from napari_pathsrgan.slides.resample import enlarge
 
-from .networks import engine, lively, tiny_engine
+from .networks import TINY, engine, lively, tiny_engine
 from .specimens import GLASS, specimen, texture
 
 HALO = 32
@@ -91,39 +94,56 @@ def test_stage_1_alone_gives_the_same_10x_picture() -> None:
 
 def test_auto_is_true_to_fp32_whatever_it_chose() -> None:
     automatic, exact = engine("lite", precision="auto"), engine("lite", precision="fp32")
-    assert automatic.precision in ("fp32", "bf16")
+    assert exact.arithmetic == Arithmetic("torch", "fp32")
     image = texture(64, 64)
     for computed, wanted in zip(automatic.apply(image), exact.apply(image), strict=True):
         assert differing(computed, wanted) <= 1e-3
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, half_s: float, full_s: float) -> None:
-    """Let trials take as long as told."""
-
-    def seconds(trial: Any, network: Generator, clock: Any) -> float:
-        return half_s if network.stage1.picture.weight.dtype is torch.bfloat16 else full_s
-
-    monkeypatch.setattr(engine_module, "_seconds", seconds)
-
-
 @pytest.fixture
-def half_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, 1, 2)
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let trials take as long as told: torch in full, torch in half, and OpenVINO in full precision."""
+
+    def let(full_s: float, half_s: float, openvino_s: float) -> None:
+        def seconds(network: Any, *_: Any) -> float:
+            if isinstance(network, OpenVinoGenerator):
+                return openvino_s
+            return half_s if network.stage1.picture.weight.dtype is torch.bfloat16 else full_s
+
+        monkeypatch.setattr(choice, "_seconds", seconds)
+        monkeypatch.setattr(choice, "precisions", lambda: ("fp32",))
+
+    return let
 
 
-@pytest.mark.usefixtures("half_is_fast")
-def test_auto_takes_half_precision_where_it_is_faster_and_true() -> None:
+def automatic(network: Generator, runtime: Runtime = "auto") -> Arithmetic:
+    return Engine(network, ModelCard(name="x", preset="lite"), "cpu", "auto", runtime).arithmetic
+
+
+def tame() -> Generator:
+    """A network whose pictures are nearly the bicubic ones, so that half precision does them no harm."""
     torch.manual_seed(0)
-    network = build_generator("lite")
+    network = build_generator("lite", **TINY)
     for picture in (network.stage1.picture, network.stage2.picture):
         torch.nn.init.normal_(picture.weight, std=1e-4)
-    assert Engine(network, ModelCard(name="x", preset="lite"), "cpu").precision == "bf16"
+    return network
 
 
-@pytest.mark.usefixtures("half_is_fast")
-def test_auto_keeps_fp32_where_half_precision_is_not_true() -> None:
+def test_auto_takes_the_fastest_that_is_true(pretend: Callable[..., None]) -> None:
+    pretend(full_s=3, half_s=1, openvino_s=2)
+    assert automatic(tame()) == Arithmetic("torch", "bf16")
+    assert automatic(tame(), "openvino") == Arithmetic("openvino", "fp32")
+    pretend(full_s=3, half_s=2, openvino_s=1)
+    assert automatic(tame()) == Arithmetic("openvino", "fp32")
+    assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
+    pretend(full_s=1, half_s=2, openvino_s=3)
+    assert automatic(tame()) == Arithmetic("torch", "fp32")
+
+
+def test_auto_keeps_fp32_where_half_precision_is_not_true(pretend: Callable[..., None]) -> None:
+    pretend(full_s=2, half_s=1, openvino_s=3)
     model = engine("paper", precision="auto", residual_scale=0.6, width=16)
-    assert model.precision == "fp32"
+    assert model.arithmetic == Arithmetic("torch", "fp32")
     image = texture(32, 32)
     exact = engine("paper", precision="fp32", residual_scale=0.6, width=16)
     assert np.array_equal(model.apply(image)[1], exact.apply(image)[1])  # its weights were not rounded by the trial
@@ -131,10 +151,27 @@ def test_auto_keeps_fp32_where_half_precision_is_not_true() -> None:
     assert differing(rough.apply(image)[1], exact.apply(image)[1]) > 1e-3  # or the trial would have nothing to find
 
 
-def test_auto_keeps_fp32_where_half_precision_is_slower(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, 2, 1)
-    torch.manual_seed(0)
-    assert Engine(build_generator("lite", width=8), ModelCard(name="x", preset="lite"), "cpu").precision == "fp32"
+def test_auto_leaves_openvino_where_it_is_not_true(
+    pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(full_s=2, half_s=3, openvino_s=1)
+    pictures = OpenVinoGenerator.pictures
+
+    def brighter(network: OpenVinoGenerator, lr: torch.Tensor, stage: int) -> Any:
+        mr, hr = pictures(network, lr, stage)
+        return mr, hr + 2 / 255
+
+    monkeypatch.setattr(OpenVinoGenerator, "pictures", brighter)
+    assert automatic(tame()) == Arithmetic("torch", "fp32")
+
+
+def test_a_precision_that_is_named_is_computed_by_torch() -> None:
+    assert engine("lite", precision="bf16", **TINY).arithmetic == Arithmetic("torch", "bf16")
+
+
+def test_openvino_is_of_the_cpu() -> None:
+    with pytest.raises(DeviceError, match="on the CPU"):
+        choice.prepare(tame(), torch.device("meta"), "openvino", "fp32")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import OptionError, OutputError, SlideUnreadableError, StoreMismatchError
+from napari_pathsrgan.inference.arithmetic import go_on_with
 from napari_pathsrgan.inference.engine import load_model
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -22,7 +23,7 @@ from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
 from napari_pathsrgan.tiles.blending import blend_axis_weights
 
-from .networks import engine, tiny_engine, write_tiny_model
+from .networks import TINY, engine, tiny_engine, write_tiny_model
 from .specimens import specimen, write_slide
 
 
@@ -74,6 +75,36 @@ def test_refuses_a_store_of_another_model_and_a_foreign_folder(
     with pytest.raises(OutputError):
         write_whole_slide(super_resolved, tmp_path / "mine")
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_store_remembers_how_it_was_computed(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path, corner = tmp_path / "out.ome.zarr", (0, 0, 100, 100)
+    write_whole_slide(super_resolved, path, region=corner)
+    assert PyramidStore.open(path).identity.arithmetic == "torch fp32"
+    other = super_resolve(super_resolved.slide, engine("lite", precision="bf16", **TINY))
+    with pytest.raises(StoreMismatchError, match="computed by torch fp32, not by torch bf16"):
+        write_whole_slide(other, path)
+    assert go_on_with(path, "auto", "auto") == ("torch", "fp32")
+    assert go_on_with(path, "auto", "fp32") == ("torch", "fp32")
+    assert go_on_with(tmp_path / "new.ome.zarr", "auto", "bf16") == ("auto", "bf16")
+    with pytest.raises(StoreMismatchError, match=r"begun in fp32 by torch.*--precision fp32"):
+        go_on_with(path, "auto", "bf16")
+
+
+def test_what_was_kept_while_browsing_is_settled_by_the_first_export(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.ome.zarr"
+    with monkeypatch.context() as browsing:
+        browsing.setattr(super_resolved.runner, "arithmetic", None)  # as of a model in another process
+        write_whole_slide(super_resolved, path, region=(0, 0, 100, 100))
+        assert go_on_with(path, "auto", "auto") == ("auto", "auto")
+    write_whole_slide(super_resolved, path)
+    assert go_on_with(path, "auto", "auto") == ("torch", "fp32")
+    assert len(list(PyramidStore.open(path).tiles(0))) == 3 * 4
+    with monkeypatch.context() as browsing:
+        browsing.setattr(super_resolved.runner, "arithmetic", None)
+        assert write_whole_slide(super_resolved, path).written == 0
 
 
 def test_refuses_a_region_outside_the_slide(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:

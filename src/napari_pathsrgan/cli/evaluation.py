@@ -63,7 +63,7 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
         raise OutputError(f"{options.out} exists already.", "Choose another folder with --out, or remove it.")
     file = PairsFile(pairs)
     rows = choose_rows(file, options.split, options.max_patches)
-    engine = load_model(options.model, options.device, options.precision)
+    engine = load_model(options.model, options.device, options.precision, options.runtime)
     with progress("Evaluating") as told:
         scores = evaluate_pairs(engine, file, rows, told, _distance())
     summaries = summarise(scores)
@@ -71,6 +71,7 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
         "model": engine.card.name,
         "weights": engine.identity,
         "precision": engine.precision,
+        "runtime": engine.arithmetic.runtime,
         "pairs": pairs.name,
         "split": options.split,
         "patches": len(rows),

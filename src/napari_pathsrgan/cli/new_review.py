@@ -69,7 +69,7 @@ class NewOptions:
     device : str
         auto, cpu, cuda, cuda:1 or mps.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        auto takes half precision where that is faster and gives the same pixels.
+        auto takes what is fastest here and gives the same pixels.
     """
 
     models: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("lite",)

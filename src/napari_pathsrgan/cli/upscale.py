@@ -100,11 +100,14 @@ def upscale(
     looking = options.looking
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
         from napari_pathsrgan.inference.allocator import keep_memory
+        from napari_pathsrgan.inference.arithmetic import go_on_with
         from napari_pathsrgan.inference.engine import load_model
+        from napari_pathsrgan.inference.finished import begun
         from napari_pathsrgan.inference.super_resolved import super_resolve
 
         keep_memory()
-        computed = super_resolve(opened, load_model(looking.model, looking.device, looking.precision))
+        runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
+        computed = super_resolve(opened, load_model(looking.model, looking.device, precision, runtime))
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
@@ -140,7 +143,8 @@ def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, tol
     if options.trust or options.trust_against:
         looking, other = options.looking, None
         if options.trust_against:
-            other = super_resolve(computed.slide, load_model(options.trust_against, looking.device, looking.precision))
+            against = load_model(options.trust_against, looking.device, looking.precision, looking.runtime)
+            other = super_resolve(computed.slide, against)
         path = out.with_name(f"{_bare_name(out)}.trust.ome.zarr")
         write_trust_map(computed, PyramidStore.open(tiles), path, other, partial(told, task="Comparing"))
     if finished:
@@ -157,10 +161,19 @@ def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[S
     from napari_pathsrgan.inference.cluster import Cluster, connected
 
     looking = options.looking
-    # Workers take the precision that was found best here: else a tile would depend on who made it.
-    precision = getattr(computed.runner, "precision", looking.precision)
+    # Workers compute in the way that was found best here: else a tile would depend on who made it.
+    arithmetic = computed.runner.arithmetic
+    assert arithmetic is not None
     with connected(options.scheduler, options.workers) as (client, threads):
-        yield Cluster(client, looking.model, looking.device, precision, threads, looking.mpp)
+        yield Cluster(
+            client,
+            looking.model,
+            looking.device,
+            arithmetic.precision,
+            arithmetic.runtime,
+            threads,
+            looking.mpp,
+        )
 
 
 def _bare_name(path: Path) -> str:

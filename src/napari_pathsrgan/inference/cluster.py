@@ -22,7 +22,7 @@ from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller
 if TYPE_CHECKING:
     from distributed import Client
 
-    from napari_pathsrgan.inference.engine import Precision
+    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -47,7 +47,7 @@ class Setup:
     fingerprint, identity : str
         Of the slide and of the model, so that another file of the same name is not taken for it.
     glass : Glass, optional
-    model, device, precision : str
+    model, device, precision, runtime : str
         See `load_model`.
     threads : int
         For the network on a CPU; 0 leaves it to torch.
@@ -62,6 +62,7 @@ class Setup:
     model: str
     device: str
     precision: Precision
+    runtime: Runtime
     threads: int
 
 
@@ -74,7 +75,7 @@ class Cluster:
         Connected to the scheduler; the workers have napari-pathsrgan installed.
     model : str or Path
         What workers load: a shipped name, or a file that they see.
-    device, precision : str
+    device, precision, runtime : str
         See `load_model`.
     threads : int
         For each worker's network on a CPU; 0 leaves it to torch.
@@ -88,12 +89,14 @@ class Cluster:
         model: str | Path,
         device: str = "auto",
         precision: Precision = "auto",
+        runtime: Runtime = "auto",
         threads: int = 0,
         mpp: float | None = None,
     ) -> None:
         self._client = client
         self._model = str(Path(model).resolve()) if Path(model).exists() else str(model)
-        self._device, self._precision, self._threads, self._mpp = device, precision, threads, mpp
+        self._device, self._precision, self._runtime = device, precision, runtime
+        self._threads, self._mpp = threads, mpp
 
     def __call__(
         self, super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
@@ -119,6 +122,7 @@ class Cluster:
             self._model,
             self._device,
             self._precision,
+            self._runtime,
             self._threads,
         )
         waiting = iter(jobs)
@@ -223,7 +227,8 @@ def _make_filler(setup: Setup) -> TileFiller:
     keep_memory()
     if setup.threads:
         torch.set_num_threads(setup.threads)
-    slide, engine = open_slide(setup.slide, setup.mpp), load_model(setup.model, setup.device, setup.precision)
+    slide = open_slide(setup.slide, setup.mpp)
+    engine = load_model(setup.model, setup.device, setup.precision, setup.runtime)
     if slide.fingerprint != setup.fingerprint:
         raise SlideUnreadableError(
             f"A worker sees another slide at {setup.slide}.", "Put it where all workers see the same file."

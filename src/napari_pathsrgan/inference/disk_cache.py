@@ -164,7 +164,7 @@ def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = F
     OutputError, StoreMismatchError
         See `PyramidStore.open_or_create`.
     """
-    grid = super_resolved.grid
+    grid, arithmetic = super_resolved.grid, super_resolved.runner.arithmetic
     return PyramidStore.open_or_create(
         path,
         level_shapes=grid.level_shapes,
@@ -174,4 +174,5 @@ def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = F
         model_hash=super_resolved.runner.identity + ("+blend" if blended else ""),
         slide_name=super_resolved.slide.path.name,
         model_name=super_resolved.runner.card.name + (", blended" if blended else ""),
+        arithmetic="" if arithmetic is None else str(arithmetic),
     )

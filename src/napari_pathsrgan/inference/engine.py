@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
+from napari_pathsrgan.inference.choice import prepare
 from napari_pathsrgan.models.blocks import BicubicEnlargement
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
@@ -23,13 +21,13 @@ from napari_pathsrgan.slides.foreground import Glass, foreground_weight
 from napari_pathsrgan.slides.resample import enlarge
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
+    from napari_pathsrgan.inference.choice import Network
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.models.generator import Generator
 
 Pixels = npt.NDArray[np.uint8]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ALIGNMENT_LR_PX = 8
 """Windows are multiples of it on the absolute grid, for the three poolings of the full-size networks."""
 
@@ -79,12 +77,25 @@ class Engine:
     device : str
         See `choose_device`.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        "auto" takes half precision where a trial shows it to be faster and true to fp32 within one grey level on
-        99.9 % of the pixels.
+        "auto" takes what a trial shows to be the fastest that is true to fp32 within one grey level on 99.9 % of the
+        pixels.
+    runtime : {"auto", "torch", "openvino"}
+        What computes. "auto" takes part in that trial where OpenVINO is installed and the device is a CPU; beside a
+        precision that is named, it is torch.
+
+    Attributes
+    ----------
+    arithmetic : Arithmetic
+        What was chosen.
     """
 
     def __init__(
-        self, network: Generator, card: ModelCard, device: str = "auto", precision: Precision = "auto"
+        self,
+        network: Generator,
+        card: ModelCard,
+        device: str = "auto",
+        precision: Precision = "auto",
+        runtime: Runtime = "auto",
     ) -> None:
         card.check_ratios()
         # Weights that never were in a file have no hash yet, and must not be taken for one another.
@@ -97,7 +108,7 @@ class Engine:
             network.to(memory_format=torch.channels_last)
         self._enlarge2 = BicubicEnlargement(2).to(self.device)
         self._enlarge4 = BicubicEnlargement(4).to(self.device)
-        self._network, self.precision = self._in_precision(network, precision)
+        self._network, self.arithmetic = prepare(network, self.device, runtime, precision)
 
     @property
     def identity(self) -> str:
@@ -108,6 +119,11 @@ class Engine:
     def halo(self) -> int:
         """Context needed around a window, input pixels."""
         return self.card.halo_lr_px
+
+    @property
+    def precision(self) -> Precision:
+        """Of the network's numbers: "fp32", "bf16" or "fp16"."""
+        return self.arithmetic.precision
 
     def apply(self, patch: Pixels) -> tuple[Pixels, Pixels]:
         """Super-resolve a patch in one pass.
@@ -175,59 +191,20 @@ class Engine:
                 hr = None if hr is None else _mix(self._enlarge4(lr), hr, mix)
             return _to_pixels(mr, 2 * halo), None if hr is None else _to_pixels(hr, 4 * halo)
 
-    def _forward(self, network: Generator, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+    def _forward(self, network: Network, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
         height, width = lr.shape[2:]
         down, right = -height % ALIGNMENT_LR_PX, -width % ALIGNMENT_LR_PX
         padded = lr
         if down or right:
             mode = "reflect" if down < height and right < width else "replicate"
             padded = functional.pad(lr, (0, right, 0, down), mode=mode)
-        features, mr = network.mr_features(padded)
-        mr = mr[:, :, : 2 * height, : 2 * width]
-        if stage == 1:
-            return mr, None
-        return mr, network.hr_from(features, padded)[:, :, : 4 * height, : 4 * width]
+        mr, hr = network.pictures(padded, stage)
+        return mr[:, :, : 2 * height, : 2 * width], None if hr is None else hr[:, :, : 4 * height, : 4 * width]
 
     def _to_device(self, window: Pixels) -> Tensor:
         # Writeable, since torch warns of arrays that are not, such as those from the tile cache.
         pixels = torch.from_numpy(np.require(window, requirements=["C", "W"])).to(self.device)
         return pixels.permute(2, 0, 1)[None].float().div_(255)
-
-    def _in_precision(self, network: Generator, wanted: Precision) -> tuple[Generator, Literal["fp32", "bf16", "fp16"]]:
-        if wanted == "fp16" and self.device.type == "cpu":
-            raise DeviceError("The CPU has no fast fp16.", "Use --precision auto, bf16 or fp32.")
-        half: Literal["bf16", "fp16"] = "bf16" if self.device.type == "cpu" or _cuda_bf16(self.device) else "fp16"
-        precision = half if wanted == "auto" else wanted
-        if precision == "fp32":
-            return network, "fp32"
-        # A copy: casting there and back would leave the fp32 weights rounded.
-        halved = copy.deepcopy(network)
-        halved.cast_stages(_DTYPES[precision])
-        if wanted != "auto" or self._is_faster_and_true(halved, network):
-            return halved, precision
-        return network, "fp32"
-
-    def _is_faster_and_true(self, halved: Generator, exact: Generator) -> bool:
-        """Try half precision on a made-up window of blobs and edges (ours: 0.3 s on two cores for ``lite``)."""
-        rng = np.random.default_rng(0)
-        coarse = rng.integers(60, 245, (12, 12, 3)).astype(np.float32)
-        window = np.kron(coarse, np.ones((8, 8, 1), np.float32)).astype(np.uint8)
-
-        def trial(network: Generator) -> Pixels:
-            with torch.inference_mode():
-                _, hr = self._forward(network, self._to_device(window), 2)
-                assert hr is not None
-                return _to_pixels(hr, 0)
-
-        try:
-            rough, true = trial(halved), trial(exact)  # the first run of a shape also prepares kernels
-            # The best of each, and a CPU's own time: a busy machine must not decide which pixels one gets.
-            clock = time.process_time if self.device.type == "cpu" else time.perf_counter
-            fast, slow = (min(_seconds(trial, network, clock) for _ in range(3)) for network in (halved, exact))
-        except RuntimeError:  # an operator the device lacks in this precision
-            return False
-        apart = np.abs(true.astype(np.int16) - rough.astype(np.int16)) > 1
-        return bool(fast < slow and apart.mean() <= 1e-3)
 
 
 def _to_pixels(image: Tensor, border: int) -> Pixels:
@@ -246,25 +223,14 @@ def _enlarged(window: Pixels, factor: int, halo: int) -> Pixels:
     return np.ascontiguousarray(enlarge(window, factor)[border : height - border, border : width - border])
 
 
-def _seconds(trial: Callable[[Generator], Pixels], network: Generator, clock: Callable[[], float]) -> float:
-    began = clock()
-    trial(network)
-    return clock() - began
-
-
 def _mix(bicubic: Tensor, computed: Tensor, weight: Tensor) -> Tensor:
     grown = functional.interpolate(weight, size=computed.shape[2:], mode="bilinear", align_corners=False)
     return torch.lerp(bicubic, computed, grown)
 
 
-def _cuda_bf16(device: torch.device) -> bool:
-    if device.type != "cuda":
-        return False
-    with torch.cuda.device(device):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-
-
-def load_model(reference: str | Path = "lite", device: str = "auto", precision: Precision = "auto") -> Engine:
+def load_model(
+    reference: str | Path = "lite", device: str = "auto", precision: Precision = "auto", runtime: Runtime = "auto"
+) -> Engine:
     """Load a model to work in this process.
 
     Parameters
@@ -274,6 +240,7 @@ def load_model(reference: str | Path = "lite", device: str = "auto", precision: 
     device : str
         See `choose_device`.
     precision : {"auto", "fp32", "bf16", "fp16"}
+    runtime : {"auto", "torch", "openvino"}
         See `Engine`.
 
     Returns
@@ -283,8 +250,8 @@ def load_model(reference: str | Path = "lite", device: str = "auto", precision: 
 
     Raises
     ------
-    CheckpointError, CardMismatchError, DeviceError
+    CheckpointError, CardMismatchError, DeviceError, MissingPartError
         Each with what to do about it.
     """
     network, card = load_generator(find_model(reference))
-    return Engine(network, card, device, precision)
+    return Engine(network, card, device, precision, runtime)

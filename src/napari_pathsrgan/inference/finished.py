@@ -21,6 +21,12 @@ def is_tiff(path: Path) -> bool:
     return path.suffix.lower() in (".tif", ".tiff")
 
 
+def begun(path: Path) -> Path:
+    """Find the store in which an earlier run left the tiles of an output; the output itself where there is none."""
+    tiles = _beside(path)
+    return tiles if tiles.exists() else path
+
+
 def tiles_folder(path: Path) -> Path:
     """Choose where the tiles of a finished output are kept meanwhile, and see that it can be made.
 
@@ -39,7 +45,7 @@ def tiles_folder(path: Path) -> Path:
     OutputError, StoreMismatchError
         If the output exists already.
     """
-    tiles = path.with_name(f"{path.name}.tiles")
+    tiles = _beside(path)
     if path.exists():
         if is_tiff(path) or tiles.exists():
             raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
@@ -75,3 +81,7 @@ def finish(
     else:
         write_sharded(store, path, progress)
     shutil.rmtree(tiles, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.tiles")

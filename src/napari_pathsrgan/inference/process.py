@@ -26,6 +26,7 @@ from napari_pathsrgan.models.card import ModelCard, read_card
 from napari_pathsrgan.models.zoo import find_model
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Arithmetic
     from napari_pathsrgan.slides.foreground import Glass
 
 Pixels = npt.NDArray[np.uint8]
@@ -52,7 +53,7 @@ class WorkerStatus:
 
     Attributes
     ----------
-    device, precision : str
+    device, precision, runtime : str
         Empty before the first model is loaded.
     threads : int
     mpx_per_s : float
@@ -63,6 +64,7 @@ class WorkerStatus:
 
     device: str = ""
     precision: str = ""
+    runtime: str = ""
     threads: int = 0
     mpx_per_s: float = 0.0
     restarts: int = 0
@@ -83,7 +85,7 @@ class InferenceProcess:
 
     Parameters
     ----------
-    device, precision : str
+    device, precision, runtime : str
         See `inference.engine.Engine`.
     threads : int
         For the network on a CPU; 0 for the default.
@@ -95,10 +97,11 @@ class InferenceProcess:
         self,
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "auto",
         threads: int = 0,
         on_restart: Callable[[], None] | None = None,
     ) -> None:
-        self._arguments = [device, precision, str(threads)]
+        self._arguments = [device, precision, runtime, str(threads)]
         self._on_restart = on_restart
         self._lock = threading.RLock()
         self._free_slots = threading.Semaphore(SLOTS)
@@ -272,7 +275,12 @@ class InferenceProcess:
                 pictures = self._fetch(request, answer)
                 speed = self._speed(request, answer)
                 self.status = WorkerStatus(
-                    answer["device"], answer["precision"], answer["threads"], speed, self.status.restarts
+                    answer["device"],
+                    answer["precision"],
+                    answer["runtime"],
+                    answer["threads"],
+                    speed,
+                    self.status.restarts,
                 )
             if request.slot is not None:
                 self._release(request.slot)
@@ -350,6 +358,11 @@ class ProcessModel:
     def halo(self) -> int:
         """See `Engine.halo`."""
         return self.card.halo_lr_px
+
+    @property
+    def arithmetic(self) -> Arithmetic | None:
+        """None: the process settles it once it has loaded the model, and anew each time it is started."""
+        return None
 
     def submit(self, window: Pixels, stage: int, glass: Glass | None, halo: int) -> Future[Pictures | None]:
         """See `InferenceProcess.submit`."""

@@ -18,6 +18,7 @@ from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, block
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Arithmetic
     from napari_pathsrgan.inference.tile_filler import Filled
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide
@@ -45,6 +46,10 @@ class Runner(Protocol):
     @property
     def halo(self) -> int:
         """Context needed around a window, input pixels."""
+
+    @property
+    def arithmetic(self) -> Arithmetic | None:
+        """How the network is computed; None where that is not settled."""
 
     def run(
         self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0

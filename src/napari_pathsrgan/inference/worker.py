@@ -1,4 +1,4 @@
-"""The inference process: ``python -m napari_pathsrgan.inference.worker BUFFER DEVICE PRECISION THREADS``.
+"""The inference process: ``python -m napari_pathsrgan.inference.worker BUFFER DEVICE PRECISION RUNTIME THREADS``.
 
 It owns the device. Requests come as JSON lines on its standard input and are answered on its standard output; pixels
 go through a `WindowBuffer`. It ends when its input does, that is when the process that started it has gone, however.
@@ -12,21 +12,26 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import torch
 
 from napari_pathsrgan.errors import CheckpointError, PathSRGANError
-from napari_pathsrgan.inference.engine import Engine, Precision, default_threads, load_model
+from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
 from napari_pathsrgan.inference.window_buffer import WindowBuffer
 from napari_pathsrgan.slides.foreground import Glass
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
 
 _KEPT_ENGINES = 2
 """Models kept loaded, so that going back to the last one costs nothing."""
 
 
-def serve(requests: IO[str], answers: IO[str], buffer: WindowBuffer, device: str, precision: Precision) -> None:
+def serve(
+    requests: IO[str], answers: IO[str], buffer: WindowBuffer, device: str, precision: Precision, runtime: Runtime
+) -> None:
     """Answer requests until there are no more.
 
     Parameters
@@ -36,7 +41,7 @@ def serve(requests: IO[str], answers: IO[str], buffer: WindowBuffer, device: str
         empty); with ``slot``, ``shape``, ``stage``, ``halo`` and ``glass`` it is a window to compute, without it only
         loads the model.
     buffer : WindowBuffer
-    device, precision : str
+    device, precision, runtime : str
         See `Engine`.
     """
     engines: dict[str, Engine] = {}
@@ -44,8 +49,13 @@ def serve(requests: IO[str], answers: IO[str], buffer: WindowBuffer, device: str
         request = json.loads(line)
         answer: dict[str, Any] = {"id": request["id"]}
         try:
-            engine = _engine(engines, request, device, precision)
-            answer |= {"device": str(engine.device), "precision": engine.precision, "threads": torch.get_num_threads()}
+            engine = _engine(engines, request, device, precision, runtime)
+            answer |= {
+                "device": str(engine.device),
+                "precision": engine.precision,
+                "runtime": engine.arithmetic.runtime,
+                "threads": torch.get_num_threads(),
+            }
             if "slot" in request:
                 answer |= _compute(engine, request, buffer)
         except PathSRGANError as error:
@@ -59,14 +69,16 @@ def serve(requests: IO[str], answers: IO[str], buffer: WindowBuffer, device: str
         answers.flush()
 
 
-def _engine(engines: dict[str, Engine], request: dict[str, Any], device: str, precision: Precision) -> Engine:
+def _engine(
+    engines: dict[str, Engine], request: dict[str, Any], device: str, precision: Precision, runtime: Runtime
+) -> Engine:
     model, identity = request["model"], request["identity"]
     if model in engines and identity and engines[model].identity != identity:
         del engines[model]  # the file was replaced, and whoever asks knows it
     if model not in engines:
         while len(engines) >= _KEPT_ENGINES:
             engines.pop(next(iter(engines)))
-        engines[model] = load_model(Path(model), device, precision)
+        engines[model] = load_model(Path(model), device, precision, runtime)
     engine = engines[model] = engines.pop(model)  # the most recently used one is last
     if identity and engine.identity != identity:
         raise CheckpointError(
@@ -109,7 +121,7 @@ def _leave_tidily() -> None:
 
 def main() -> None:
     """Serve on the standard streams; nothing else may write to standard output."""
-    buffer_path, device, precision, threads = sys.argv[1:]
+    buffer_path, device, precision, runtime, threads = sys.argv[1:]
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _lower_priority()
@@ -117,7 +129,7 @@ def main() -> None:
     torch.set_num_threads(int(threads) or default_threads())
     path = Path(buffer_path)
     try:
-        serve(sys.stdin, answers, WindowBuffer(path), device, precision)  # type: ignore[arg-type]
+        serve(sys.stdin, answers, WindowBuffer(path), device, precision, runtime)  # type: ignore[arg-type]
     except (BrokenPipeError, KeyboardInterrupt):
         pass
     finally:

@@ -245,6 +245,11 @@ class Generator(nn.Module):
         features, mr = self.mr_features(lr)
         return mr, self.hr_from(features, lr)
 
+    def pictures(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """Run both stages, or the first alone: what `forward` gives, and None for the 20× picture after stage 1."""
+        features, mr = self.mr_features(lr)
+        return mr, self.hr_from(features, lr) if stage == 2 else None
+
     def mr_features(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Run stage 1 alone: features on the 10× grid in the stages' dtype, and the 10× picture in float32."""
         features, mr = self.stage1(lr.to(self._dtype))

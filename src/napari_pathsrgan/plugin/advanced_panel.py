@@ -55,7 +55,8 @@ class AdvancedPanel(QCollapsible):
         self.device.setCurrentText(settings.device)
         self.precision = combo_box(
             "How numbers are kept while computing.\n"
-            "auto: half precision where it is faster and within one grey level of fp32 (default)"
+            "auto: what is fastest here and within one grey level of fp32,\n"
+            "by OpenVINO where that is installed (default); any other by torch"
         )
         self.precision.addItems(["auto", "fp32", "bf16", "fp16"])
         self.precision.setCurrentText(settings.precision)

@@ -33,6 +33,8 @@ class SessionSettings:
         "auto", "cpu", "cuda", "mps" …
     precision : str
         "auto", "fp32", "bf16" or "fp16".
+    runtime : str
+        "auto", "torch" or "openvino".
     memory_bytes : int
         Bound of the pictures kept in memory.
     cache_folder : Path or None
@@ -41,6 +43,7 @@ class SessionSettings:
 
     device: str = "auto"
     precision: str = "auto"
+    runtime: str = "auto"
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     cache_folder: Path | None = field(default_factory=default_folder)
 
@@ -87,7 +90,9 @@ class Computing:
         find: Callable[[TileKey], SuperResolvedSlide | None],
         listeners: Listeners,
     ) -> None:
-        self.process = InferenceProcess(settings.device, settings.precision, on_restart=listeners.process_died)
+        self.process = InferenceProcess(
+            settings.device, settings.precision, settings.runtime, on_restart=listeners.process_died
+        )
         names = ("pathsrgan-slide", "pathsrgan-windows", "pathsrgan-disk")
         self._pools = [ThreadPoolExecutor(READERS, name) for name in names]
         slide_pool, window_pool, disk_pool = self._pools

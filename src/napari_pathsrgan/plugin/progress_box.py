@@ -96,7 +96,8 @@ class ProgressBox(QWidget):
             return
         device = status.device.upper().replace("CUDA", "GPU")
         speed = f"{status.mpx_per_s:.2g} Mpx/s · " if status.mpx_per_s else ""
-        self.speed.setText(f"{speed}{device}, {status.precision}")
+        runtime = "OpenVINO " if status.runtime == "openvino" else ""
+        self.speed.setText(f"{speed}{device}, {runtime}{status.precision}")
 
     def _on_pause(self, paused: bool) -> None:
         self._word_pause(paused)

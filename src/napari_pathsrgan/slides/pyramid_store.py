@@ -13,6 +13,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,14 @@ import numpy as np
 import zarr
 
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
-from napari_pathsrgan.slides.store_layout import StoreIdentity, level_array, not_ours, our_attributes, write_empty
+from napari_pathsrgan.slides.store_layout import (
+    OUR_KEY,
+    StoreIdentity,
+    level_array,
+    not_ours,
+    our_attributes,
+    write_empty,
+)
 from napari_pathsrgan.whole_output import output_error, refuse_existing
 
 if TYPE_CHECKING:
@@ -48,6 +56,7 @@ class PyramidStore:
     def __init__(self, path: Path, group: zarr.Group) -> None:
         ours = our_attributes(path, group)
         self.path = path
+        self._group = group
         self.identity = StoreIdentity(**ours["identity"])
         self.level_shapes = tuple((int(rows), int(cols)) for rows, cols in ours["level_shapes"])
         self.level_mpps = tuple(float(mpp) for mpp in ours["level_mpps"])
@@ -66,6 +75,7 @@ class PyramidStore:
         model_hash: str,
         slide_name: str,
         model_name: str,
+        arithmetic: str = "",
     ) -> Self:
         """Make an empty store; it appears at `path` complete or not at all.
 
@@ -79,7 +89,7 @@ class PyramidStore:
             Pixel size of each level, µm/px.
         tile_px : sequence of int
             Side of the tiles of each level, px.
-        slide_fingerprint, model_hash, slide_name, model_name : str
+        slide_fingerprint, model_hash, slide_name, model_name, arithmetic : str
             See `StoreIdentity`.
 
         Raises
@@ -91,7 +101,7 @@ class PyramidStore:
         """
         path = Path(path)
         _refuse_occupied(path)
-        identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name)
+        identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name, arithmetic)
         growing = path.parent / f".{path.name}.{uuid.uuid4().hex}.partial"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,27 +141,28 @@ class PyramidStore:
         model_hash: str,
         slide_name: str,
         model_name: str,
+        arithmetic: str = "",
     ) -> Self:
         """Go on with the store at `path`, or make it; parameters as for `create`.
 
         Raises
         ------
         StoreMismatchError
-            If it holds another slide's or another model's tiles, or the pyramid is cut differently.
+            If it holds another slide's or another model's tiles, or tiles computed in another way, or the pyramid is
+            cut differently.
         OutputError
             If something else is there, or the place is read-only or full.
         """
         path = Path(path)
+        identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name, arithmetic)
         if not (path / "zarr.json").is_file():
             try:
-                return cls.create(
-                    path, level_shapes, level_mpps, tile_px, slide_fingerprint, model_hash, slide_name, model_name
-                )
+                return cls.create(path, level_shapes, level_mpps, tile_px, **asdict(identity))
             except OutputError:
                 if not (path / "zarr.json").is_file():  # else another thread or process was quicker
                     raise
         store = cls.open(path)
-        store.require(slide_fingerprint, model_hash)
+        store.require(identity)
         here = (store.level_shapes, store.level_mpps, store.tile_px)
         if here != (tuple((rows, cols) for rows, cols in level_shapes), tuple(level_mpps), tuple(tile_px)):
             raise StoreMismatchError(
@@ -160,17 +171,27 @@ class PyramidStore:
             )
         return store
 
-    def require(self, slide_fingerprint: str, model_hash: str) -> None:
-        """Raise StoreMismatchError unless the store holds this slide through this model."""
-        remedy = "Choose another output folder, or remove that one."
-        if self.identity.slide_fingerprint != slide_fingerprint:
+    def require(self, wanted: StoreIdentity) -> None:
+        """Raise StoreMismatchError unless the store holds this slide through this model, computed in this way.
+
+        A store that doesn't know how its tiles were computed remembers it from now on.
+        """
+        here, remedy = self.identity, "Choose another output folder, or remove that one."
+        if here.slide_fingerprint != wanted.slide_fingerprint:
+            raise StoreMismatchError(f"{self.path.name} holds tiles of another slide ({here.slide_name}).", remedy)
+        if here.model_hash != wanted.model_hash:
+            raise StoreMismatchError(f"{self.path.name} holds tiles of another model ({here.model_name}).", remedy)
+        if not wanted.arithmetic or here.arithmetic == wanted.arithmetic:
+            return
+        if here.arithmetic:
             raise StoreMismatchError(
-                f"{self.path.name} holds tiles of another slide ({self.identity.slide_name}).", remedy
+                f"{self.path.name} holds tiles computed by {here.arithmetic}, not by {wanted.arithmetic}.", remedy
             )
-        if self.identity.model_hash != model_hash:
-            raise StoreMismatchError(
-                f"{self.path.name} holds tiles of another model ({self.identity.model_name}).", remedy
-            )
+        self.identity = replace(here, arithmetic=wanted.arithmetic)
+        try:
+            self._group.attrs[OUR_KEY] = our_attributes(self.path, self._group) | {"identity": asdict(self.identity)}
+        except OSError as error:
+            raise output_error(self.path, error) from error
 
     def array(self, level: int) -> zarr.Array[Any]:
         """Return a level as a Zarr array of shape (3, rows, cols), uint8; missing tiles read as 255."""

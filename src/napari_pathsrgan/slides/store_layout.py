@@ -34,12 +34,16 @@ class StoreIdentity:
         Must agree for a store to be used.
     slide_name, model_name : str
         For people.
+    arithmetic : str
+        How the network was computed, such as "torch fp32"; must agree where both sides know it. Empty where that was
+        never settled, as in what was kept while browsing.
     """
 
     slide_fingerprint: str
     model_hash: str
     slide_name: str
     model_name: str
+    arithmetic: str = ""
 
 
 RGB = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}

@@ -1,0 +1,65 @@
+"""By what, and how finely, a network is computed: what decides the last grey level of a pixel. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from napari_pathsrgan.errors import StoreMismatchError
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Runtime = Literal["auto", "torch", "openvino"]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a network is computed.
+
+    Attributes
+    ----------
+    runtime : {"torch", "openvino"}
+    precision : {"fp32", "bf16", "fp16"}
+    """
+
+    runtime: Runtime
+    precision: Precision
+
+    def __str__(self) -> str:
+        return f"{self.runtime} {self.precision}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read it as `str` writes it."""
+        runtime, precision = text.split()
+        return cls(runtime, precision)  # type: ignore[arg-type]
+
+
+def go_on_with(store: Path, runtime: Runtime, precision: Precision) -> tuple[Runtime, Precision]:
+    """Settle how a run computes: as the store that it goes on with was begun, where there is one.
+
+    Tiles of one store are computed in one way, or it would depend on when a run was stopped which pixels one gets.
+
+    Parameters
+    ----------
+    store : Path
+        The output; need not be there.
+    runtime, precision : str
+        What was asked for; "auto" takes what the store remembers.
+
+    Raises
+    ------
+    StoreMismatchError
+        If something else was asked for than what the store was begun with, or the folder is no store of ours.
+    """
+    begun = PyramidStore.open(store).identity.arithmetic if (store / "zarr.json").is_file() else ""
+    if not begun:
+        return runtime, precision
+    there = Arithmetic.parse(begun)
+    if runtime not in ("auto", there.runtime) or precision not in ("auto", there.precision):
+        raise StoreMismatchError(
+            f"{store.name} was begun in {there.precision} by {there.runtime}, and goes on in nothing else.",
+            f"Give --precision {there.precision} --runtime {there.runtime} or neither, or choose another output.",
+        )
+    return there.runtime, there.precision

@@ -1,0 +1,126 @@
+"""A generator computed by OpenVINO: the same pictures on a CPU, often sooner. Needs the extra ``openvino``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_pathsrgan.errors import DeviceError, MissingPartError
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Precision
+    from napari_pathsrgan.models.generator import Generator
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_TRACED_PX = 16
+
+
+class _Stages(nn.Module):
+    """What both stages give, without the bicubic skip: that stays in float32 whatever the precision."""
+
+    def __init__(self, network: Generator) -> None:
+        super().__init__()
+        self.stage1, self.stage2 = network.stage1, network.stage2
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        features, mr = self.stage1(lr)
+        return mr, self.stage2(features)
+
+
+class OpenVinoGenerator:
+    """A generator converted for OpenVINO; its threads take turns.
+
+    Parameters
+    ----------
+    network : Generator
+        float32, on the CPU, in eval mode.
+    precision : {"fp32", "bf16"}
+    threads : int
+
+    Raises
+    ------
+    MissingPartError
+        If OpenVINO is not installed.
+    DeviceError
+        If the processor has no fast arithmetic of this precision.
+    """
+
+    def __init__(self, network: Generator, precision: Precision, threads: int) -> None:
+        openvino = _openvino()
+        self._core = openvino.Core()
+        if precision not in precisions():
+            raise DeviceError(
+                f"OpenVINO has no fast {precision} on this processor.", "Use --precision auto, or --runtime torch."
+            )
+        self._network = network
+        self._lock = threading.Lock()
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # Workers that share a machine would all be pinned to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._both = _convert(openvino, network)
+        self._requests: dict[int, Any] = {}
+
+    def pictures(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """See `Generator.pictures`."""
+        network = self._network
+        with self._lock:  # what a request gave is overwritten by its next window
+            found = self._request(stage).infer([lr.contiguous().numpy()], share_inputs=True, share_outputs=True)
+            stages = [torch.from_numpy(array) for array in found.to_tuple()]
+            enlarge = (network.enlarge2, network.enlarge4)
+            mr, *hr = (
+                enlarge[at](lr).add_(residual) if network.bicubic_skip else residual.clone()
+                for at, residual in enumerate(stages)
+            )
+        return mr, hr[0] if hr else None
+
+    def _request(self, stage: int) -> Any:
+        """Compile for both pictures, or for the 10× one alone, when first needed."""
+        if stage not in self._requests:
+            openvino, model = _openvino(), self._both
+            if stage == 1:
+                model = openvino.Model([model.output(0)], model.get_parameters())
+            self._requests[stage] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        return self._requests[stage]
+
+
+def precisions() -> tuple[Precision, ...]:
+    """Tell in which precisions OpenVINO is fast on this processor; empty where it is not installed."""
+    try:
+        openvino = _openvino()
+    except MissingPartError:
+        return ()
+    fast_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("fp32", "bf16") if fast_bf16 else ("fp32",)
+
+
+def _convert(openvino: Any, network: Generator) -> Any:
+    """Convert for windows of any size."""
+    example = torch.rand(1, 3, _TRACED_PX, _TRACED_PX)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing, which torch would rather see done otherwise
+        # Checking the trace would take ten times as long; the trial does so with the pixels themselves.
+        traced = torch.jit.trace(_Stages(network), example, check_trace=False)  # type: ignore[no-untyped-call]
+        model = openvino.convert_model(traced, example_input=example)
+    model.reshape([1, 3, -1, -1])
+    return model
+
+
+def _openvino() -> Any:
+    """Import OpenVINO without what it would tell its makers of its use."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise MissingPartError(
+            "OpenVINO is not installed.", "Install it with `pip install 'napari-pathsrgan[openvino]'`."
+        ) from error
