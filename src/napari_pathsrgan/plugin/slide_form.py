@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBox
 
 from napari_pathsrgan.models.zoo import available_models, user_folder
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
-from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, ViewKind
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -26,6 +26,11 @@ _BOXES: tuple[tuple[ViewKind | None, str, str], ...] = (
     (SR_10, "10×", "Computed 10× view, 0.586 µm/px (default: shown)"),
     (SR_20, "20×", "Computed 20× view, 0.293 µm/px (default: shown)"),
     (BICUBIC, "bicubic", "The scan enlarged to 20× without a network, for comparison (default: hidden)"),
+    (
+        TRUST,
+        "trust",
+        "The 20× view, orange where it disagrees with the scan (default: hidden); begins after some seconds",
+    ),
 )
 
 
