@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.tiles.grid import TileKey
 
 ORANGE = (255, 128, 0)
-CLEAR_SIGMA, FULL_SIGMA = 2.0, 8.0
+CLEAR_SIGMA, FULL_SIGMA = 3.0, 10.0
 """Expected deviations up to which the veil is not seen, and from which on it is at its densest."""
 _DENSEST = 0.85
 _KEPT_TILES = 32
