@@ -20,6 +20,7 @@ _TILE_PX = 256
 
 _CELLS_SHARE = 0.3
 _PLACES_APART_TILES = 11
+_SPECIMEN_PX = 512
 
 SLIDES_OPTION = (
     "--slides",
@@ -68,6 +69,9 @@ def sample_slide(folder: Path, side_px: int) -> Path:
 def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
     """Make a slide of some 70 % glass, its cells in places a few mm apart, unless it is there already.
 
+    All places show one specimen, again and again: cells of their own would take hours to draw and cost a network the
+    same.
+
     Parameters
     ----------
     folder : Path
@@ -88,7 +92,7 @@ def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
     n_rows = max(1, round(wanted**0.5))
     n_cols = max(1, round(wanted / n_rows))
     share = places**2 * n_rows * n_cols / n_tiles**2
-    path = folder / f"glassy-{side_px}px-seed{_SEED}.tiff"
+    path = folder / f"glassy-{side_px}px-specimen{_SPECIMEN_PX}-seed{_SEED}.tiff"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         say(f"Making {path}, once …")
@@ -98,5 +102,5 @@ def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
             for row in firsts
             for col in firsts
         ]
-        write_sparse_phantom(path, n_tiles * _TILE_PX, _SEED, windows, glass_share=0.0)
+        write_sparse_phantom(path, n_tiles * _TILE_PX, _SEED, windows, glass_share=0.0, specimen_px=_SPECIMEN_PX)
     return path, share

@@ -75,7 +75,7 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -
     return found
 
 
-def against_peers(folder: Path, side_px: int, runs: int) -> tuple[list[Figure], dict[str, Any]]:
+def against_peers(folder: Path, side_px: int, runs: int) -> list[Figure]:
     """All ways on one slide, in turns."""
     slide, share = glassy_slide(folder, side_px // _4X_PER_20X)
     ways = ["ours", "ours, torch fp32", *PEERS]
@@ -127,7 +127,7 @@ def against_peers(folder: Path, side_px: int, runs: int) -> tuple[list[Figure], 
                 at_most=100 * max(seams[best][0], 1e-3) if way == "ours" else None,
             )
         )
-    return figures, records["ours"][0]
+    return figures
 
 
 def growth(folder: Path, side_px: int) -> tuple[list[Figure], dict[str, Any]]:
@@ -237,10 +237,10 @@ def extrapolation(record: dict[str, Any], idle: dict[str, Any], cost: float, gpu
 def measure(options: argparse.Namespace) -> list[Figure]:
     """Measure all of it."""
     torch.set_num_threads(default_threads())
-    peers, _ = against_peers(options.slides, options.peers_size, options.runs)
+    peers = against_peers(options.slides, options.peers_size, options.runs) if options.peers_size else []
     grown, record = growth(options.slides, options.size)
     with tempfile.TemporaryDirectory() as scratch:
-        slide, _ = glassy_slide(options.slides, options.peers_size // _4X_PER_20X)
+        slide, _ = glassy_slide(options.slides, options.size // 2 // _4X_PER_20X)
         idle = run("no network", slide, Path(scratch) / "idle.ome.zarr")
     roof, cost = roofline(record)
     return [*peers, *grown, *roof, *extrapolation(record, idle, cost, options.gpu_tflops)]
@@ -252,7 +252,10 @@ if __name__ == "__main__":
         measure,
         SLIDES_OPTION,
         ("--size", {"type": int, "default": 12_000, "help": "side of the slide done alone, 20× px (%(default)s)"}),
-        ("--peers-size", {"type": int, "default": 8_000, "help": "side of the slide done all ways (%(default)s)"}),
+        (
+            "--peers-size",
+            {"type": int, "default": 8_000, "help": "side of the slide done all ways, 0 for none (%(default)s)"},
+        ),
         ("--runs", {"type": int, "default": 2, "help": "turns over all ways (%(default)s)"}),
         (
             "--gpu-tflops",

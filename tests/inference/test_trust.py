@@ -16,10 +16,12 @@ from napari_pathsrgan.inference.engine import load_model
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.trust import Calibration, as_levels, disagreement, model_difference, scan_back
 from napari_pathsrgan.inference.trust_map import TrustMap, computed, stored, write_trust_map
+from napari_pathsrgan.inference.trust_view import ORANGE, TrustView
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
+from napari_pathsrgan.tiles.grid import TileKey
 
 from .networks import tiny_engine
 from .specimens import specimen, write_slide
@@ -121,6 +123,34 @@ def test_tiles_agree_with_one_big_pass(phantom: SuperResolvedSlide, whole: np.nd
     apart = np.abs(once.astype(int) - trust[:][0, 32:-32, 32:-32])
     assert np.mean(apart > 3) < 0.001  # tenths of a deviation: the optics reach a little further than the margin
     assert trust.level[part].compute().shape == (1, 70, 30)
+
+
+def test_the_view_puts_orange_on_what_was_invented_and_on_nothing_else(
+    phantom: SuperResolvedSlide, whole: np.ndarray
+) -> None:
+    _, (row, col) = darkest_and_blankest(whole)
+    altered = whole.copy()
+    altered[disc(whole.shape, (row, col), NUCLEUS_HR)] = (60, 30, 90)
+    changed = {}
+
+    def at_hand(key: TileKey) -> np.ndarray:
+        rows, cols = phantom.grid.tile_slices(key.level, key.row, key.col)
+        changed[key.level] = True
+        return (altered if key.level == 0 else altered[::2, ::2])[rows, cols]
+
+    view = TrustView(phantom, at_hand)
+    seen = view.read(0, 0, 0, *phantom.grid.level_shapes[0]).astype(int)
+    veil = np.abs(seen - altered).max(axis=2)
+    nucleus = disc(whole.shape, (row, col), NUCLEUS_HR // 2)
+    assert np.median(veil[nucleus]) > 60
+    assert np.all(np.median(seen[nucleus], axis=0)[[0, 2]] == pytest.approx(ORANGE[::2], abs=60))
+    away = ~disc(whole.shape, (row, col), NUCLEUS_HR + 60)
+    assert np.mean(veil[away] > 20) < 0.02
+    coarse = view.read(1, 0, 0, *phantom.grid.level_shapes[1]).astype(int)
+    assert set(changed) == {0, 1}
+    shapes = tuple(2 * (size // 2) for size in whole.shape[:2])
+    finer = seen[: shapes[0], : shapes[1]].reshape(shapes[0] // 2, 2, shapes[1] // 2, 2, 3)[:, 0, :, 0]
+    assert np.abs(coarse[: finer.shape[0], : finer.shape[1]] - finer).mean() < 1
 
 
 def test_two_models_differ_where_one_of_them_draws_something() -> None:

@@ -226,6 +226,18 @@ def test_sparse_slide_is_glass_but_for_its_windows(tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["huge.tiff"]
 
 
+def test_one_specimen_may_fill_every_window_of_a_sparse_slide(tmp_path: Path) -> None:
+    windows = [(256, 512, 256, 512), (1024, 256, 512, 256)]
+    path = write_sparse_phantom(tmp_path / "repeated.tiff", 2_000, 2, windows, specimen_px=256)
+    with openslide.OpenSlide(path) as slide:
+        whole = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
+    first = whole[256:512, 512:768]
+    assert first.std() > 10
+    for row, col in ((256, 768), (1024, 256), (1280, 256)):
+        np.testing.assert_array_equal(whole[row : row + 256, col : col + 256], first)
+    assert whole[:256].std() < 8
+
+
 def test_a_still_scan_needs_no_waves() -> None:
     row, col = ScanOffset((3.0, -2.0), ()).specimen_um(np.array([10.0]), np.array([20.0]))
     assert (row[0], col[0]) == (7.0, 22.0)

@@ -12,7 +12,7 @@ from napari.utils._dask_utils import _DASK_CACHE
 
 from napari_pathsrgan.errors import SlideNotFoundError, SlideUnreadableError
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
-from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
 from napari_pathsrgan.tiles.grid import TileKey
@@ -163,6 +163,23 @@ def test_bicubic_is_exact_too(make_window: Callable[..., Window], slide_path: Pa
     np.testing.assert_array_equal(pixels, np.asarray(layer.data[0][rows, cols]))
     computed = window.drawn(window.view("SR-20")[0])[3]
     assert np.abs(pixels.astype(int) - computed).mean() > 3
+
+
+def test_trust_is_the_computed_view_with_orange_where_it_disagrees(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.look(500, 600, 0.3)
+    window.wait_sharp()
+    window.dock.form.boxes[TRUST].click()
+    assert [*window.shown.kinds()] == [SR_10, SR_20, TRUST]
+    window.wait_sharp()
+    layer, _ = window.shown.views[TRUST]
+    level, rows, cols, pixels = window.drawn(layer)
+    assert level == 0
+    np.testing.assert_array_equal(pixels, np.asarray(layer.data[0][rows, cols]))
+    window.dock.form.boxes[TRUST].click()
+    assert TRUST not in window.shown.views
 
 
 def test_other_settings_keep_the_layers(

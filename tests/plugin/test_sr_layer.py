@@ -13,7 +13,8 @@ import pytest
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL, BicubicLane
-from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, SlideView
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
+from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX, TrustLane
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import TileKey
@@ -184,6 +185,29 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     cache.put(key, tiles[key])
     np.testing.assert_array_equal(napari_reads(level, region), level[region])
     assert super_resolved.runner.runs == 0
+
+
+def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+    view, cache, notebook = make_view(TRUST)
+    level = view.levels()[0]
+    napari_reads(level, np.s_[600:900, 700:800])
+    (key,) = notebook.lists[view][0]
+    assert key.model == TRUST_PREFIX + "darkener"
+    lane = TrustLane(lambda _: super_resolved, NowPool(), cache.get)
+    assert lane.accepts(key)
+    assert not any(map(lane.accepts, (super_resolved.key(0, 0, 0), TileKey("s", BICUBIC_MODEL, 0, 0, 0))))
+    told: list[Any] = []
+    for wanted in (key, key._replace(level=1)):
+        lane.start((wanted,), lambda tiles, error: told.append((dict(tiles), error)))
+    assert [error for _, error in told] == [None, None]
+    for tiles, _ in told:
+        cache.put(*next(iter(tiles.items())))
+    fine, coarse = (next(iter(tiles.values())) for tiles, _ in told)
+    assert (fine.shape, coarse.shape) == ((512, 512, 3), (256, 256, 3))
+    np.testing.assert_array_equal(napari_reads(level, np.s_[600:900, 700:800]), level[600:900, 700:800])
+    lane = TrustLane(lambda _: None, NowPool(), cache.get)
+    lane.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
+    assert told[-1] == ({}, None)
 
 
 def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from dask.base import tokenize
 from napari_pathsrgan.errors import CardMismatchError, SlideTooCoarseError
 from napari_pathsrgan.slides.foreground import REACH_PX, Glass, estimate_glass
 from napari_pathsrgan.slides.resample import enlarge
-from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, block_window
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, Window, block_window
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
@@ -147,17 +148,7 @@ class SuperResolvedSlide:
         """
         if level >= SLIDE_LEVEL:
             return self.slide.read_grid(self.grid.level_mpps[level], row, col, height, width)
-        out = np.empty((height, width, 3), np.uint8)
-        rows, cols = slice(row, row + height), slice(col, col + width)
-        for tile_row, tile_col in self.grid.tiles_in(level, rows, cols):
-            tile_rows, tile_cols = self.grid.tile_slices(level, tile_row, tile_col)
-            top, left = max(tile_rows.start, row), max(tile_cols.start, col)
-            bottom, right = min(tile_rows.stop, row + height), min(tile_cols.stop, col + width)
-            tile = self.compute_tile(level, tile_row, tile_col)
-            out[top - row : bottom - row, left - col : right - col] = tile[
-                top - tile_rows.start : bottom - tile_rows.start, left - tile_cols.start : right - tile_cols.start
-            ]
-        return out
+        return assemble(self.grid, level, Window(row, col, height, width), partial(self.compute_tile, level))
 
     def read_bicubic(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a region of level 0 or 1 as the slide's input pixels enlarged by the bicubic kernel: no network.
@@ -245,6 +236,34 @@ class LevelArray:
             self._level, rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
         )
         return region[rest]
+
+
+def assemble(grid: PyramidGrid, level: int, region: Window, tile: Callable[[int, int], Pixels]) -> Pixels:
+    """Put a region of a level together from its tiles.
+
+    Parameters
+    ----------
+    grid : PyramidGrid
+    level : int
+    region : Window
+        In pixels of the level, inside it.
+    tile : callable (row, col) -> (h, w, 3) uint8
+        Gives a tile, cropped to the level.
+
+    Returns
+    -------
+    (height, width, 3) uint8
+    """
+    row, col, height, width = region
+    out = np.empty((height, width, 3), np.uint8)
+    for tile_row, tile_col in grid.tiles_in(level, slice(row, row + height), slice(col, col + width)):
+        rows, cols = grid.tile_slices(level, tile_row, tile_col)
+        top, left = max(rows.start, row), max(cols.start, col)
+        bottom, right = min(rows.stop, row + height), min(cols.stop, col + width)
+        out[top - row : bottom - row, left - col : right - col] = tile(tile_row, tile_col)[
+            top - rows.start : bottom - rows.start, left - cols.start : right - cols.start
+        ]
+    return out
 
 
 def super_resolve(slide: Slide, model: Runner, skip_glass: bool = True) -> SuperResolvedSlide:

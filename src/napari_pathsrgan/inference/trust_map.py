@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 
 from napari_pathsrgan.errors import StoreMismatchError
+from napari_pathsrgan.inference.super_resolved import assemble
 from napari_pathsrgan.inference.trust import (
     MARGIN_PX,
     SCALE,
@@ -26,7 +27,7 @@ from napari_pathsrgan.inference.trust import (
 )
 from napari_pathsrgan.slides.foreground import foreground_weight
 from napari_pathsrgan.slides.store_layout import OUR_KEY, ome_attributes
-from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels, Window
 from napari_pathsrgan.whole_output import output_error
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TrustMap:
 
     dtype = np.dtype(np.uint8)
     ndim = 3
+    tile_px = _TILE_PX
 
     def __init__(
         self,
@@ -182,11 +184,22 @@ class TrustMap:
         return region.take(rows - top, axis=0).take(cols - left, axis=1)
 
 
-def computed(super_resolved: SuperResolvedSlide) -> Picture:
-    """Give a slide's 20× picture by computing it; the last tiles are kept, since neighbours want them again."""
-    return _from_tiles(
-        super_resolved, lru_cache(_KEPT_TILES)(lambda row, col: super_resolved.compute_tile(0, row, col))
-    )
+def computed(super_resolved: SuperResolvedSlide, at_hand: Callable[[int, int], Pixels | None] | None = None) -> Picture:
+    """Give a slide's 20× picture by computing it; the last tiles are kept, since neighbours want them again.
+
+    Parameters
+    ----------
+    super_resolved : SuperResolvedSlide
+    at_hand : callable (row, col) -> tile or None, optional
+        Knows tiles that are there already.
+    """
+    compute = lru_cache(_KEPT_TILES)(lambda row, col: super_resolved.compute_tile(0, row, col))
+
+    def tile(row: int, col: int) -> Pixels:
+        there = at_hand(row, col) if at_hand else None
+        return compute(row, col) if there is None else there
+
+    return _from_tiles(super_resolved, tile)
 
 
 def stored(super_resolved: SuperResolvedSlide, store: PyramidStore) -> Picture:
@@ -205,21 +218,7 @@ def stored(super_resolved: SuperResolvedSlide, store: PyramidStore) -> Picture:
 
 
 def _from_tiles(super_resolved: SuperResolvedSlide, tile: Callable[[int, int], Pixels]) -> Picture:
-    grid = super_resolved.grid
-
-    def read(row: int, col: int, height: int, width: int) -> Pixels:
-        out = np.empty((height, width, 3), np.uint8)
-        for tile_row, tile_col in grid.tiles_in(0, slice(row, row + height), slice(col, col + width)):
-            rows, cols = grid.tile_slices(0, tile_row, tile_col)
-            top, left = max(rows.start, row), max(cols.start, col)
-            bottom, right = min(rows.stop, row + height), min(cols.stop, col + width)
-            part = tile(tile_row, tile_col)[
-                top - rows.start : bottom - rows.start, left - cols.start : right - cols.start
-            ]
-            out[top - row : bottom - row, left - col : right - col] = part
-        return out
-
-    return read
+    return lambda row, col, height, width: assemble(super_resolved.grid, 0, Window(row, col, height, width), tile)
 
 
 def write_trust_map(

@@ -41,6 +41,7 @@ def write_sparse_phantom(
     windows: Sequence[tuple[int, int, int, int]],
     magnification: int = 4,
     glass_share: float = 0.2,
+    specimen_px: int | None = None,
 ) -> Path:
     """Write one scan of a square slide of which only a few windows hold cells.
 
@@ -58,6 +59,9 @@ def write_sparse_phantom(
         A key of `OBJECTIVES`.
     glass_share : float
         Share of a window without cells.
+    specimen_px : int, optional
+        Side of one specimen that fills all windows, again and again, so that slides with many cells are made in no more
+        time; by default every window has cells of its own.
 
     Returns
     -------
@@ -87,8 +91,12 @@ def write_sparse_phantom(
     glass = optics.develop(np.zeros((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
     tiles: Tiles = {}
     with written_whole(path) as partial:
-        for number, window in enumerate(windows):
-            tiles |= _scanned(window, magnification, settings, seed + number, glass_share)
+        if specimen_px is None:
+            for number, window in enumerate(windows):
+                tiles |= _scanned(window, magnification, settings, seed + number, glass_share)
+        else:
+            specimen = _scanned((0, 0, specimen_px, specimen_px), magnification, settings, seed, glass_share)
+            tiles = {place: tile for window in windows for place, tile in _repeated(specimen, window)}
         with tifffile.TiffWriter(partial, bigtiff=True) as writer:
             for level_shape in level_shapes(*shape):
                 write_level(writer, _encoded(tiles, glass, level_shape, file_format), level_shape, shape, file_format)
@@ -118,6 +126,16 @@ def _scanned(
             pixels = scan.pixels(tile_row * TILE_PX, tile_col * TILE_PX, TILE_PX, TILE_PX)
             tiles[first_row + tile_row, first_col + tile_col] = pixels
     return tiles
+
+
+def _repeated(specimen: Tiles, window: tuple[int, int, int, int]) -> Iterator[tuple[tuple[int, int], Pixels]]:
+    """Lay a specimen's tiles side by side over a window."""
+    side = max(row for row, _ in specimen) + 1
+    row, col, height, width = window
+    first_row, first_col = row // TILE_PX, col // TILE_PX
+    for tile_row in range(first_row, -(-(row + height) // TILE_PX)):
+        for tile_col in range(first_col, -(-(col + width) // TILE_PX)):
+            yield (tile_row, tile_col), specimen[(tile_row - first_row) % side, (tile_col - first_col) % side]
 
 
 def _encoded(tiles: Tiles, glass: Pixels, shape: tuple[int, int], file_format: FileFormat) -> Iterator[bytes]:

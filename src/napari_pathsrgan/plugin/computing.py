@@ -12,6 +12,7 @@ from napari_pathsrgan.inference.disk_cache import DiskCache, default_folder
 from napari_pathsrgan.inference.lanes import READERS, NetworkLane, SlideLane, StoredLane
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.plugin.bicubic_lane import BicubicLane
+from napari_pathsrgan.plugin.trust_lane import TrustLane
 from napari_pathsrgan.tiles.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -93,15 +94,15 @@ class Computing:
         self.process = InferenceProcess(
             settings.device, settings.precision, settings.runtime, on_restart=listeners.process_died
         )
-        names = ("pathsrgan-slide", "pathsrgan-windows", "pathsrgan-disk")
+        names = ("pathsrgan-slide", "pathsrgan-windows", "pathsrgan-disk", "pathsrgan-trust")
         self._pools = [ThreadPoolExecutor(READERS, name) for name in names]
-        slide_pool, window_pool, disk_pool = self._pools
+        slide_pool, window_pool, disk_pool, trust_pool = self._pools
         self.disk: DiskCache | None = None
         lanes: list[Any] = []
         if settings.cache_folder is not None:
             self.disk = DiskCache(settings.cache_folder, listeners.disk_failed)
             lanes.append(StoredLane(self.disk, disk_pool))
-        lanes += [SlideLane(find, slide_pool), BicubicLane(find, slide_pool)]
+        lanes += [SlideLane(find, slide_pool), BicubicLane(find, slide_pool), TrustLane(find, trust_pool, cache.get)]
         lanes.append(NetworkLane(find, window_pool, None if self.disk is None else self.disk.keep))
         self.scheduler = Scheduler(lanes, cache, listeners.ready, listeners.given_up)
 

@@ -10,6 +10,7 @@ from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
 from napari_pathsrgan.plugin.panes import NAME_KEY
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_20, SlideView, ViewKind
+from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.slides.open_slide import open_slide
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class ShownSlide:
         if key.slide != self.slide.fingerprint:
             return None
         seen = (self.super_resolved, *list(self.guests.values()))
-        return next((one for one in seen if key.model in ("", BICUBIC_MODEL, one.runner.identity)), None)
+        model = key.model.removeprefix(TRUST_PREFIX)
+        return next((one for one in seen if model in ("", BICUBIC_MODEL, one.runner.identity)), None)
 
     def admit(self, super_resolved: SuperResolvedSlide) -> ViewKind:
         """Take in another model's 20× view, for comparison: gives the kind to add."""

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBox
 from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
 from napari_pathsrgan.plugin.natural_slider import NaturalSlider
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
-from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, ViewKind
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -27,6 +27,11 @@ _BOXES: tuple[tuple[ViewKind | None, str, str], ...] = (
     (SR_10, "10×", "Computed 10× view, 0.586 µm/px (default: shown)"),
     (SR_20, "20×", "Computed 20× view, 0.293 µm/px (default: shown)"),
     (BICUBIC, "bicubic", "The scan enlarged to 20× without a network, for comparison (default: hidden)"),
+    (
+        TRUST,
+        "trust",
+        "The 20× view, orange where it disagrees with the scan (default: hidden); begins after some seconds",
+    ),
 )
 
 

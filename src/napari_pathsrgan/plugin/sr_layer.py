@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
+from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey
 from napari_pathsrgan.tiles.placeholder import compose
 from napari_pathsrgan.tiles.priority import centre_outward
@@ -58,8 +59,10 @@ class ViewKind:
 
 SR_10 = ViewKind("SR-10× computed", 1, computed=True)
 SR_20 = ViewKind("SR-20× computed", 0, computed=True)
+TRUST = ViewKind("SR-20× computed, trust", 0, computed=True)
+"""Orange where the computed picture disagrees with the scan."""
 BICUBIC = ViewKind("Bicubic 20×", 0, computed=False)
-PANE_ORDER = (SR_10, SR_20, BICUBIC)
+PANE_ORDER = (SR_10, SR_20, TRUST, BICUBIC)
 """From left to right, after the scan itself."""
 
 
@@ -141,15 +144,21 @@ class SlideView:
     def key(self, level: int, row: int, col: int) -> TileKey:
         """Identity of a tile of this picture."""
         key = self.super_resolved.key(level, row, col)
-        return key if self.kind.computed or level >= SLIDE_LEVEL else key._replace(model=BICUBIC_MODEL)
+        if level >= SLIDE_LEVEL or self.kind not in (BICUBIC, TRUST):
+            return key
+        return key._replace(model=BICUBIC_MODEL if self.kind == BICUBIC else TRUST_PREFIX + key.model)
 
     def read(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Read a region exactly, computing what has to be computed."""
         if level == self.grid.n_levels - 1:
             return self.overview[rows, cols]
         region = rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
-        if level < SLIDE_LEVEL and not self.kind.computed:
+        if level < SLIDE_LEVEL and self.kind == BICUBIC:
             return self.super_resolved.read_bicubic(level, *region)
+        if level < SLIDE_LEVEL and self.kind == TRUST:
+            from napari_pathsrgan.inference.trust_view import TrustView  # as in `trust_lane`
+
+            return TrustView(self.super_resolved, self._cache.get).read(level, *region)
         return self.super_resolved.read(level, *region)
 
     def _lookup(self, level: int, row: int, col: int) -> Pixels | None:
