@@ -25,6 +25,7 @@ from app_model import Application
 from napari._app_model._app import NapariApplication, _napari_names
 from napari._qt._qapp_model.qactions import init_qactions
 from napari.plugins import _initialize_plugins
+from qtpy.QtCore import QEvent
 
 from napari_pathsrgan.inference.process import InferenceProcess, WorkerStatus
 from napari_pathsrgan.models.card import ModelCard
@@ -293,6 +294,7 @@ def shared_viewer(qapp: Any) -> Iterator[Any]:
         yield viewer
         with patch.object(viewer.window._qt_window, "_save_current_window_settings"):
             viewer.close()
+        qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)  # docks that were closed go now, not in some loop
         qapp.processEvents()
         del viewer
         gc.collect()

@@ -41,6 +41,9 @@ def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_c
     }
     assert abs(card.metrics["psnr_20x_clean"] - card.metrics["psnr_20x_clean_bicubic"]) < 10
     assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000009.png"]
+    measured = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert measured["step"] == 9
+    assert abs(measured["psnr_20x_clean"] - measured["psnr_20x_clean_bicubic"]) < 10
     assert train(a_config, tmp_path / "run", RUN, words=words) == card  # nothing left to do but to measure again
 
 
@@ -55,7 +58,7 @@ def test_two_devices_give_the_loss_of_one_with_the_doubled_batch(tmp_path: Path,
         [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (alone, together)
     ]
     assert rows == logged[1]
-    assert len(rows) == 3
+    assert len(rows) == 4  # three phases, and what the pictures measure
     for one, two in zip(*logged, strict=True):
         for name, value in one.items():
             if name not in ("s_per_step", "waiting"):

@@ -79,7 +79,7 @@ def how_it_ended(code: int) -> str:
         return f"It ended without a word, with exit code {code}. See its log."
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     if name == "SIGKILL":
-        return "It was killed (SIGKILL), as the system does when memory runs out. Close other programs, then resume."
+        return "It was killed (SIGKILL), as the system does when memory runs out. Close other programs first."
     if name in _CRASHES:
         return f"It crashed ({name}). Its log says where."
     return f"It was ended by the signal {name}."

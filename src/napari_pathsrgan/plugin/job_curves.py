@@ -28,6 +28,7 @@ class JobCurves(QWidget):
         self.plots: dict[str, PlotWidget] = {}  # before Qt asks for them
         super().__init__(parent)
         self.curves: dict[str, Any] = {}
+        self._shown: Curves = {}
         self.legends: dict[str, QLabel] = {}
         self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -37,7 +38,10 @@ class JobCurves(QWidget):
         layout.addStretch(1)
 
     def show_curves(self, curves: Curves) -> None:
-        """Show these; those of another job are taken away."""
+        """Show these; those of another job are taken away. Drawing takes a while, so it is not done for nothing."""
+        if curves == self._shown:
+            return
+        self._shown = curves
         self.empty.setVisible(not curves)
         for gone in set(self.curves) - set(curves):
             group = _group(gone)
@@ -55,8 +59,8 @@ class JobCurves(QWidget):
 
     def _legend(self, group: str, names: list[str], curves: Curves) -> str:
         entries = [
-            f"<span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span>&nbsp;{name}"
-            f"&nbsp;{curves[name][1][-1]:.3g}"
+            f"<span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span>&nbsp;"
+            f"{name} {curves[name][1][-1]:.3g}"
             for name in names
             if curves[name][1]
         ]

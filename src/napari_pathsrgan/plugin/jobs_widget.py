@@ -30,6 +30,7 @@ from napari_pathsrgan.plugin.notifications import MessageStrip
 
 if TYPE_CHECKING:
     import napari
+    from qtpy.QtGui import QAction
 
     from napari_pathsrgan.jobs.listing import Job
     from napari_pathsrgan.plugin.job_form import JobForm
@@ -78,7 +79,8 @@ class JobsWidget(QWidget):
         self.new.setToolTip("Start something that takes long")
         menu = QMenu(self.new)
         for plan in PLANS:
-            menu.addAction(f"{plan.name} …", lambda plan=plan: self.open_form(plan))
+            menu.addAction(f"{plan.name} …").setData(plan)
+        menu.triggered.connect(self._on_new)  # a method, not a closure: that would keep the dock, and napari's window
         self.new.setMenu(menu)
         self.empty = QLabel(_NOTHING_YET)
         self.empty.setWordWrap(True)
@@ -105,6 +107,9 @@ class JobsWidget(QWidget):
         layout.addWidget(self.pages, 1)
 
     # ------------------------------------------------------------------ starting
+
+    def _on_new(self, action: QAction) -> None:
+        self.open_form(action.data())
 
     def open_form(self, plan: JobPlan) -> None:
         """Ask what a job is to be told, filled in with what the open layers tell."""

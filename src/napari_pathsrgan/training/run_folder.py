@@ -1,7 +1,8 @@
 """A training's folder: what it was told to do, where it is, what it measured, what its pictures look like.
 
 It holds ``config.json``, ``state.pt`` (networks, averages, optimisers, step; tensors and plain values alone),
-``metrics.jsonl`` (a JSON object per line), ``samples/`` and, once there is one, ``generator.safetensors``.
+``metrics.jsonl`` (a JSON object per line: losses, and PSNR with each sample), ``samples/`` and, once there is one,
+``generator.safetensors``.
 """
 
 from __future__ import annotations

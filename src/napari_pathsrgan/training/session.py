@@ -179,7 +179,7 @@ def _draw_nothing(_step: int, _network: Generator) -> None:
 
 
 class _Sheets:
-    """Draws the same test patches again and again, to see a training by."""
+    """Draws and measures the same test patches again and again, to see a training by."""
 
     def __init__(self, config: TrainingConfig, folder: RunFolder) -> None:
         self._config, self._folder = config, folder
@@ -189,10 +189,12 @@ class _Sheets:
         if self._pairs is None:
             return
         rows = self._pairs.rows("test")
-        spread = rows[:: max(1, len(rows) // _SAMPLE_PATCHES)][:_SAMPLE_PATCHES]
+        spread = [int(row) for row in rows[:: max(1, len(rows) // _SAMPLE_PATCHES)][:_SAMPLE_PATCHES]]
         card = ModelCard(name="sample", preset=self._config.preset)
         engine = Engine(copy.deepcopy(network).to("cpu"), card, device="cpu", precision="fp32")
-        self._folder.save_sample(step, contact_sheet(engine, self._pairs, [int(row) for row in spread]))
+        self._folder.save_sample(step, contact_sheet(engine, self._pairs, spread))
+        scores = evaluate_pairs(engine, self._pairs, spread, wanted=("psnr",))
+        self._folder.log({"step": step, **card_metrics(scores)})
 
 
 def _measured(network: Generator, config: TrainingConfig, card: ModelCard) -> dict[str, float]:
