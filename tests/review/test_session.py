@@ -288,11 +288,18 @@ def test_a_cut_off_file_says_what_can_be_read(make_review: Make, tmp_path: Path)
         Session(path, "A", go_on=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"no database at all", b"SQLite format 3\0" + bytes(5000)])
-def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "no review file"),
+        (b"no database at all", "no review file"),
+        (b"SQLite format 3\0" + bytes(5000), "damaged"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "x.review"
     path.write_bytes(content)
-    with pytest.raises(ReviewFileError, match=r"no review file|damaged"):
+    with pytest.raises(ReviewFileError, match=f"x.review is {problem}"):
         Session(path, "A")
     assert path.read_bytes() == content
     with pytest.raises(ReviewFileError, match="There is no file"):

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QPushButton, QSpinBox, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox, QWidget
 
 from napari_pathsrgan.inference.disk_cache import default_folder
 from napari_pathsrgan.plugin.computing import DEFAULT_MEMORY_BYTES
+from napari_pathsrgan.plugin.narrow import Section, flowing, narrow_form
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MIB = 2**20
 
 
-class AdvancedPanel(QCollapsible):
+class AdvancedPanel(Section):
     """Device, precision, memory, disk.
 
     Parameters
@@ -72,19 +72,13 @@ class AdvancedPanel(QCollapsible):
         self.keep_on_disk = QCheckBox("keep views")
         self.keep_on_disk.setChecked(settings.cache_folder is not None)
         self.clear_disk = QPushButton("Clear")
-        disk = QHBoxLayout()
-        disk.addWidget(self.keep_on_disk, 1)
-        disk.addWidget(self.clear_disk)
         panel = QWidget()
-        form = QFormLayout(panel)
-        form.setContentsMargins(0, 4, 0, 4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = narrow_form(panel)
         form.addRow("Device", self.device)
         form.addRow("Precision", self.precision)
         form.addRow("Memory", self.memory)
-        form.addRow("Disk", disk)
+        form.addRow("Disk", flowing(self.keep_on_disk, self.clear_disk))
         self.addWidget(panel)
-        self.collapse(animate=False)
         self.device.activated.connect(self._tell)
         self.precision.activated.connect(self._tell)
         self.keep_on_disk.toggled.connect(self._tell)

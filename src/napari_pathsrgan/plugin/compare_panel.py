@@ -9,21 +9,17 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
-    QFormLayout,
-    QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_pathsrgan.models.zoo import available_models
 from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.narrow import Section, flowing, narrow_form
 from napari_pathsrgan.plugin.pane_labels import short_name
 from napari_pathsrgan.plugin.slide_form import combo_box
 
@@ -75,8 +71,7 @@ class ComparePanel(QWidget):
         for mode in CompareMode:
             self.modes.addItem(mode.value, mode)
         self.first, self.second = combo_box("The picture to compare with"), combo_box("The other picture")
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form = narrow_form()
         self._form.addRow("View", self.modes)
         self._form.addRow("First", self.first)
         self._form.addRow("Second", self.second)
@@ -85,29 +80,25 @@ class ComparePanel(QWidget):
         self.cross.setToolTip("Mark the cursor's place in every pane (default: on)")
         self.capture = QPushButton("Capture …")
         self.capture.setToolTip("Keep what is compared as PNG, with names and scale bar")
-        self.scan = QPushButton("Add a registered scan …")
+        self.scan = QPushButton("Add a real scan …")
         self.scan.setToolTip(
             "Show the real 10× and 20× scans of this slide, placed as\n"
             "pathsrgan register has found: choose its pairs file"
         )
-        self.model = QPushButton("Add another model …")
+        self.model = QPushButton("Add model …")
         self.model.setToolTip("Show what another network makes of this slide, in a pane of its own")
         self.model.setMenu(QMenu(self.model))
         self.model.menu().aboutToShow.connect(self._list_models)
-        line = QHBoxLayout()
-        line.addWidget(self.cross, 1)
-        line.addWidget(self.capture)
-        more = QCollapsible("Keys, scans, models")
-        more.addWidget(_scrolled(_key_table(keys)))
+        more = Section("Keys, scans, models")
+        more.addWidget(_key_table(keys))
         more.addWidget(self.scan)
         more.addWidget(self.model)
         more.toggleButton().setToolTip("Keys for comparing; real scans of this slide; other networks")
-        more.collapse(animate=False)
         self.more = more
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        layout.addLayout(line)
+        layout.addWidget(flowing(self.cross, self.capture))
         layout.addWidget(more)
         self.modes.activated.connect(lambda _: comparison.set_mode(self.modes.currentData()))
         self.first.activated.connect(lambda _: comparison.choose(first=self.first.currentData()))
@@ -154,17 +145,6 @@ class ComparePanel(QWidget):
                 part.setVisible(bool(side))
 
 
-def _scrolled(table: QWidget) -> QScrollArea:
-    """A table that does not make the window grow."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setWidget(table)
-    area.setFixedHeight(min(table.sizeHint().height(), 8 * area.fontMetrics().lineSpacing()))
-    return area
-
-
 def _key_table(keys: CompareKeys) -> QWidget:
     table = QWidget()
     grid = QGridLayout(table)
@@ -173,6 +153,7 @@ def _key_table(keys: CompareKeys) -> QWidget:
     for row, (key, what) in enumerate(keys.lines()):
         words = QLabel(what)
         words.setWordWrap(True)
+        words.setMinimumWidth(1)
         grid.addWidget(QLabel(f"<b>{key}</b>"), row, 0)
         grid.addWidget(words, row, 1)
     return table

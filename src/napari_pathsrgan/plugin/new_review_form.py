@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton, QSpinBox, QWidget
 
+from napari_pathsrgan.plugin.narrow import follow_letters, narrow_form
 from napari_pathsrgan.plugin.slide_form import combo_box
 from napari_pathsrgan.review.design import Design
 
@@ -36,22 +37,20 @@ class NewReviewForm(QWidget):
         self.source = QPushButton("Choose …")
         self.source.setToolTip("A pairs file, or a folder with a folder of pictures for each method")
         self.source.clicked.connect(self._ask_folder)
-        self.slides = QPushButton("Slides …")
+        self.slides = QPushButton("Slides instead …")
         self.slides.setToolTip("4× scans: bicubic against models, without a real scan")
         self.slides.clicked.connect(self._ask_slides)
         self.models = QLineEdit("lite")
         self.models.setToolTip("Names or files, with spaces between; not for a folder of pictures")
         self.title = QLineEdit(_DEFAULT.title)
         self.title.setToolTip("What raters see above the first page")
+        follow_letters(self.models, self.title)
         self.mode = combo_box("Rate one picture at a time from 1 to 5 (default), or choose the better of two")
         self.mode.addItem("One at a time", "single")
         self.mode.addItem("Two side by side", "pair")
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        row = QHBoxLayout()
-        row.addWidget(self.source, 1)
-        row.addWidget(self.slides)
-        form.addRow("From", row)
+        form = narrow_form(self)
+        form.addRow("From", self.source)
+        form.addRow("", self.slides)
         form.addRow("Models", self.models)
         form.addRow("Title", self.title)
         form.addRow("Rate", self.mode)

@@ -58,6 +58,8 @@ class ProgressBox(QWidget):
         self.counts = QLabel()
         self.counts.setToolTip("Computed pieces of what you see, over all panes")
         self.speed = QLabel()
+        for label in (self.counts, self.speed):
+            label.setWordWrap(True)
         self.speed.setToolTip("Millions of 20× pixels computed per second, and on what")
         self.pause = QPushButton("Pause")
         self.pause.setCheckable(True)

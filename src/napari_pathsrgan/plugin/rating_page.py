@@ -41,6 +41,7 @@ class RatingPage(QWidget):
         rows, cols, zoom, grey = (int(facts[name]) for name in ("rows", "cols", "zoom", "grey"))
         self.view = PatchView(rows, cols, 2 if mode == "pair" else 1, zoom, grey)
         self.scores: dict[int, QPushButton] = {}
+        self._begun = False
         scores = QHBoxLayout()
         scores.addStretch()
         for score, word in (WORDS if mode == "single" else CHOICES).items():
@@ -89,7 +90,7 @@ class RatingPage(QWidget):
         place = f"{progress.number} of {progress.total}"
         self.count.setText(f"To warm up: {place}; does not count yet" if progress.warm_up else place)
         self.mark(trial)
-        self.back.setEnabled(trial.place > 0)
+        self._begun = trial.place > 0
         self.forward.setVisible(trial.rated)
         self.show_paused(False)
         self.words.hide()
@@ -108,6 +109,7 @@ class RatingPage(QWidget):
         self.pause.setText("Go on" if paused else "Pause")
         for button in (*self.scores.values(), self.forward, self.comment, self.flag, self.unjudged):
             button.setEnabled(not paused)
+        self.back.setEnabled(self._begun and not paused)
         if paused:
             self.view.show_note("Paused. Space goes on.")
 

@@ -11,7 +11,6 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
-    QFormLayout,
     QHeaderView,
     QLineEdit,
     QMessageBox,
@@ -21,9 +20,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_pathsrgan.errors import PathSRGANError, RaterKnownError, ReviewFileError
+from napari_pathsrgan.plugin.narrow import Scrolled, Section, follow_letters, narrow_form
 from napari_pathsrgan.plugin.new_review_form import NewReviewForm
 from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.rating_window import open_rating
@@ -72,7 +71,7 @@ class ReviewWidget(QWidget):
         self.rater.textChanged.connect(self._show_path)
         self.begin = QPushButton("Rate")
         self.begin.clicked.connect(self.rate)
-        form = QFormLayout()
+        form = narrow_form()
         form.addRow("Review", self.file)
         form.addRow("Your name", self.rater)
         form.addRow(self.begin)
@@ -82,9 +81,11 @@ class ReviewWidget(QWidget):
         self.states.verticalHeader().hide()
         self.states.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.states.setMinimumHeight(120)
-        self.copy = _button("Copy for a rater elsewhere …", "One file with the pictures and without anyone's ratings")
+        self.copy = _button(
+            "Copy for a rater …", "For a rater elsewhere: one file with the pictures and without anyone's ratings"
+        )
         self.copy.clicked.connect(self._ask_copy)
-        self.bring = _button("Bring a copy's ratings back …", "Adds the ratings of a copy that was rated elsewhere")
+        self.bring = _button("Bring ratings back …", "Adds the ratings of a copy that was rated elsewhere")
         self.bring.clicked.connect(self._ask_bring)
         self.report = _button("Report", "Scores, tests and agreement as a page, beside the review; needs your key")
         self.report.clicked.connect(self.make_report)
@@ -93,19 +94,24 @@ class ReviewWidget(QWidget):
         lines.setContentsMargins(0, 0, 0, 0)
         for part in (self.states, self.copy, self.bring, self.report):
             lines.addWidget(part)
-        self.raters = QCollapsible("Raters and results")
+        follow_letters(self.rater, self.states, self.states.horizontalHeader())
+        self.raters = Section("Raters and results")
         self.raters.addWidget(organise)
         self.form = NewReviewForm()
         self.form.asked.connect(lambda arguments: self._run(arguments, made=Path(arguments[2])))
-        self.new = QCollapsible("New review")
+        self.new = Section("New review")
         self.new.addWidget(self.form)
+        body = QWidget()
+        inside = QVBoxLayout(body)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.addLayout(form)
+        inside.addWidget(self.raters)
+        inside.addWidget(self.new)
+        inside.addStretch()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self.messages)
-        layout.addLayout(form)
-        layout.addWidget(self.raters)
-        layout.addWidget(self.new)
-        layout.addStretch()
+        layout.addWidget(Scrolled(body))
 
     def open(self, path: Path) -> None:
         """Take a review; says so in the dock where it can't."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QSizePolicy, QWidget
 
 from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
+from napari_pathsrgan.plugin.narrow import flowing, narrow_form
 from napari_pathsrgan.plugin.natural_slider import NaturalSlider
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
@@ -60,9 +61,7 @@ class SlideForm(QWidget):
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.models = combo_box("The network that computes the views")
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = narrow_form(self)
         form.addRow("Slide", self.slides)
         form.addRow("", self.facts)
         form.addRow("Model", self.models)
@@ -150,19 +149,13 @@ class SlideForm(QWidget):
             self.models_changed.emit()
 
     def _build_boxes(self) -> QWidget:
-        row = QWidget()
-        layout = QHBoxLayout(row)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
         self.boxes: dict[ViewKind | None, QCheckBox] = {}
         for kind, text, tip in _BOXES:
             box = QCheckBox(text)
             box.setToolTip(tip)
             box.toggled.connect(lambda wanted, kind=kind: self.kind_toggled.emit(kind, wanted))
             self.boxes[kind] = box
-            layout.addWidget(box)
-        layout.addStretch(1)
-        return row
+        return flowing(*self.boxes.values())
 
     def _on_model(self, index: int) -> None:
         chosen = self._model_at(index)
@@ -189,7 +182,7 @@ def combo_box(tip: str) -> QComboBox:
     """Make a combo box that takes the width there is, however long its items are."""
     box = QComboBox()
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
+    box.setMinimumContentsLength(12)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.setToolTip(tip)
     return box

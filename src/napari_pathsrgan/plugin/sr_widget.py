@@ -17,6 +17,7 @@ from napari_pathsrgan.plugin.capture import write_capture
 from napari_pathsrgan.plugin.compare_keys import CompareKeys
 from napari_pathsrgan.plugin.compare_panel import ComparePanel
 from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.narrow import Scrolled
 from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.overlays import (
     OverviewMap,
@@ -98,11 +99,12 @@ class SuperResolutionWidget(QWidget):
         self.overview = OverviewMap()
         self.advanced = AdvancedPanel(self.session.settings)
         self.body = QWidget()
+        self.room = Scrolled(self.body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self.messages)
         layout.addWidget(self.empty, 1)
-        layout.addWidget(self.body, 1)
+        layout.addWidget(self.room, 1)
         body = QVBoxLayout(self.body)
         body.setContentsMargins(0, 0, 0, 0)
         for widget in (self.form, self.compare, self.progress):
@@ -198,7 +200,7 @@ class SuperResolutionWidget(QWidget):
         self.form.list_slides(self._slide_layers())
         source, shown = self.form.current_source, self.current()
         self.empty.setVisible(source is None)
-        self.body.setVisible(source is not None)
+        self.room.setVisible(source is not None)
         self.progress.setVisible(shown is not None)
         if source is None:
             self._lay_out()

@@ -6,6 +6,7 @@ import csv
 import html
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ _STYLE = (
     "table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}"
     "th,td{padding:.25rem .8rem;text-align:right}th:first-child,td:first-child{text-align:left}"
     "tr{border-bottom:1px solid #ddd}svg{max-width:100%;height:auto}small{color:#666}"
+    ".plots{display:flex;flex-wrap:wrap;gap:1rem 2rem}figure{margin:0}"
     ".note{border-left:3px solid #d55e00;padding-left:.6rem}"
 )
 
@@ -73,7 +75,13 @@ def tables(results: Results) -> list[tuple[str, Rows]]:
     if results.consistency:
         rows = [["", "repeats", "same", "at most 1 apart", "mean distance"]]
         rows += [
-            [one.rater, str(one.repeats), f"{one.same:.0%}", f"{one.within_one:.0%}", f"{one.mean_apart:.2f}"]
+            [
+                one.rater,
+                str(one.repeats),
+                f"{one.same * 100:.0f} %",
+                f"{one.within_one * 100:.0f} %",
+                f"{one.mean_apart:.2f}",
+            ]
             for one in results.consistency
         ]
         found.append(("Each rater's repeats", rows))
@@ -87,8 +95,8 @@ def _agreement(results: Results) -> Rows:
     rows = [["", "value", "95 %"]]
     if results.icc is not None:
         rows.append(
-            [f"ICC(2,k), {results.icc.targets} pictures by {results.icc.raters}", _figure(results.icc.value, 3),
-             _interval(results.icc.low, results.icc.high)]
+            [f"ICC(2,k), {results.icc.targets} pictures that all {results.icc.raters} rated",
+             _figure(results.icc.value, 3), _interval(results.icc.low, results.icc.high)]
         )  # fmt: skip
     rows += [[f"Krippendorff's α, {level}", _figure(value, 3), ""] for level, value in results.alphas.items()]
     return rows
@@ -146,20 +154,20 @@ def _write_csv(path: Path, rows: Rows) -> None:
 
 def _page(results: Results) -> str:
     plots = (
-        [("What was rated", plot_means(results.opinions)), ("How often", plot_distribution(results.opinions))]
+        [("Mean opinion scores", plot_means(results.opinions)), ("Ratings given", plot_distribution(results.opinions))]
         if results.opinions
         else [("What was preferred", plot_preferences(results.preferences))]
     )
     title = html.escape(results.title)
     notes = "".join(f'<p class="note">{html.escape(note)}</p>\n' for note in results.notes)
-    drawn = "".join(f"<h2>{html.escape(name)}</h2>\n{picture}\n" for name, picture in plots)
+    drawn = "".join(f"<figure><h2>{html.escape(name)}</h2>\n{picture}</figure>\n" for name, picture in plots)
     shown = "".join(f"<h2>{html.escape(name)}</h2>\n{_html_table(rows)}\n" for name, rows in tables(results))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>{_STYLE}</style></head><body>
 <h1>{title}</h1>
 <p>Computed pictures, not for diagnosis.</p>
-{notes}{drawn}{shown}
+{notes}<div class="plots">{drawn}</div>{shown}
 <p><small>{_legend(results)}</small></p>
 </body></html>
 """
@@ -183,8 +191,13 @@ def _legend(results: Results) -> str:
 def _html_table(rows: Rows) -> str:
     heads, *lines = rows
     top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
+    body = "".join(f"<tr>{''.join(f'<td>{_typeset(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
     return f"<table><tr>{top}</tr>\n{body}</table>"
+
+
+def _typeset(cell: str) -> str:
+    """Write a cell of a table with minus signs for what programs are told by hyphens."""
+    return re.sub(r"(^| )-(?=[0-9])", "\\1−", html.escape(cell))
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -120,7 +120,9 @@ def _pair_notes(scores: Scores, bounded: bool) -> list[str]:
     sides = [one.score for one in scores.ratings if one.score in (LEFT, RIGHT)]
     notes = []
     if sides:
-        notes.append(f"The left picture was chosen in {sides.count(LEFT) / len(sides):.0%} of {len(sides)} choices.")
+        notes.append(
+            f"The left picture was chosen in {sides.count(LEFT) / len(sides) * 100:.0f} % of {len(sides)} choices."
+        )
     if bounded:
         notes.append("Some methods never lost to others: half a choice each way was added to every pair compared.")
     return notes

@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_pathsrgan.errors import OutputError, RatingNotSavedError, ReviewFileError
 
+_HEAD = b"SQLite format 3\0"
 APPLICATION_ID = 0x50735256
 """In the file's header: PsRV."""
 VERSION = 1
@@ -75,6 +76,7 @@ def connect(path: Path) -> sqlite3.Connection:
     path = Path(path)
     if not path.is_file():
         raise ReviewFileError(f"There is no file {path}.", "Check the path.")
+    _check_head(path)
     with told_damage(path):
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     try:
@@ -105,6 +107,19 @@ def told_damage(path: Path) -> Iterator[None]:
 
 
 _RESCUE = "Save its ratings with `pathsrgan review export FILE RATINGS.csv`, and go on with a copy from the organiser."
+
+
+def _check_head(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HEAD))
+    except OSError as error:
+        raise ReviewFileError(f"{path.name} can't be read ({error.strerror}).", "Check the disk it is on.") from error
+    if head != _HEAD:
+        raise ReviewFileError(
+            f"{path.name} is no review file, or its beginning is lost.",
+            "Give a file that pathsrgan review new has written, or a copy of it.",
+        )
 
 
 def _check_kind(db: sqlite3.Connection, path: Path) -> None:

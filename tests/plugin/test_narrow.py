@@ -1,0 +1,87 @@
+"""Docks stay whole at 320 px, and with letters twice as large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from napari.settings import get_settings
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QScrollArea, QWidget
+
+from napari_pathsrgan.plugin.comparison import CompareMode
+from napari_pathsrgan.plugin.narrow import Section
+from napari_pathsrgan.plugin.review_widget import ReviewWidget
+
+from .conftest import Window
+
+NARROW_PX = 320
+
+
+@pytest.fixture(params=[1, 2], ids=["usual letters", "large letters"])
+def letters(request: pytest.FixtureRequest) -> Iterator[int]:
+    appearance = get_settings().appearance
+    usual = appearance.font_size
+    appearance.font_size = request.param * usual
+    yield request.param
+    appearance.font_size = usual
+
+
+def cut_off(dock: QWidget) -> list[str]:
+    """Words that do not fit where they stand, or stand outside."""
+    found = []
+    for widget in dock.findChildren(QWidget):
+        if not isinstance(widget, QLabel | QAbstractButton | QComboBox | QLineEdit) or not widget.isVisible():
+            continue
+        if isinstance(widget.parent(), QComboBox | QAbstractSpinBox):  # part of one
+            continue
+        left = widget.mapTo(dock, widget.rect().topLeft()).x()
+        outside = left < 0 or left + widget.width() > dock.width()
+        needed = widget.heightForWidth(widget.width()) if widget.hasHeightForWidth() else widget.sizeHint().height()
+        narrow = isinstance(widget, QAbstractButton) and widget.width() < widget.sizeHint().width()
+        if outside or narrow or widget.height() < needed - 1:
+            text = getattr(widget, "text", widget.objectName)()
+            found.append(
+                f"{text}: {widget.width()} × {widget.height()} px, {widget.sizeHint().width()} × {needed} needed"
+            )
+    return found
+
+
+def assert_whole(dock: QWidget, qtbot: QtBot) -> None:
+    dock.setFixedWidth(NARROW_PX)
+    qtbot.wait(300)
+    for area in dock.findChildren(QScrollArea):
+        assert area.horizontalScrollBar().maximum() == 0
+    assert "\n".join(cut_off(dock)) == ""
+
+
+def open_sections(dock: QWidget) -> None:
+    for section in dock.findChildren(Section):
+        section.expand(animate=False)
+
+
+@pytest.mark.usefixtures("letters")
+def test_the_dock_super_resolution_is_whole(make_window: Callable[..., Window], slide_path: Path, qtbot: QtBot) -> None:
+    window = make_window(slide_path)
+    window.settle(0.5)
+    window.dock.comparison.set_mode(CompareMode.SWIPE)
+    assert_whole(window.dock, qtbot)
+    open_sections(window.dock)
+    assert_whole(window.dock, qtbot)
+    assert window.dock.compare.scan.isVisible()
+
+
+@pytest.mark.usefixtures("letters")
+def test_the_dock_review_is_whole(shared_viewer: Any, make_review: Callable[..., Any], qtbot: QtBot) -> None:
+    path, _ = make_review()
+    dock = ReviewWidget(shared_viewer)
+    shared_viewer.window.add_dock_widget(dock, name="Review", area="right")
+    dock.open(path)
+    dock.rater.setText("A")
+    dock.form.set_sources([Path("ward-3.zarr")])
+    open_sections(dock)
+    assert_whole(dock, qtbot)
+    assert dock.rater.font().pointSize() == get_settings().appearance.font_size
+    shared_viewer.window.remove_dock_widget(dock)
