@@ -273,14 +273,14 @@ def test_another_model_s_view_comes_beside_and_survives_a_restart(
     make_window: Callable[..., Window], slide_path: Path, other_model_path: Path
 ) -> None:
     window = make_window(slide_path)
-    window.dock.add_model(other_model_path)
+    window.dock.requests.add_model(other_model_path)
     window.look(600, 900, 0.3)
     window.wait_sharp()
     names = [layer.name.split(" · ")[0] for layer in window.viewer.layers]
     assert names == ["4× scan", "SR-10× computed", "SR-20× computed", "SR-20× by other computed"]
     own, guest = (window.drawn(layer)[3].astype(int).mean() for layer in list(window.viewer.layers)[2:])
     assert guest - own > 10  # its pictures are brighter
-    window.dock.add_model(other_model_path)
+    window.dock.requests.add_model(other_model_path)
     assert "What other computes is shown already." in window.dock.messages.text
     window.session.restart(window.session.settings)
     window.session.cache.clear()
