@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
-from napari_pathsrgan.models.blocks import BicubicEnlargement
+from napari_pathsrgan.models.blocks import BicubicEnlargement, centre
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.slides.foreground import Glass, foreground_weight
@@ -98,6 +98,7 @@ class Engine:
         self._enlarge2 = BicubicEnlargement(2).to(self.device)
         self._enlarge4 = BicubicEnlargement(4).to(self.device)
         self._network, self.precision = self._in_precision(network, precision)
+        self._trimmed = self._network.trimmed()
 
     @property
     def identity(self) -> str:
@@ -166,16 +167,28 @@ class Engine:
         core = tuple(slice(border, size - border) for size in window.shape[:2])
         if weight is not None and not weight[core].any():
             return _enlarged(window, 2, halo), _enlarged(window, 4, halo) if stage == 2 else None
+        height, width = (size - 2 * halo for size in window.shape[:2])
         with torch.inference_mode():
             lr = self._to_device(window)
-            mr, hr = self._forward(self._network, lr, stage)
+            mr, hr = self._forward(self._network_for(height, width, halo), lr, stage)
             if weight is not None and weight.min() < 1:
                 mix = torch.from_numpy(weight)[None, None].to(self.device)
                 mr = _mix(self._enlarge2(lr), mr, mix)
                 hr = None if hr is None else _mix(self._enlarge4(lr), hr, mix)
-            return _to_pixels(mr, 2 * halo), None if hr is None else _to_pixels(hr, 4 * halo)
+            return (
+                _to_pixels(centre(mr, 2 * height, 2 * width)),
+                None if hr is None else _to_pixels(centre(hr, 4 * height, 4 * width)),
+            )
+
+    def _network_for(self, height: int, width: int, halo: int) -> Generator:
+        """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
+        on_grid = height % ALIGNMENT_LR_PX == width % ALIGNMENT_LR_PX == halo % ALIGNMENT_LR_PX == 0
+        if self._trimmed is None or not on_grid or halo < self._trimmed[1]:
+            return self._network
+        return self._trimmed[0]
 
     def _forward(self, network: Generator, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """Run a network over a whole window, made larger where it has to be."""
         height, width = lr.shape[2:]
         down, right = -height % ALIGNMENT_LR_PX, -width % ALIGNMENT_LR_PX
         padded = lr
@@ -217,7 +230,7 @@ class Engine:
             with torch.inference_mode():
                 _, hr = self._forward(network, self._to_device(window), 2)
                 assert hr is not None
-                return _to_pixels(hr, 0)
+                return _to_pixels(hr)
 
         try:
             rough, true = trial(halved), trial(exact)  # the first run of a shape also prepares kernels
@@ -230,11 +243,9 @@ class Engine:
         return bool(fast < slow and apart.mean() <= 1e-3)
 
 
-def _to_pixels(image: Tensor, border: int) -> Pixels:
-    """Crop, round and clamp; clamped before the cast, since a value above 255 would wrap around to black."""
-    height, width = image.shape[2:]
-    core = image[0, :, border : height - border, border : width - border]
-    levels = core.permute(1, 2, 0).mul(255).round_().clamp_(0, 255).to(torch.uint8)
+def _to_pixels(image: Tensor) -> Pixels:
+    """Round and clamp; clamped before the cast, since a value above 255 would wrap around to black."""
+    levels = image[0].permute(1, 2, 0).mul(255).round_().clamp_(0, 255).to(torch.uint8)
     pixels: Pixels = levels.contiguous().cpu().numpy()
     return pixels
 
@@ -253,8 +264,9 @@ def _seconds(trial: Callable[[Generator], Pixels], network: Generator, clock: Ca
 
 
 def _mix(bicubic: Tensor, computed: Tensor, weight: Tensor) -> Tensor:
-    grown = functional.interpolate(weight, size=computed.shape[2:], mode="bilinear", align_corners=False)
-    return torch.lerp(bicubic, computed, grown)
+    size = computed.shape[2:]
+    grown = functional.interpolate(weight, size=bicubic.shape[2:], mode="bilinear", align_corners=False)
+    return torch.lerp(centre(bicubic, *size), computed, centre(grown, *size))
 
 
 def _cuda_bf16(device: torch.device) -> bool:
