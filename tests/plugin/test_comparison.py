@@ -290,3 +290,21 @@ def test_another_model_s_view_comes_beside_and_survives_a_restart(
     window.settle()
     assert window.shown.guests == {}
     assert len(window.viewer.layers) == 3
+
+
+def test_the_canvas_is_drawn_once_where_the_pictures_are_sliced_anew(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(500, 500, 0.3)
+    window.settle(0.5)
+    layer, _ = window.view("SR-20")
+    before = layer.corner_pixels.copy()
+    drawn: list[Any] = []
+    window.dock.comparison._parts.on_draw(drawn.append)
+    window.viewer.scene.camera.center = (900, 1100)
+    window.settle(0.5)
+    window.dock.comparison._parts.off_draw(drawn.append)
+    assert not np.array_equal(layer.corner_pixels, before)
+    assert len(drawn) == 1
