@@ -99,6 +99,22 @@ def test_lite_begins_near_bicubic() -> None:
         assert not torch.equal(hr, BicubicEnlargement(4)(lr))
 
 
+@pytest.mark.parametrize(("blocks1", "blocks2"), [(1, 1), (2, 3), (6, 2)])
+def test_a_trimmed_copy_gives_the_same_pixels_of_what_has_its_context(blocks1: int, blocks2: int) -> None:
+    torch.manual_seed(0)
+    network = build_generator("lite", width=8, blocks1=blocks1, features=8, blocks2=blocks2).eval()
+    trimmed, reach = network.trimmed()
+    lr = torch.rand(1, 3, 64, 72)
+    with torch.inference_mode():
+        for factor, whole, part in zip((2, 4), network(lr), trimmed(lr), strict=True):
+            border = [(one - other) // 2 for one, other in zip(whole.shape[2:], part.shape[2:], strict=True)]
+            assert 0 < border[0] == border[1] <= factor * reach
+            inside = whole[:, :, border[0] : -border[0], border[1] : -border[1]]
+            torch.testing.assert_close(part, inside, atol=1e-6, rtol=0)
+        assert network(lr)[1].shape[2:] == (256, 288)  # it is a copy
+    assert build_generator("paper", width=8).trimmed() is None
+
+
 def test_bicubic_skip_is_a_switch_of_paper() -> None:
     torch.manual_seed(0)
     plain = build_generator("paper", width=8).eval()

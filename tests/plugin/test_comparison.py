@@ -273,14 +273,14 @@ def test_another_model_s_view_comes_beside_and_survives_a_restart(
     make_window: Callable[..., Window], slide_path: Path, other_model_path: Path
 ) -> None:
     window = make_window(slide_path)
-    window.dock.add_model(other_model_path)
+    window.dock.requests.add_model(other_model_path)
     window.look(600, 900, 0.3)
     window.wait_sharp()
     names = [layer.name.split(" · ")[0] for layer in window.viewer.layers]
     assert names == ["4× scan", "SR-10× computed", "SR-20× computed", "SR-20× by other computed"]
     own, guest = (window.drawn(layer)[3].astype(int).mean() for layer in list(window.viewer.layers)[2:])
     assert guest - own > 10  # its pictures are brighter
-    window.dock.add_model(other_model_path)
+    window.dock.requests.add_model(other_model_path)
     assert "What other computes is shown already." in window.dock.messages.text
     window.session.restart(window.session.settings)
     window.session.cache.clear()
@@ -290,3 +290,21 @@ def test_another_model_s_view_comes_beside_and_survives_a_restart(
     window.settle()
     assert window.shown.guests == {}
     assert len(window.viewer.layers) == 3
+
+
+def test_the_canvas_is_drawn_once_where_the_pictures_are_sliced_anew(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.session.set_paused(True)
+    window.look(500, 500, 0.3)
+    window.settle(0.5)
+    layer, _ = window.view("SR-20")
+    before = layer.corner_pixels.copy()
+    drawn: list[Any] = []
+    window.dock.comparison._parts.on_draw(drawn.append)
+    window.viewer.scene.camera.center = (900, 1100)
+    window.settle(0.5)
+    window.dock.comparison._parts.off_draw(drawn.append)
+    assert not np.array_equal(layer.corner_pixels, before)
+    assert len(drawn) == 1

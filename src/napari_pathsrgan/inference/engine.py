@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.choice import prepare
-from napari_pathsrgan.models.blocks import BicubicEnlargement
+from napari_pathsrgan.models.blocks import BicubicEnlargement, centre
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
+from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.slides.foreground import Glass, foreground_weight
 from napari_pathsrgan.slides.resample import enlarge
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision, Runtime
     from napari_pathsrgan.inference.choice import Network
     from napari_pathsrgan.models.card import ModelCard
-    from napari_pathsrgan.models.generator import Generator
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -109,6 +109,7 @@ class Engine:
         self._enlarge2 = BicubicEnlargement(2).to(self.device)
         self._enlarge4 = BicubicEnlargement(4).to(self.device)
         self._network, self.arithmetic = prepare(network, self.device, runtime, precision)
+        self._trimmed = self._network.trimmed() if isinstance(self._network, Generator) else None
 
     @property
     def identity(self) -> str:
@@ -182,16 +183,28 @@ class Engine:
         core = tuple(slice(border, size - border) for size in window.shape[:2])
         if weight is not None and not weight[core].any():
             return _enlarged(window, 2, halo), _enlarged(window, 4, halo) if stage == 2 else None
+        height, width = (size - 2 * halo for size in window.shape[:2])
         with torch.inference_mode():
             lr = self._to_device(window)
-            mr, hr = self._forward(self._network, lr, stage)
+            mr, hr = self._forward(self._network_for(height, width, halo), lr, stage)
             if weight is not None and weight.min() < 1:
                 mix = torch.from_numpy(weight)[None, None].to(self.device)
                 mr = _mix(self._enlarge2(lr), mr, mix)
                 hr = None if hr is None else _mix(self._enlarge4(lr), hr, mix)
-            return _to_pixels(mr, 2 * halo), None if hr is None else _to_pixels(hr, 4 * halo)
+            return (
+                _to_pixels(centre(mr, 2 * height, 2 * width)),
+                None if hr is None else _to_pixels(centre(hr, 4 * height, 4 * width)),
+            )
+
+    def _network_for(self, height: int, width: int, halo: int) -> Network:
+        """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
+        on_grid = height % ALIGNMENT_LR_PX == width % ALIGNMENT_LR_PX == halo % ALIGNMENT_LR_PX == 0
+        if self._trimmed is None or not on_grid or halo < self._trimmed[1]:
+            return self._network
+        return self._trimmed[0]
 
     def _forward(self, network: Network, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """Run a network over a whole window, made larger where it has to be."""
         height, width = lr.shape[2:]
         down, right = -height % ALIGNMENT_LR_PX, -width % ALIGNMENT_LR_PX
         padded = lr
@@ -207,11 +220,9 @@ class Engine:
         return pixels.permute(2, 0, 1)[None].float().div_(255)
 
 
-def _to_pixels(image: Tensor, border: int) -> Pixels:
-    """Crop, round and clamp; clamped before the cast, since a value above 255 would wrap around to black."""
-    height, width = image.shape[2:]
-    core = image[0, :, border : height - border, border : width - border]
-    levels = core.permute(1, 2, 0).mul(255).round_().clamp_(0, 255).to(torch.uint8)
+def _to_pixels(image: Tensor) -> Pixels:
+    """Round and clamp; clamped before the cast, since a value above 255 would wrap around to black."""
+    levels = image[0].permute(1, 2, 0).mul(255).round_().clamp_(0, 255).to(torch.uint8)
     pixels: Pixels = levels.contiguous().cpu().numpy()
     return pixels
 
@@ -224,8 +235,9 @@ def _enlarged(window: Pixels, factor: int, halo: int) -> Pixels:
 
 
 def _mix(bicubic: Tensor, computed: Tensor, weight: Tensor) -> Tensor:
-    grown = functional.interpolate(weight, size=computed.shape[2:], mode="bilinear", align_corners=False)
-    return torch.lerp(bicubic, computed, grown)
+    size = computed.shape[2:]
+    grown = functional.interpolate(weight, size=bicubic.shape[2:], mode="bilinear", align_corners=False)
+    return torch.lerp(centre(bicubic, *size), computed, centre(grown, *size))
 
 
 def load_model(

@@ -19,6 +19,12 @@ def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
+def centre(x: Tensor, height: int, width: int) -> Tensor:
+    """Cut a (…, H, W) tensor to a height and width around its centre, as a view; both differ by an even number."""
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
+
+
 class DenseAdditionBlock(nn.Module):
     """Dense block of constant width whose layers are joined by addition (Ma et al. 2020, Fig. 5).
 
@@ -95,9 +101,9 @@ class ResidualBlock(nn.Module):
         self.second = conv(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, width, H, W) float → the same shape."""
+        """(N, width, H, W) float → the same shape, or two pixels less on each side where nothing is padded."""
         out: Tensor = self.second(functional.relu(self.first(x), inplace=True))
-        return out.add_(x)  # in place, or a CPU spends a fifth of its time on moving sums about
+        return out.add_(centre(x, *out.shape[2:]))  # in place, or a CPU spends a fifth of its time on moving sums about
 
 
 class BicubicEnlargement(nn.Module):

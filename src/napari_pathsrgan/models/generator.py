@@ -6,6 +6,7 @@ G2 works on G1's feature maps, never on its picture (Ma et al. 2020, § III-C).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,6 +20,7 @@ from napari_pathsrgan.models.blocks import (
     DenseStackingBlock,
     ResidualBlock,
     ShuffleUp,
+    centre,
     conv,
 )
 
@@ -184,8 +186,18 @@ class LiteStage1(nn.Module):
     def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) → features (N, features, 2H, 2W) and residual picture (N, 3, 2H, 2W)."""
         x = self.head(lr)
-        features = self.upsample(self.blocks(x).add_(x))
+        out: Tensor = self.blocks(x)
+        features = self.upsample(out.add_(centre(x, *out.shape[2:])))
         return features, self.picture(features)
+
+    @property
+    def reach(self) -> int:
+        """Pixels of the input grid that `trim` takes off the features on each side."""
+        return 2 * len(self.blocks) + 1
+
+    def trim(self) -> None:
+        """Pad nothing but the input: what lacks its context is not computed, and the features get smaller."""
+        _pad_nothing(self.blocks, self.upsample, self.picture)
 
 
 class LiteStage2(nn.Module):
@@ -206,7 +218,17 @@ class LiteStage2(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, features, H, W) → residual picture (N, 3, 2H, 2W)."""
-        return functional.pixel_shuffle(self.picture(features + self.blocks(features)), 2)
+        out: Tensor = self.blocks(features)
+        return functional.pixel_shuffle(self.picture(out.add_(centre(features, *out.shape[2:]))), 2)
+
+    @property
+    def reach(self) -> int:
+        """Pixels of the 10× grid that `trim` takes off the features on each side, before the picture."""
+        return 2 * len(self.blocks) + 1
+
+    def trim(self) -> None:
+        """As `LiteStage1.trim`."""
+        _pad_nothing(self.blocks, self.picture)
 
 
 class Generator(nn.Module):
@@ -253,12 +275,31 @@ class Generator(nn.Module):
     def mr_features(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Run stage 1 alone: features on the 10× grid in the stages' dtype, and the 10× picture in float32."""
         features, mr = self.stage1(lr.to(self._dtype))
-        return features, self.enlarge2(lr).add_(mr) if self.bicubic_skip else mr.float()
+        return features, centre(self.enlarge2(lr), *mr.shape[2:]).add_(mr) if self.bicubic_skip else mr.float()
 
     def hr_from(self, features: Tensor, lr: Tensor) -> Tensor:
         """Run stage 2 on stage 1's features: the 20× picture in float32."""
         hr: Tensor = self.stage2(features)
-        return self.enlarge4(lr).add_(hr) if self.bicubic_skip else hr.float()
+        return centre(self.enlarge4(lr), *hr.shape[2:]).add_(hr) if self.bicubic_skip else hr.float()
+
+    def trimmed(self) -> tuple[Generator, int] | None:
+        """Make a copy for windows with context: it computes only pixels whose own context lies in the window.
+
+        The pictures then end short of the window's, around the same centre, and what is left of them is the same.
+
+        Returns
+        -------
+        tuple of Generator and int
+            And the context it takes on each side, input pixels: with a halo at least as wide, nothing is missing.
+            None for networks whose layers need a window of even halves.
+        """
+        if not (isinstance(self.stage1, LiteStage1) and isinstance(self.stage2, LiteStage2)):
+            return None
+        copied = copy.deepcopy(self)
+        for stage in (copied.stage1, copied.stage2):
+            assert isinstance(stage, LiteStage1 | LiteStage2)
+            stage.trim()
+        return copied, self.stage1.reach + -(-self.stage2.reach // 2)
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -268,6 +309,12 @@ class Generator(nn.Module):
         """Cast the stages' weights, leaving the bicubic skip in float32."""
         self.stage1.to(dtype)
         self.stage2.to(dtype)
+
+
+def _pad_nothing(*parts: nn.Module) -> None:
+    for module in (module for part in parts for module in part.modules()):
+        if isinstance(module, nn.Conv2d):
+            module.padding = (0, 0)
 
 
 def initialise(network: nn.Module, scale: float = 0.1) -> None:

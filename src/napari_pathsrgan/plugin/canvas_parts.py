@@ -85,6 +85,10 @@ class CanvasParts:
         """Draw soon; layers are not sliced anew."""
         self.widget.update()
 
+    def slice_now(self) -> None:
+        """Have napari slice for what is in sight; called before drawing, for it does so after, and then draws again."""
+        self._qt_viewer.canvas.on_draw()
+
     def panes(self) -> list[Pane]:
         """Panes with something in them, from left to right and top to bottom; one where there is no grid."""
         canvas, layers = self._qt_viewer.canvas, self.viewer.layers

@@ -271,6 +271,7 @@ class Comparison(QObject):
             self._stencils.move(self._divider, 0.5, radius, width, height)
 
     def _before_drawing(self, _event: Any = None) -> None:
+        self._parts.slice_now()
         self._stencils.follow()
         self.labels.follow()
         panes = tuple(pane.rect for pane in self._parts.panes())

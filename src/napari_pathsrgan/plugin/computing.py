@@ -106,6 +106,16 @@ class Computing:
         lanes.append(NetworkLane(find, window_pool, None if self.disk is None else self.disk.keep))
         self.scheduler = Scheduler(lanes, cache, listeners.ready, listeners.given_up)
 
+    def attach(self, super_resolved: SuperResolvedSlide) -> None:
+        """Serve from disk what is there of a slide, and keep there what is computed."""
+        if self.disk is not None:
+            self.disk.attach(super_resolved)
+
+    def detach(self, super_resolved: SuperResolvedSlide) -> None:
+        """Serve a slide from disk no more."""
+        if self.disk is not None:
+            self.disk.detach(super_resolved)
+
     def close(self) -> None:
         """End the process, the threads and the disk cache; tiles on their way are dropped."""
         self.scheduler.close()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QApplication,
     QLabel,
     QMenu,
     QMessageBox,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.jobs.orders import queue_job, remove_job, resume_job, stop_job
 from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.plugin.dock import Dock
 from napari_pathsrgan.plugin.job_details import JobDetails
 from napari_pathsrgan.plugin.job_forms import PLANS, JobPlan
 from napari_pathsrgan.plugin.job_list import JobListView
@@ -46,17 +46,13 @@ _ENDINGS = {
 }
 
 
-class JobsWidget(QWidget):
+class JobsWidget(Dock):
     """All jobs there are, whoever started them; closing the window does nothing to them.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
     """
-
-    # Here, since Qt may still send events when Python has begun to take the object apart.
-    _docked = _closing = _ended = False
-    _window: QObject | None = None
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
@@ -69,7 +65,6 @@ class JobsWidget(QWidget):
         self.watch.ended.connect(self._on_ended)
         self.list.chosen.connect(self._on_chosen)
         self.details.asked.connect(self._on_asked)
-        QApplication.instance().aboutToQuit.connect(self.end)
         self.watch.start()
 
     def _build(self) -> None:
@@ -198,40 +193,6 @@ class JobsWidget(QWidget):
 
     # ------------------------------------------------------------------ ending
 
-    def event(self, event: QEvent | None) -> bool:
-        """Stop looking when napari takes the widget out of its dock: that is how it closes one."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.end()
-                self.deleteLater()
-            self._docked = self.parent() is not None
-        return super().event(event)
-
-    def showEvent(self, event: Any) -> None:  # noqa: N802
-        """Watch the window this dock lives in."""
-        super().showEvent(event)
-        if self._window is None:
-            self._window = self.window()
-            self._window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Stop looking when the window closes; the user may still say no to that, and then it is not hidden."""
-        if watched is self._window and event is not None:
-            if event.type() == QEvent.Type.Close:
-                self._closing = True
-                QTimer.singleShot(0, self._stay)
-            elif event.type() == QEvent.Type.Hide and self._closing:
-                self.end()
-        return super().eventFilter(watched, event)
-
-    def _stay(self) -> None:
-        self._closing = False
-
-    def end(self) -> None:
-        """Look no more; the jobs go on. A second call does nothing."""
-        if self._ended:
-            return
-        self._ended = True
-        if self._window is not None:
-            self._window.removeEventFilter(self)
+    def let_go(self, window_stays: bool) -> None:
+        """Look no more; the jobs go on."""
         self.watch.end()

@@ -38,6 +38,8 @@ class OverviewMap(QWidget):
         self._shown: npt.NDArray[np.uint8] | None = None
         self._picture = QPixmap()
         self._computed: QImage | None = None
+        self._blocks: npt.NDArray[np.bool_] = np.zeros((0, 0), bool)
+        self._shaded: QPixmap | None = None
         self._extent_um = (1.0, 1.0)
         self._computed_extent_um = (1.0, 1.0)
         self._visible_um: tuple[float, float, float, float] | None = None
@@ -62,13 +64,17 @@ class OverviewMap(QWidget):
         if picture is self._shown:
             return
         self._shown = picture
-        self._computed = self._visible_um = None
+        self._computed = self._visible_um = self._shaded = None
+        self._blocks = np.zeros((0, 0), bool)
         self._extent_um = extent_um
         self._picture = QPixmap() if picture is None else QPixmap.fromImage(_rgb_image(picture))
         self.update()
 
     def set_computed(self, blocks: npt.NDArray[np.bool_], extent_um: tuple[float, float]) -> None:
         """Shade what has been computed: a (rows, cols) mask of blocks and the area it covers, µm."""
+        if extent_um == self._computed_extent_um and np.array_equal(blocks, self._blocks):
+            return
+        self._blocks, self._shaded = blocks, None
         colour = np.array([_COMPUTED.red(), _COMPUTED.green(), _COMPUTED.blue(), _COMPUTED.alpha()], np.uint8)
         rgba = np.ascontiguousarray(blocks[..., None] * colour)
         height, width = blocks.shape
@@ -87,18 +93,12 @@ class OverviewMap(QWidget):
         """Draw picture, shading and frame."""
         if self._picture.isNull():
             return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         target = self._target()
-        painter.drawPixmap(target, self._picture, QRectF(self._picture.rect()))
         scale = target.width() / self._extent_um[1]
-        if self._computed is not None:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-            height, width = self._computed_extent_um
-            painter.setClipRect(target)
-            shaded = QRectF(target.left(), target.top(), width * scale, height * scale)
-            painter.drawImage(shaded, self._computed, QRectF(self._computed.rect()))
-            painter.setClipping(False)
+        if self._shaded is None or self._shaded.size() != self.size() * self.devicePixelRatioF():
+            self._shaded = self._draw_shaded(target, scale)
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._shaded)
         if self._visible_um is not None:
             row, col, height, width = self._visible_um
             frame = QRectF(target.left() + col * scale, target.top() + row * scale, width * scale, height * scale)
@@ -107,6 +107,24 @@ class OverviewMap(QWidget):
             painter.drawRect(grown)
             painter.setPen(QPen(_FRAME, 1.5))
             painter.drawRect(grown)
+
+    def _draw_shaded(self, target: QRectF, scale: float) -> QPixmap:
+        """Draw picture and shading at the size they are shown; kept, since only the frame moves while one pans."""
+        ratio = self.devicePixelRatioF()
+        drawn = QPixmap(self.size() * ratio)
+        drawn.setDevicePixelRatio(ratio)
+        drawn.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(drawn)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawPixmap(target, self._picture, QRectF(self._picture.rect()))
+        if self._computed is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+            height, width = self._computed_extent_um
+            painter.setClipRect(target)
+            shading = QRectF(target.left(), target.top(), width * scale, height * scale)
+            painter.drawImage(shading, self._computed, QRectF(self._computed.rect()))
+        painter.end()
+        return drawn
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         """Jump."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pathsrgan.plugin.panes import NAME_KEY
-
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 SLIDE_KEY = "pathsrgan_slide"
 """Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str}."""
+NAME_KEY = "pathsrgan_name"
+"""Metadata of our layers: the name they were given, without the slide's."""
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 

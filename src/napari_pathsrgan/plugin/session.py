@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
-from napari_pathsrgan.errors import OptionError, PathSRGANError, WorkerError
+from napari_pathsrgan.errors import OptionError, PathSRGANError
 from napari_pathsrgan.inference.process import ProcessModel
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-from napari_pathsrgan.plugin.computing import Computing, Listeners, SessionSettings
+from napari_pathsrgan.plugin.computing import SessionSettings
+from napari_pathsrgan.plugin.computing_session import ComputingSession
 from napari_pathsrgan.plugin.overlays import visible_um
 from napari_pathsrgan.plugin.redraw import Redraw
 from napari_pathsrgan.plugin.shown_slide import ShownSlide
 from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20, ViewKind
-from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, RectangleUm, TileKey
 
 if TYPE_CHECKING:
@@ -26,12 +23,11 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 
-class BrowsingSession(QObject):
+class BrowsingSession(ComputingSession):
     """Computed views of the slides in one viewer.
 
-    Signals are emitted in the window's thread: ``advanced`` when tiles came or went, ``problem`` with a
-    `PathSRGANError`, ``notice`` with a sentence, ``changed`` when a slide or view was added, removed, shown or hidden,
-    ``exchanged`` with the model that has come into use.
+    ``changed`` comes when a slide or view was added, removed, shown or hidden, ``exchanged`` with the model that has
+    come into use.
 
     Parameters
     ----------
@@ -40,30 +36,16 @@ class BrowsingSession(QObject):
     settings : SessionSettings, optional
     """
 
-    advanced = Signal()
-    problem = Signal(object)
-    notice = Signal(str)
-    changed = Signal()
     exchanged = Signal(object)
-    _failed = Signal(object)
-    _loaded = Signal(object, object)
 
     def __init__(self, viewer: napari.Viewer, settings: SessionSettings | None = None) -> None:
-        super().__init__()
+        super().__init__(settings or SessionSettings())
         self.viewer = viewer
-        self.settings = settings or SessionSettings()
         self.shown: dict[Layer, ShownSlide] = {}
         self.computed_blocks: dict[tuple[str, str], set[tuple[int, int]]] = {}
-        self.cache = TileCache(self.settings.memory_bytes)
-        self.computing: Computing | None = None
-        self._paused = False
-        self._process_given_up = False
-        self._closed = False
         self._redraw = Redraw(self, self._all_in_sight_is_there)
         self._redraw.due.connect(self._refresh)
         self._redraw.settled.connect(self._look)
-        self._failed.connect(self._tell_problem)
-        self._loaded.connect(self._on_loaded)
         self._removed_event = viewer.layers.events.removed
         self._camera_events = viewer.scene.camera.events
         self._removed_event.connect(self._on_layer_removed)
@@ -96,8 +78,7 @@ class BrowsingSession(QObject):
                 self._stop()
             raise
         self.shown[source] = shown
-        if computing.disk is not None:
-            computing.disk.attach(shown.super_resolved)
+        computing.attach(shown.super_resolved)
         self._load(shown.super_resolved.runner.path)
         for kind in kinds:
             self._add_view(shown, kind)
@@ -131,8 +112,7 @@ class BrowsingSession(QObject):
         there = {shown.identity[1], *(one.runner.identity for one in shown.guests.values())}
         if guest.runner.identity in there:
             raise OptionError(f"What {guest.runner.card.name} computes is shown already.", "Choose another model.")
-        if computing.disk is not None:
-            computing.disk.attach(guest)
+        computing.attach(guest)
         self._load(guest.runner.path)
         self._add_view(shown, shown.admit(guest))
         self.changed.emit()
@@ -192,57 +172,25 @@ class BrowsingSession(QObject):
 
     # ------------------------------------------------------------------ computing
 
-    def progress(self) -> tuple[int, int]:
-        """Tiles in sight that are sharp, and all that are in sight, over all visible computed views."""
-        wanted = {key for shown in self.shown.values() for key in shown.wanted() if key.level < SLIDE_LEVEL}
+    def progress(self, layer: Layer | None = None) -> tuple[int, int]:
+        """Tiles in sight that are sharp, and all that are in sight, over all visible computed views or one layer's."""
+        wanted = {key for shown in self.shown.values() for key in shown.wanted(layer) if key.level < SLIDE_LEVEL}
         return len(wanted) - len(self.cache.missing(wanted)), len(wanted)
 
     def missing_share(self, layer: Layer) -> float:
         """How much of what is in sight of a layer is being worked on: 0 to 1."""
-        wanted = {key for shown in self.shown.values() for key in shown.wanted(layer) if key.level < SLIDE_LEVEL}
-        return 0.0 if self._paused or not wanted else len(self.cache.missing(wanted)) / len(wanted)
-
-    @property
-    def paused(self) -> bool:
-        """Whether nothing new is computed."""
-        return self._paused
-
-    def set_paused(self, paused: bool) -> None:
-        """Stop computing, or go on."""
-        self._paused = paused
-        if self.computing is not None:
-            (self.computing.scheduler.pause if paused else self.computing.scheduler.resume)()
-        self.advanced.emit()
-
-    def retry(self) -> None:
-        """Try again what failed; a process that was given up is started anew.
-
-        Raises
-        ------
-        PathSRGANError
-            As `restart`.
-        """
-        if self._process_given_up:
-            self.restart(self.settings)
-        elif self.computing is not None:
-            self.computing.scheduler.retry_failed()
-
-    def set_memory(self, n_bytes: int) -> None:
-        """Change the bound of the pictures kept in memory."""
-        self.settings = replace(self.settings, memory_bytes=n_bytes)
-        self.cache.resize(n_bytes)
+        ready, wanted = self.progress(layer)
+        return 0.0 if self._paused or not wanted else 1 - ready / wanted
 
     def restart(self, settings: SessionSettings) -> None:
-        """Use other settings: process, threads and disk cache are started anew; layers and computed tiles stay.
+        """Use other settings: what computes is started anew; layers and computed tiles stay.
 
         Raises
         ------
         PathSRGANError
             If a slide or its model can't be used any more; the others go on.
         """
-        self._stop()
-        self.settings = settings
-        self.cache.resize(settings.memory_bytes)
+        super().restart(settings)
         problem: PathSRGANError | None = None
         for shown in list(self.shown.values()):
             path = shown.super_resolved.runner.path
@@ -256,44 +204,6 @@ class BrowsingSession(QObject):
         self.changed.emit()
         if problem is not None:
             raise problem
-
-    def _start(self) -> Computing:
-        if self.computing is None:
-            listeners = Listeners(self._redraw.add, self._on_given_up, self._on_process_died, self._on_disk_failed)
-            self.computing = Computing(self.settings, self.cache, self._find, listeners)
-            self._process_given_up = False
-            if self._paused:
-                self.computing.scheduler.pause()
-        return self.computing
-
-    def _stop(self) -> None:
-        if self.computing is not None:
-            computing, self.computing = self.computing, None
-            computing.close()
-
-    def _load(self, path: Path, then: Callable[[], None] | None = None) -> None:
-        """Have the process import torch and load a model, while the user still looks at what there is."""
-        computing = self._start()
-
-        def tell(done: Future[Any]) -> None:
-            if not self._closed and self.computing is computing:
-                self._loaded.emit(done.exception(), then)
-
-        try:
-            computing.process.load(path).add_done_callback(tell)
-        except PathSRGANError as error:
-            self._loaded.emit(error, then)
-
-    def _on_loaded(self, error: Exception | None, then: Callable[[], None] | None) -> None:
-        try:
-            if error is not None:
-                raise error
-            if then is not None:
-                then()
-        except PathSRGANError as problem:
-            self._tell_problem(problem)
-            self.changed.emit()
-        self.advanced.emit()
 
     # ------------------------------------------------------------------ layers
 
@@ -310,8 +220,7 @@ class BrowsingSession(QObject):
         """Show a slide through another model, or the same one in another process."""
         computing = self._start()
         self._detach(shown)
-        if computing.disk is not None:  # first, or what is on disk would be computed once more
-            computing.disk.attach(super_resolved)
+        computing.attach(super_resolved)  # first, or what is on disk would be computed once more
         fits = shown.bind(super_resolved, computing.scheduler)
         if not fits:
             kinds = tuple(shown.views)
@@ -323,19 +232,17 @@ class BrowsingSession(QObject):
     def _bind_guest(self, shown: ShownSlide, kind: ViewKind, path: Path) -> None:
         computing = self._start()
         guest = SuperResolvedSlide(shown.slide, ProcessModel(computing.process, path))
-        if computing.disk is not None:
-            computing.disk.attach(guest)
+        computing.attach(guest)
         shown.bind_guest(kind, guest, computing.scheduler)
         self._load(path)
 
     def _find(self, key: TileKey) -> SuperResolvedSlide | None:
-        found = (shown.find(key) for shown in list(self.shown.values()))
-        return next((one for one in found if one is not None), None)
+        return next(filter(None, (shown.find(key) for shown in list(self.shown.values()))), None)
 
     def _detach(self, shown: ShownSlide) -> None:
         """Stop serving a slide's tiles from disk, unless another layer shows the same file."""
-        if self.computing is not None and self.computing.disk is not None and not self._shares_tiles(shown):
-            self.computing.disk.detach(shown.super_resolved)
+        if self.computing is not None and not self._shares_tiles(shown):
+            self.computing.detach(shown.super_resolved)
 
     def _shares_tiles(self, shown: ShownSlide) -> bool:
         return any(other is not shown and other.identity == shown.identity for other in self.shown.values())
@@ -368,28 +275,10 @@ class BrowsingSession(QObject):
             self.cache.clear()
         self.changed.emit()
 
-    # ------------------------------------------------------------------ told by the lanes' threads
-
-    def _on_given_up(self, keys: frozenset[TileKey], error: Exception) -> None:
-        if not self._closed:
-            self._failed.emit(error)
-
-    def _on_process_died(self) -> None:
-        if not self._closed:
-            self.notice.emit("The computing process stopped and was started again. Nothing was lost.")
-
-    def _on_disk_failed(self, error: PathSRGANError) -> None:
-        if not self._closed:
-            self.problem.emit(error)
-
-    def _tell_problem(self, error: Exception) -> None:
-        self._process_given_up = isinstance(error, WorkerError)
-        if not isinstance(error, PathSRGANError):
-            error = WorkerError(f"The view could not be computed: {error}.", "Try again, or open the slide anew.")
-        self.problem.emit(error)
-        self.advanced.emit()
-
     # ------------------------------------------------------------------ redrawing
+
+    def _on_ready(self, keys: frozenset[TileKey]) -> None:
+        self._redraw.add(keys)
 
     def _all_in_sight_is_there(self) -> bool:
         ready, wanted = self.progress()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
-from napari_pathsrgan.plugin.panes import NAME_KEY
-from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_20, SlideView, ViewKind
 from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.tiles.grid import CORE
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
     import napari
+    import numpy.typing as npt
     from napari.layers import Image, Layer
 
     from napari_pathsrgan.inference.process import ProcessModel
@@ -173,6 +176,14 @@ class ShownSlide:
         """Tiles in sight of all visible views, or of one layer's."""
         shown = (view for layer, view in self.views.values() if layer.visible and (only is None or layer == only))
         return {key for view in shown for key in view.wanted}
+
+    def computed_mask(self, blocks: Set[tuple[int, int]]) -> tuple[npt.NDArray[np.bool_], tuple[float, float]]:
+        """Mark blocks, each (row, col), on a (rows, cols) mask of all of the slide's; gives it and its extent, µm."""
+        mask = np.zeros(self.super_resolved.grid.n_tiles(1), bool)
+        rows, cols = zip(*blocks, strict=True)
+        mask[list(rows), list(cols)] = True
+        side_um = CORE * self.super_resolved.runner.card.mpp_in
+        return mask, (mask.shape[0] * side_um, mask.shape[1] * side_um)
 
     def forget_hidden(self, layer: Layer) -> None:
         """Want nothing more for a layer that was hidden."""

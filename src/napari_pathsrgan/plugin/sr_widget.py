@@ -6,34 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.models.zoo import model_card, split_share
 from napari_pathsrgan.plugin.advanced_panel import AdvancedPanel
-from napari_pathsrgan.plugin.capture import write_capture
 from napari_pathsrgan.plugin.compare_keys import CompareKeys
 from napari_pathsrgan.plugin.compare_panel import ComparePanel
+from napari_pathsrgan.plugin.compare_requests import CompareRequests
 from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.dock import Dock
 from napari_pathsrgan.plugin.narrow import Scrolled
 from napari_pathsrgan.plugin.notifications import MessageStrip
-from napari_pathsrgan.plugin.overlays import (
-    OverviewMap,
-    hide_measures,
-    show_measures,
-    tell_magnification,
-    visible_um,
-)
-from napari_pathsrgan.plugin.panes import lay_out_panes, unlay_panes
+from napari_pathsrgan.plugin.overlays import OverviewMap, tell_magnification, visible_um
+from napari_pathsrgan.plugin.panes import Panes
 from napari_pathsrgan.plugin.progress_box import ProgressBox
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.registered_scans import RegisteredScans
 from napari_pathsrgan.plugin.session import BrowsingSession
 from napari_pathsrgan.plugin.slide_form import SlideForm
 from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_10, SR_20, ViewKind
-from napari_pathsrgan.tiles.grid import CORE
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -46,7 +39,7 @@ DEFAULT_MODEL = "lite"
 _NOTHING_OPEN = "Drop a slide here, or open the sample:\nFile ▸ Open Sample ▸ Cytology phantom."
 
 
-class SuperResolutionWidget(QWidget):
+class SuperResolutionWidget(Dock):
     """Shows computed 10× and 20× views beside every open slide, and what is being done.
 
     Closing the window, or the dock for good, ends the session; hiding the dock does not.
@@ -58,10 +51,6 @@ class SuperResolutionWidget(QWidget):
     model : str or Path
         What slides are shown with at first.
     """
-
-    # Here, since Qt may still send events when Python has begun to take the object apart.
-    _docked = _closing = _ended = False
-    _window: QObject | None = None
 
     def __init__(
         self,
@@ -75,10 +64,10 @@ class SuperResolutionWidget(QWidget):
         self.comparison = Comparison(napari_viewer)
         self.keys = CompareKeys(self.comparison.viewer, self.comparison)
         self.scans = RegisteredScans(self.comparison.viewer)
+        self.panes = Panes(napari_viewer, self.comparison, self._beside)
         self._model: str | Path = model
         self._kinds: tuple[ViewKind, ...] = (SR_10, SR_20)  # what the user last asked for, and a new slide gets
         self._offered: WeakSet[Layer] = WeakSet()  # slides that were shown once, or could not be
-        self._arrangement: Any = None  # of the panes, as it was last seen to
         self._show_timer = QTimer(self)
         self._show_timer.setSingleShot(True)
         self._show_timer.timeout.connect(self._show_slides)
@@ -123,9 +112,8 @@ class SuperResolutionWidget(QWidget):
         self.form.models_changed.connect(self._show_model)
         self.form.kind_toggled.connect(self._on_kind)
         self.comparison.changed.connect(self._lay_out)
-        self.compare.capture_asked.connect(self._capture)
-        self.compare.scan_asked.connect(self._add_scans)
-        self.compare.model_asked.connect(self.add_model)
+        self.requests = CompareRequests(self)
+        self.requests.answered.connect(self._lay_out)
         self.progress.pause_asked.connect(self.session.set_paused)
         self.overview.jumped.connect(self._jump)
         self.advanced.settings_changed.connect(self._restart)
@@ -142,7 +130,6 @@ class SuperResolutionWidget(QWidget):
         )
         for event, callback in self._connected:
             event.connect(callback)
-        QApplication.instance().aboutToQuit.connect(self.end)
 
     # ------------------------------------------------------------------ slides
 
@@ -163,27 +150,22 @@ class SuperResolutionWidget(QWidget):
             self.messages.show_problem(error)
         self._show_model()
 
-    def _slide_layers(self) -> list[Layer]:
-        return [layer for layer in self.viewer.layers if SLIDE_KEY in layer.metadata]
-
     def _on_layer_inserted(self, event: Any) -> None:
         if SLIDE_KEY in event.value.metadata:
             self._show_timer.start(0)  # napari has not finished adding it
 
     def _show_slides(self) -> None:
         """Show slides that have come; those that were taken off are not brought back."""
-        for layer in self._slide_layers():
+        for layer in self.panes.sources():
             if layer not in self._offered and not self._ended:
                 self._offered.add(layer)
                 self._show_slide(layer, self._kinds)
         self._update_slide()
 
     def _show_slide(self, layer: Layer, kinds: tuple[ViewKind, ...]) -> None:
-        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
         saw_all = _contains(visible_um(self.viewer), layer)
-        unlay_panes(self.viewer)  # napari builds all panes anew for every layer that is added to them
-        self._arrangement = None
-        self.form.list_slides(self._slide_layers())
+        self.panes.merge()
+        self.form.list_slides(self.panes.sources())
         self.form.choose_slide(layer)
         try:
             shown = self.session.show(layer, self._model, kinds)
@@ -197,7 +179,7 @@ class SuperResolutionWidget(QWidget):
             self.viewer.fit_to_view()
 
     def _update_slide(self, _event: Any = None) -> None:
-        self.form.list_slides(self._slide_layers())
+        self.form.list_slides(self.panes.sources())
         source, shown = self.form.current_source, self.current()
         self.empty.setVisible(source is None)
         self.room.setVisible(source is not None)
@@ -265,59 +247,6 @@ class SuperResolutionWidget(QWidget):
     def _jump(self, row_um: float, col_um: float) -> None:
         self.viewer.scene.camera.center = (row_um, col_um)
 
-    # ------------------------------------------------------------------ comparing
-
-    def _capture(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Keep what is compared", "comparison.png", "Pictures (*.png)")
-        if chosen:
-            self.capture(Path(chosen))
-
-    def capture(self, path: Path) -> None:
-        """Write what is compared as PNG; the dock says where, or why not."""
-        ready, wanted = self.session.progress()
-        try:
-            written = write_capture(self.comparison.viewer, self.comparison.front, path)
-        except PathSRGANError as error:
-            self.messages.show_problem(error)
-            return
-        soft = f" It was not sharp yet: {ready} of {wanted}." if ready < wanted else ""
-        self.messages.show_notice(f"Captured in {written}.{soft}")
-
-    def _add_scans(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Choose the pairs file of this slide")
-        if chosen:
-            self.add_scans(Path(chosen))
-
-    def add_scans(self, path: Path) -> None:
-        """Show the finer scans that the slide chosen was registered with, from a pairs file."""
-        shown = self.current()
-        if shown is None:
-            self.messages.show_notice("Tick 10× or 20× first: scans are placed on a slide whose views are shown.")
-            return
-        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
-        unlay_panes(self.viewer)
-        self._arrangement = None
-        self._try_once(lambda: self.scans.add(shown, path))
-        self._lay_out()
-
-    def add_model(self, model: str | Path) -> None:
-        """Show what another model makes of the slide chosen as well, to compare the two."""
-        shown = self.current()
-        if shown is None:
-            self.messages.show_notice("Tick 10× or 20× first, then add another model.")
-            return
-        self.comparison.set_mode(CompareMode.SIDE_BY_SIDE)
-        unlay_panes(self.viewer)
-        self._arrangement = None
-        self._try_once(lambda: self.session.show_beside(shown.source, model))
-        self._lay_out()
-
-    def _try_once(self, act: Any) -> None:
-        try:
-            act()
-        except PathSRGANError as error:
-            self.messages.show_problem(error)
-
     # ------------------------------------------------------------------ showing
 
     def _show_model(self) -> None:
@@ -327,27 +256,14 @@ class SuperResolutionWidget(QWidget):
             card = None
         self.form.show_model(self._model, card)
 
-    def _panes(self) -> list[tuple[str, list[Layer]]]:
-        panes = []
-        for source in self._slide_layers():
-            shown = self.session.shown.get(source)
-            views = [] if shown is None else [shown.views[kind][0] for kind in shown.kinds()]
-            panes.append((source.metadata[SLIDE_KEY]["name"], [source, *views, *self.scans.layers(source)]))
-        return panes
+    def _beside(self, source: Layer) -> list[Layer]:
+        shown = self.session.shown.get(source)
+        views = [] if shown is None else [shown.views[kind][0] for kind in shown.kinds()]
+        return [*views, *self.scans.layers(source)]
 
     def _lay_out(self) -> None:
-        """Arrange the panes, if anything has changed: napari builds its canvas anew for each touch."""
-        panes = self._panes()
-        side_by_side = self.comparison.mode is CompareMode.SIDE_BY_SIDE
-        self.form.show_row.setEnabled(side_by_side)
-        visible = [layer.visible for _, layers in panes for layer in layers]
-        arrangement = (panes, visible, len(self.viewer.layers), side_by_side) if panes else None
-        if arrangement == self._arrangement:
-            return
-        self._arrangement = arrangement
-        if panes:
-            lay_out_panes(self.viewer, panes, side_by_side)
-            show_measures(self.viewer)
+        self.form.show_row.setEnabled(self.comparison.mode is CompareMode.SIDE_BY_SIDE)
+        if self.panes.lay_out():
             self._on_camera()
 
     def _on_camera(self, _event: Any = None) -> None:
@@ -362,69 +278,19 @@ class SuperResolutionWidget(QWidget):
         shown = self.current()
         done = None if shown is None else self.session.computed_blocks.get(shown.identity)
         if shown is not None and done:
-            mask = np.zeros(shown.super_resolved.grid.n_tiles(1), bool)
-            rows, cols = zip(*done, strict=True)
-            mask[list(rows), list(cols)] = True
-            side_um = CORE * shown.super_resolved.runner.card.mpp_in
-            self.overview.set_computed(mask, (mask.shape[0] * side_um, mask.shape[1] * side_um))
+            self.overview.set_computed(*shown.computed_mask(done))
 
     # ------------------------------------------------------------------ ending
 
-    def event(self, event: QEvent | None) -> bool:
-        """End the session when napari takes the widget out of its dock: that is how it closes one."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.end(window_stays=True)
-                self.deleteLater()
-            self._docked = self.parent() is not None
-        return super().event(event)
-
-    def showEvent(self, event: Any) -> None:  # noqa: N802
-        """Watch the window this dock lives in."""
-        super().showEvent(event)
-        if self._window is None:
-            self._window = self.window()
-            self._window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """End the session when the window closes; the user may still say no to that, and then it is not hidden."""
-        if watched is self._window and event is not None:
-            if event.type() == QEvent.Type.Close:
-                self._closing = True
-                QTimer.singleShot(0, self._stay)
-            elif event.type() == QEvent.Type.Hide and self._closing:
-                self.end()
-        return super().eventFilter(watched, event)
-
-    def _stay(self) -> None:
-        self._closing = False
-
-    def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """End the session of a widget that is a window of its own."""
-        self.end()
-        super().closeEvent(event)
-
-    def end(self, window_stays: bool = False) -> None:
-        """End the process and let go of the viewer; a second call does nothing.
-
-        Parameters
-        ----------
-        window_stays : bool
-            Whether only the dock goes; then the computed layers go with it.
-        """
-        if self._ended:
-            return
-        self._ended = True
-        if self._window is not None:
-            self._window.removeEventFilter(self)
+    def let_go(self, window_stays: bool) -> None:
+        """End the process and let go of the viewer; the computed layers go with the dock, where the window stays."""
         for event, callback in self._connected:
             event.disconnect(callback)
         self.keys.release()
         self.comparison.end()
         self.scans.end(remove=window_stays)
         if window_stays:
-            unlay_panes(self.viewer)
-            hide_measures(self.viewer)
+            self.panes.leave()
         self.session.close(remove_views=window_stays)
 
 
