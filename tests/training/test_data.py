@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import multiprocessing
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pathsrgan.errors import CardMismatchError, OptionError
+from napari_pathsrgan.errors import CardMismatchError, OptionError, WorkerError
 from napari_pathsrgan.registration.fine import PATCH_FIELDS
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, append
-from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, crop, jitter, to_device
+from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, crop, jitter, loss_of_loaders_told, to_device
 
 
 def numbered() -> tuple[np.ndarray, ...]:
@@ -140,6 +142,21 @@ def test_batches_leave_the_trainings_own_chance_alone(tmp_path: Path) -> None:
     after = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(after, torch.rand(1))
+
+
+def test_a_killed_loader_is_told_in_a_sentence(tmp_path: Path) -> None:
+    batches = iter(Batches(PairsRounds([numbered_file(tmp_path / "p", [0.5] * 20)], HOW), HOW, 0, loaders=1))
+    next(batches)
+    (loader,) = (child for child in multiprocessing.active_children() if child.name.startswith("SpawnProcess"))
+    loader.kill()
+
+    def read_on() -> None:
+        with loss_of_loaders_told():
+            for _ in batches:
+                time.sleep(0.01)
+
+    with pytest.raises(WorkerError, match="ended from outside"):
+        read_on()
 
 
 def test_pixels_become_numbers_from_0_to_1() -> None:

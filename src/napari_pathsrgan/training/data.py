@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from napari_pathsrgan.errors import CardMismatchError, OptionError
+from napari_pathsrgan.errors import CardMismatchError, OptionError, WorkerError
 from napari_pathsrgan.registration.fine import LR_PX
 from napari_pathsrgan.registration.pairs import PairsFile
 
@@ -266,6 +267,25 @@ class Batches:
             for step in range(self._skip, self._steps):
                 yield lr[step], mr[step], hr[step]
             self._skip = 0
+
+
+@contextmanager
+def loss_of_loaders_told() -> Iterator[None]:
+    """Tell in a sentence that a process of `Batches` was killed: torch raises that anywhere, as it hears of it.
+
+    Raises
+    ------
+    WorkerError
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch has no type of its own for it
+        if "DataLoader worker" not in str(error):
+            raise
+        raise WorkerError(
+            "A process that reads training patches was ended from outside.",
+            "Most likely memory ran out: close other programs, and run the same command again to go on.",
+        ) from error
 
 
 def _single_thread(_worker: int) -> None:

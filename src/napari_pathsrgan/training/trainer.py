@@ -16,7 +16,7 @@ from napari_pathsrgan.models.discriminator import PatchDiscriminator
 from napari_pathsrgan.models.perceptual import load_perceptual
 from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import find_model
-from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, to_device
+from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, loss_of_loaders_told, to_device
 from napari_pathsrgan.training.phases import PHASES, VIEWS, Learners, StagedGenerator, Weights, train_step
 from napari_pathsrgan.training.stopping import signals_to
 from napari_pathsrgan.training.watch import Watch
@@ -98,10 +98,12 @@ class Trainer:
             If the loss is not a number any more, again after the roll-back.
         OutputError
             If a checkpoint can't be written.
+        WorkerError
+            If a process that reads patches is killed.
         """
         if self.fabric.is_global_zero:
             self.folder.claim()
-        with signals_to(self._stop):
+        with signals_to(self._stop), loss_of_loaders_told():
             if self.step == 0:
                 self.save()  # to roll back to
             while self.step < sum(self.steps) and not self._stopping:
