@@ -148,6 +148,9 @@ def test_a_killed_loader_is_told_in_a_sentence(tmp_path: Path) -> None:
     batches = iter(Batches(PairsRounds([numbered_file(tmp_path / "p", [0.5] * 20)], HOW), HOW, 0, loaders=1))
     next(batches)
     (loader,) = (child for child in multiprocessing.active_children() if child.name.startswith("SpawnProcess"))
+    loader.terminate()  # as a batch system does to all processes of a training, which wants to write its checkpoint
+    for _ in range(40):
+        next(batches)
     loader.kill()
 
     def read_on() -> None:

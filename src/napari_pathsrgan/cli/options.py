@@ -24,8 +24,8 @@ class NetworkOptions:
     Parameters
     ----------
     model : str
-        A name from `pathsrgan models list`, a .safetensors file, or a training's folder. lite@0.5 is halfway from the
-        faithful model on its card to lite itself.
+        A name from `pathsrgan models list`, a .safetensors file, or a training's folder. NAME@0.5 is halfway from the
+        faithful model on NAME's card to NAME itself.
     device : str
         auto, cpu, cuda, cuda:1 or mps.
     precision : {"auto", "fp32", "bf16", "fp16"}

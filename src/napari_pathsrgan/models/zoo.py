@@ -16,7 +16,7 @@ SHIPPED_FOLDER = Path(__file__).parent / "weights"
 RUN_FOLDER_FILE = "generator.safetensors"
 """What a training run's folder calls its current weights."""
 SHARE_SIGN = "@"
-"""Between a model's name and how natural it is to be: lite@0.5 is halfway from lite-psnr to lite."""
+"""Between a model's name and how natural it is to be: ward@0.5 is halfway from its faithful one to ward."""
 
 
 def user_folder() -> Path:

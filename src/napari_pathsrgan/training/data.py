@@ -8,6 +8,7 @@ read, gives as many crops as fit into it side by side (at most four), dealt out 
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -253,7 +254,7 @@ class Batches:
             batch_size=None,
             sampler=itertools.count(first_round),
             generator=torch.Generator().manual_seed(0),  # or making the loader would use up the training's own chance
-            worker_init_fn=_single_thread,
+            worker_init_fn=_begin_loader,
             **ahead,
         )
 
@@ -288,7 +289,9 @@ def loss_of_loaders_told() -> Iterator[None]:
         ) from error
 
 
-def _single_thread(_worker: int) -> None:
+def _begin_loader(_worker: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes at once, they are the training's to answer
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
 
