@@ -92,6 +92,15 @@ def test_saving_again_replaces_the_file_and_leaves_no_other(saved: Path) -> None
     assert list(saved.parent.iterdir()) == [saved]
 
 
+def test_weights_kept_with_the_channels_last_are_the_same_when_read(tmp_path: Path) -> None:
+    network = tiny()
+    wanted = {name: value.clone() for name, value in network.state_dict().items()}
+    network.to(memory_format=torch.channels_last)  # as a training and an engine keep them
+    save_generator(network, tiny_card(), tmp_path / "last.safetensors")
+    read = load_generator(tmp_path / "last.safetensors")[0].state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in read.items())
+
+
 def test_hash_tells_names_shapes_and_values_apart() -> None:
     base = {"a": torch.arange(6.0), "b": torch.zeros(2)}
     others = [

@@ -61,7 +61,9 @@ def write_weights(arrays: Arrays, card: ModelCard, path: Path) -> ModelCard:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(arrays), partial, metadata={CARD_KEY: written.model_dump_json()})
+        # In C order: safetensors writes an array's memory as it lies, and torch keeps some with the channels last.
+        ordered = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(ordered, partial, metadata={CARD_KEY: written.model_dump_json()})
         partial.chmod(0o644)  # safetensors writes for the owner alone
         partial.replace(path)
     except (OSError, SafetensorError) as error:

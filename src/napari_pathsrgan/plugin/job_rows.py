@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pathsrgan.errors import CheckpointError
+from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.jobs.words import breakable
 from napari_pathsrgan.models.zoo import available_models, find_model
 from napari_pathsrgan.plugin.slide_form import combo_box
@@ -203,7 +203,7 @@ class OptionRow(QWidget):
         if self.pick == "model":
             try:
                 find_model(value)
-            except CheckpointError as error:
+            except PathSRGANError as error:
                 return error.problem
         return ""
 
