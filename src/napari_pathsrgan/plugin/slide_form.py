@@ -189,5 +189,5 @@ def combo_box(tip: str) -> QComboBox:
 
 
 def _thin(number: int) -> str:
-    """Group digits by thin spaces."""
-    return f"{number:,}".replace(",", "\u2009")
+    """Group digits by thin spaces at which no line breaks."""
+    return f"{number:,}".replace(",", "\u202f")
