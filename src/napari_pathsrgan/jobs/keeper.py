@@ -12,6 +12,7 @@ The worker ends with its keeper, since its standard input then ends.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from napari_pathsrgan.errors import JobError
 from napari_pathsrgan.jobs.folder import free_room, read_record, stop_requested, write_record
-from napari_pathsrgan.jobs.process import GO, be_modest
+from napari_pathsrgan.jobs.process import GO, be_modest, mark_process
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.words import now
 
@@ -55,9 +56,11 @@ def keep(folder: Path, worker: Sequence[str]) -> int:
 
 
 def _write_what_is_known(folder: Path, code: int) -> None:
-    free_room(folder)
     try:
         record = read_record(folder)
+        if record.process != mark_process(os.getpid()):
+            return  # resumed since: the folder speaks of another process
+        free_room(folder)
         if record.state.active:
             asked = stop_requested(folder)
             state = State.STOPPED if asked else State.INTERRUPTED
