@@ -43,10 +43,21 @@ def test_perceptual_loss_compares_scaled_feature_maps(cut: str) -> None:
     network = PerceptualNetwork(2).frozen()
     network.scale.fill_(2.0)
     computed, real = torch.rand(2, 3, 32, 32, requires_grad=True), torch.rand(2, 3, 32, 32)
-    loss = perceptual(network, cut, computed, real)
+    loss = perceptual(network, (cut,), computed, real)
     maps = [network.at(picture, (cut,))[0] for picture in (computed, real)]
     assert float(loss.detach()) == pytest.approx(float(functional.mse_loss(*maps).detach()) / 4, rel=1e-5)
     loss.backward()  # type: ignore[no-untyped-call]
     assert computed.grad is not None
     assert computed.grad.abs().sum() > 0
-    assert float(perceptual(network, cut, real, real)) == 0
+    assert float(perceptual(network, (cut,), real, real)) == 0
+
+
+def test_perceptual_loss_of_several_cuts_is_their_mean() -> None:
+    torch.manual_seed(0)
+    network = PerceptualNetwork(2).frozen()
+    network.scale.copy_(torch.arange(1.0, 6.0))
+    computed, real = torch.rand(2, 2, 3, 32, 32)
+    cuts = ("relu3_3", "relu1_2")
+    single = [float(perceptual(network, (cut,), computed, real)) for cut in cuts]
+    assert float(perceptual(network, cuts, computed, real)) == pytest.approx(sum(single) / 2)
+    assert single[0] != pytest.approx(single[1])

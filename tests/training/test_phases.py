@@ -16,6 +16,7 @@ from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.perceptual import load_perceptual
 from napari_pathsrgan.registration.pairs import PairsFile
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.losses import PIXEL_LOSSES, perceptual
 from napari_pathsrgan.training.run_folder import RunFolder
 from napari_pathsrgan.training.trainer import Trainer
 
@@ -74,6 +75,32 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path, a_config: Tra
         for view in ("10x", "20x")
         for kind in ("pixel", "perceptual", "adversarial", "discriminator", "real", "computed")
     }
+
+
+def test_the_judges_see_pictures_shifted_and_the_pixel_loss_whole_ones(
+    tmp_path: Path, a_config: TrainingConfig
+) -> None:
+    config = a_config.model_copy(update={"beta": 0.0, "judged_shift_px": 15, "patch_lr_px": 32})
+    trainer = a_trainer(config, tmp_path / "shifted")
+    trainer.step = 3
+    rows, columns = trainer._shift()
+    assert 0 < rows <= 15
+    assert 0 < columns <= 15
+    torch.manual_seed(2)
+    lr, mr, hr = (torch.rand(2, 3, 32 * ratio, 32 * ratio) for ratio in (1, 2, 4))
+    with torch.no_grad():
+        computed = dict(zip(("10x", "20x"), trainer.network(lr), strict=True))
+    terms = step(trainer, 2)
+    assert trainer._perceptual is not None
+    for view, real in (("10x", mr), ("20x", hr)):
+        seen = [picture[..., rows:, columns:] for picture in (computed[view], real)]
+        wanted = perceptual(trainer._perceptual, config.perceptual_cuts, *seen)
+        assert terms[f"perceptual_{view}"] == pytest.approx(float(wanted), rel=1e-4)
+        assert terms[f"pixel_{view}"] == pytest.approx(
+            float(PIXEL_LOSSES[config.pixel_loss](computed[view], real)), rel=1e-4
+        )
+    trainer.step = 4
+    assert trainer._shift() != (rows, columns)
 
 
 def test_terms_of_weight_0_are_not_computed(tmp_path: Path, a_config: TrainingConfig) -> None:

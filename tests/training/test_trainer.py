@@ -85,7 +85,7 @@ def test_an_epoch_is_as_many_patches_as_there_are(a_config: TrainingConfig) -> N
 
 def test_the_defaults_are_the_published_ones(pairs: Path) -> None:
     config = TrainingConfig(pairs=(pairs,))
-    assert (config.alpha, config.beta, config.pixel_loss, config.perceptual_cut) == (6e-3, 1e-3, "mse", "relu5_3")
+    assert (config.alpha, config.beta, config.pixel_loss, config.perceptual_cuts) == (6e-3, 1e-3, "mse", ("relu5_3",))
     assert config.learning_rates == (1e-4, 1e-4, 1e-5)
     assert config.epochs == (6, 6, 2)
 

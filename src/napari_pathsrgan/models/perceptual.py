@@ -119,10 +119,11 @@ class PerceptualNetwork(nn.Module):
                 found.append(x)
         return found
 
-    def scaled(self, picture: Tensor, cut: str) -> Tensor:
-        """Feature maps at a cut, divided by their usual size: a weight means the same for every network."""
-        (features,) = self.at(picture, (cut,))
-        return features / self.scale[list(CUTS).index(cut)]
+    def scaled(self, picture: Tensor, cuts: Sequence[str]) -> list[Tensor]:
+        """Feature maps at the cuts, divided by their usual size: a weight means the same for every network."""
+        ordered = [index for index, cut in enumerate(CUTS) if cut in cuts]
+        maps = self.at(picture, cuts)
+        return [features / self.scale[index] for index, features in zip(ordered, maps, strict=True)]
 
     def calibrate(self, pictures: Tensor) -> None:
         """Set each cut's scale to the root mean square of its features on (N, 3, H, W) typical pictures."""

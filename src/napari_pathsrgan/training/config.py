@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Cut = Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
 Phases = tuple[float, float, float]
 PresetOption = Annotated[int | str, Field(union_mode="left_to_right")]
 
@@ -43,8 +44,12 @@ class TrainingConfig(BaseModel):
         Weight of the adversarial loss; 0 leaves the discriminators out.
     perceptual : str
         The perceptual network: cytology, which ships, or a file of `pathsrgan models perceptual`.
-    perceptual_cut : {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"}
-        Where its feature maps are compared.
+    perceptual_cuts : tuple of {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"}
+        Where its feature maps are compared; the loss is the mean over several.
+    judged_shift_px : int
+        Perceptual network and discriminators see the pictures without a random 0 to this many pixels at the top and
+        the left, others in every step. Their strides then can't press a grid of their own into the picture, which
+        0, the published step, does in short trainings (ours, looked at).
     discriminator_width : int, optional
         Channels of the discriminators' first level; by default 64, and 16 for lite.
     discriminator_down : {"max", "stride"}
@@ -81,7 +86,8 @@ class TrainingConfig(BaseModel):
     alpha: float = Field(default=6e-3, ge=0)
     beta: float = Field(default=1e-3, ge=0)
     perceptual: str = "cytology"
-    perceptual_cut: Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"] = "relu5_3"
+    perceptual_cuts: tuple[Cut, ...] = Field(default=("relu5_3",), min_length=1)
+    judged_shift_px: int = Field(default=0, ge=0, le=15)
     discriminator_width: int | None = Field(default=None, ge=1)
     discriminator_down: Literal["max", "stride"] = "max"
     discriminator_norm: Literal["batch", "spectral"] = "batch"

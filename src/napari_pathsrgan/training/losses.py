@@ -6,6 +6,7 @@ A stage's loss is L = pixel + α · perceptual + β · adversarial (Eq. 2 at 10�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,8 +54,8 @@ def charbonnier(computed: Tensor, real: Tensor, epsilon: float = 1e-3) -> Tensor
 PIXEL_LOSSES = {"mse": mse, "charbonnier": charbonnier}
 
 
-def perceptual(network: PerceptualNetwork, cut: str, computed: Tensor, real: Tensor) -> Tensor:
-    """Mean squared difference of a perceptual network's feature maps.
+def perceptual(network: PerceptualNetwork, cuts: Sequence[str], computed: Tensor, real: Tensor) -> Tensor:
+    """Mean squared difference of a perceptual network's feature maps, averaged over the cuts.
 
     The maps are divided by their usual size, which the paper does not say and on which α's meaning would depend.
 
@@ -62,8 +63,8 @@ def perceptual(network: PerceptualNetwork, cut: str, computed: Tensor, real: Ten
     ----------
     network : PerceptualNetwork
         Frozen.
-    cut : str
-        One of `models.perceptual.CUTS`; relu5_3 as published.
+    cuts : sequence of str
+        Of `models.perceptual.CUTS`; relu5_3 alone as published.
     computed, real : (N, 3, H, W) float
         RGB, 0 to 1, H and W at least 16 for the deepest cut.
 
@@ -73,8 +74,9 @@ def perceptual(network: PerceptualNetwork, cut: str, computed: Tensor, real: Ten
         A scalar.
     """
     with torch.no_grad():
-        wanted = network.scaled(real, cut)
-    return functional.mse_loss(network.scaled(computed, cut).float(), wanted.float())
+        wanted = network.scaled(real, cuts)
+    pairs = zip(network.scaled(computed, cuts), wanted, strict=True)
+    return torch.stack([functional.mse_loss(own.float(), other.float()) for own, other in pairs]).mean()
 
 
 def adversarial(judged_computed: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ stage 1 frozen. Phase 3 trains both with both. In a step
 2. each discriminator learns to tell them from the real ones (Eq. 5), the generator held still;
 3. the generator learns from the sum over its pictures of pixel + α · perceptual + β · adversarial loss (Eqs 2–4, 6),
    the discriminators held still.
+
+The networks that judge see pictures less a few rows and columns, others in every step, where the shift is not 0 (ours).
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ class Weights:
         One of `losses.PIXEL_LOSSES`.
     alpha, beta : float
         Of the perceptual and the adversarial term; 0 leaves it out.
-    perceptual_cut : str
+    perceptual_cuts : tuple of str
         See `models.perceptual.CUTS`.
     clip : float
         Longest gradient of the generator.
@@ -103,7 +105,7 @@ class Weights:
     pixel_loss: str
     alpha: float
     beta: float
-    perceptual_cut: str
+    perceptual_cuts: tuple[str, ...]
     clip: float
 
 
@@ -130,7 +132,12 @@ class Learners:
 
 
 def train_step(
-    fabric: Fabric, learners: Learners, weights: Weights, lr: Tensor, real: Mapping[str, Tensor]
+    fabric: Fabric,
+    learners: Learners,
+    weights: Weights,
+    lr: Tensor,
+    real: Mapping[str, Tensor],
+    shift: tuple[int, int] = (0, 0),
 ) -> dict[str, Tensor]:
     """Take one step of a phase.
 
@@ -143,6 +150,8 @@ def train_step(
         RGB, 0 to 1.
     real : mapping of str to Tensor
         The real pictures: (N, 3, 2s, 2s) as "10x", (N, 3, 4s, 4s) as "20x".
+    shift : (int, int)
+        Rows and columns that discriminators and perceptual network don't see, at the top and the left.
 
     Returns
     -------
@@ -152,10 +161,12 @@ def train_step(
     """
     terms: dict[str, Tensor] = {}
     computed = learners.generator(lr)
+    judged = {view: _less(picture, shift) for view, picture in computed.items()}
+    compared = {view: _less(real[view], shift) for view in computed}
 
     for view, (discriminator, optimiser) in learners.discriminators.items():
-        judged_real = judge(discriminator, real[view])
-        judged_computed = judge(discriminator, computed[view].detach())
+        judged_real = judge(discriminator, compared[view])
+        judged_computed = judge(discriminator, judged[view].detach())
         loss = discrimination(judged_real, judged_computed)
         _learn(fabric, loss, optimiser)
         terms[f"discriminator_{view}"] = loss
@@ -168,18 +179,22 @@ def train_step(
         if learners.perceptual_network is not None:
             with fabric.autocast():
                 terms[f"perceptual_{view}"] = perceptual(
-                    learners.perceptual_network, weights.perceptual_cut, picture, real[view]
+                    learners.perceptual_network, weights.perceptual_cuts, judged[view], compared[view]
                 )
             total = total + weights.alpha * terms[f"perceptual_{view}"]
         if view in learners.discriminators:
             discriminator, _ = learners.discriminators[view]
             # Its own gradients of this pass are thrown away, so no other device needs them.
             with fabric.no_backward_sync(discriminator):  # type: ignore[arg-type]
-                terms[f"adversarial_{view}"] = adversarial(judge(discriminator, picture))
+                terms[f"adversarial_{view}"] = adversarial(judge(discriminator, judged[view]))
             total = total + weights.beta * terms[f"adversarial_{view}"]
     terms["loss"] = total
     _learn(fabric, total, learners.optimiser, learners.generator, weights.clip)
     return {name: value.detach() for name, value in terms.items()}
+
+
+def _less(picture: Tensor, shift: tuple[int, int]) -> Tensor:
+    return picture[..., shift[0] :, shift[1] :]
 
 
 def _learn(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -58,7 +59,7 @@ class Trainer:
         self._stopping = False
         self._learners: Learners | None = None
         self._phase_index = 0
-        self._weights = Weights(config.pixel_loss, config.alpha, config.beta, config.perceptual_cut, config.clip)
+        self._weights = Weights(config.pixel_loss, config.alpha, config.beta, config.perceptual_cuts, config.clip)
         self._pairs = len(PairsRounds(config.pairs, self._sampling()))
         self.steps = config.phase_steps(self._pairs)
         torch.manual_seed(config.seed)
@@ -150,13 +151,19 @@ class Trainer:
         if learners is None or phase != self._phase_index:
             learners = self._begin_phase(phase)
         self._set_rate(learners, self.rate(phase, done))
-        terms = train_step(self.fabric, learners, self._weights, lr, real)
+        terms = train_step(self.fabric, learners, self._weights, lr, real, self._shift())
         if self.fabric.world_size > 1:
             terms = {name: self.fabric.all_reduce(value) for name, value in terms.items()}  # type: ignore[misc]
         plain = {name: float(value) for name, value in terms.items()}
         if math.isfinite(plain["loss"]):
             self._follow(min(self.config.ema, (self.step + 1) / (self.step + 10)))
         return plain
+
+    def _shift(self) -> tuple[int, int]:
+        """Draw the shift of the coming step from its number: alike on all devices and after a resume."""
+        drawn = np.random.default_rng((self.config.seed, self.step))
+        rows, columns = drawn.integers(0, self.config.judged_shift_px + 1, 2)
+        return int(rows), int(columns)
 
     def _set_rate(self, learners: Learners, rate: float) -> None:
         for optimiser in (learners.optimiser, *(own for _, own in learners.discriminators.values())):
