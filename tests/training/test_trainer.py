@@ -26,6 +26,7 @@ from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.training import trainer as trainer_module
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
 from napari_pathsrgan.training.run_folder import STATE_FILE, RunFolder
+from napari_pathsrgan.training.schedule import Schedule
 from napari_pathsrgan.training.trainer import Trainer
 from napari_pathsrgan.training.watch import COLLAPSED_STEPS, Watch
 
@@ -66,16 +67,17 @@ def stop_at(trainer: Trainer, step: int) -> Callable[[dict[str, Any]], None]:
 # --- schedule ---------------------------------------------------------------------------------------------------
 
 
-def test_the_rate_is_halved_every_epoch_and_stays_in_phase_3(tmp_path: Path, a_config: TrainingConfig) -> None:
-    trainer = a_trainer(a_config.model_copy(update={"epochs": (3, 2, 2), "epoch_steps": 10}), tmp_path)
-    assert [trainer.rate(0, done) for done in (0, 9, 10, 29)] == [1e-4, 1e-4, 5e-5, 2.5e-5]
-    assert [trainer.rate(1, done) for done in (0, 10)] == [1e-4, 5e-5]
-    assert [trainer.rate(2, done) for done in (0, 19)] == [1e-5, 1e-5]
+def test_the_rate_is_halved_every_epoch_and_stays_in_phase_3(a_config: TrainingConfig) -> None:
+    schedule = Schedule(a_config.model_copy(update={"epochs": (3, 2, 2), "epoch_steps": 10}), 100)
+    assert [schedule.rate(0, done) for done in (0, 9, 10, 29)] == [1e-4, 1e-4, 5e-5, 2.5e-5]
+    assert [schedule.rate(1, done) for done in (0, 10)] == [1e-4, 5e-5]
+    assert [schedule.rate(2, done) for done in (0, 19)] == [1e-5, 1e-5]
+    assert [schedule.place(step) for step in (0, 29, 30, 50, 70)] == [(0, 0), (0, 29), (1, 0), (2, 0), (2, 20)]
 
 
-def test_the_cosine_ends_at_a_fiftieth(tmp_path: Path, a_config: TrainingConfig) -> None:
-    trainer = a_trainer(a_config.model_copy(update={"schedule": "cosine", "epoch_steps": 10}), tmp_path)
-    assert [trainer.rate(0, done) for done in (0, 5, 10)] == pytest.approx([1e-4, 0.51e-4, 0.02e-4])
+def test_the_cosine_ends_at_a_fiftieth(a_config: TrainingConfig) -> None:
+    schedule = Schedule(a_config.model_copy(update={"schedule": "cosine", "epoch_steps": 10}), 100)
+    assert [schedule.rate(0, done) for done in (0, 5, 10)] == pytest.approx([1e-4, 0.51e-4, 0.02e-4])
 
 
 def test_an_epoch_is_as_many_patches_as_there_are(a_config: TrainingConfig) -> None:
@@ -319,7 +321,8 @@ def test_it_goes_back_once_with_half_the_rate_and_other_patches(
     assert trainer.run(rows.append, quiet) is True
     (told,) = [row for row in rows if "trouble" in row]
     assert told == {"step": 0, "trouble": "the loss is not a number any more", "went_wrong_at": 4}
-    assert trainer.rate(0, 0) == pytest.approx(5e-5)
+    assert trainer._learners is not None
+    assert trainer._learners.optimiser.param_groups[0]["lr"] == pytest.approx(trainer.schedule.rate(2, 2) / 2)
     assert trainer._sampling().seed == (a_config.seed, 1)
     assert all(torch.isfinite(value).all() for value in weights(trainer).values())
     assert a_trainer(a_config, tmp_path).recoveries == 1

@@ -19,6 +19,7 @@ from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, loss_of_loaders_told, to_device
 from napari_pathsrgan.training.phases import PHASES, VIEWS, Learners, StagedGenerator, Weights, train_step
+from napari_pathsrgan.training.schedule import Schedule
 from napari_pathsrgan.training.stopping import signals_to
 from napari_pathsrgan.training.watch import Watch
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.training.run_folder import RunFolder
 
 REPORT_STEPS = 50
-_LAST_RATE = 0.02
 
 
 class Trainer:
@@ -60,8 +60,7 @@ class Trainer:
         self._learners: Learners | None = None
         self._phase_index = 0
         self._weights = Weights(config.pixel_loss, config.alpha, config.beta, config.perceptual_cuts, config.clip)
-        self._pairs = len(PairsRounds(config.pairs, self._sampling()))
-        self.steps = config.phase_steps(self._pairs)
+        self.schedule = Schedule(config, len(PairsRounds(config.pairs, self._sampling())))
         torch.manual_seed(config.seed)
         self.network = self._new_generator()
         self.average = build_generator(config.preset, **config.preset_options).requires_grad_(False)
@@ -107,12 +106,12 @@ class Trainer:
         with signals_to(self._stop), loss_of_loaders_told():
             if self.step == 0:
                 self.save()  # to roll back to
-            while self.step < sum(self.steps) and not self._stopping:
+            while self.step < len(self.schedule) and not self._stopping:
                 trouble = self._run_until_trouble(report, sample)
                 if trouble:
                     self._recover(trouble, report)
         self.save()
-        return self.step >= sum(self.steps)
+        return self.step >= len(self.schedule)
 
     def _run_until_trouble(
         self, report: Callable[[dict[str, Any]], None], sample: Callable[[int, Generator], None]
@@ -123,18 +122,22 @@ class Trainer:
         coming, watch = iter(batches), Watch()
         saved_at = sampled_at = began = time.monotonic()
         window: list[dict[str, float]] = []
-        while self.step < sum(self.steps):
+        while self.step < len(self.schedule):
             if self._should_stop():
                 return ""
             lr, mr, hr = (to_device(images, self.fabric.device) for images in next(coming))
-            phase, done = self._place()
+            phase, done = self.schedule.place(self.step)
             terms = self._take_step(phase, done, lr, {"10x": mr, "20x": hr})
             trouble = watch.trouble(terms)
             if trouble and (self.recoveries == 0 or not math.isfinite(terms["loss"])):
                 return trouble
             self.step += 1
             window.append(terms)
-            if len(window) == REPORT_STEPS or self._place()[0] != phase or self.step == sum(self.steps):
+            if (
+                len(window) == REPORT_STEPS
+                or self.schedule.place(self.step)[0] != phase
+                or self.step == len(self.schedule)
+            ):
                 self._tell(phase, done, window, time.monotonic() - began, batches.waited_s, report)
                 window, began, batches.waited_s = [], time.monotonic(), 0.0
             # No checkpoint while a discriminator looks collapsed: it would be what is rolled back to.
@@ -150,7 +153,7 @@ class Trainer:
         learners = self._learners
         if learners is None or phase != self._phase_index:
             learners = self._begin_phase(phase)
-        self._set_rate(learners, self.rate(phase, done))
+        self._set_rate(learners, self.schedule.rate(phase, done, self.recoveries))
         terms = train_step(self.fabric, learners, self._weights, lr, real, self._shift())
         if self.fabric.world_size > 1:
             terms = {name: self.fabric.all_reduce(value) for name, value in terms.items()}  # type: ignore[misc]
@@ -169,32 +172,6 @@ class Trainer:
         for optimiser in (learners.optimiser, *(own for _, own in learners.discriminators.values())):
             for group in optimiser.param_groups:
                 group["lr"] = rate
-
-    def rate(self, phase: int, done: int) -> float:
-        """Adam's rate after a number of a phase's steps (Ma et al. 2020, § IV-C); half of it after a roll-back.
-
-        Parameters
-        ----------
-        phase : int
-            0 to 2.
-        done : int
-            Steps of it already taken.
-        """
-        start = self.config.learning_rates[phase] * 0.5**self.recoveries
-        if self.config.schedule == "cosine":
-            share = min(1.0, done / max(1, self.steps[phase]))
-            return start * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share)))
-        epochs = done // self.config.steps_per_epoch(self._pairs)
-        return start if phase == 2 else float(start * 0.5**epochs)
-
-    def _place(self) -> tuple[int, int]:
-        """Phase of the coming step (0 to 2), and how many of its steps are done."""
-        done = self.step
-        for phase, steps in enumerate(self.steps):
-            if done < steps:
-                return phase, done
-            done -= steps
-        return 2, self.steps[2]
 
     def _begin_phase(self, index: int) -> Learners:
         """Set up what learns, with fresh optimisers: Adam as published (β 0.9, 0.999)."""
@@ -227,9 +204,9 @@ class Trainer:
         waited: float,
         report: Callable[[dict[str, Any]], None],
     ) -> None:
-        row: dict[str, Any] = {"step": self.step, "steps": sum(self.steps), "phase": phase + 1}
+        row: dict[str, Any] = {"step": self.step, "steps": len(self.schedule), "phase": phase + 1}
         row |= {name: sum(terms[name] for terms in window) / len(window) for name in window[0]}
-        row |= {"rate": self.rate(phase, done), "s_per_step": round(seconds / len(window), 4)}
+        row |= {"rate": self.schedule.rate(phase, done, self.recoveries), "s_per_step": round(seconds / len(window), 4)}
         row["waiting"] = round(waited / seconds, 4) if seconds else 0.0
         if self.fabric.is_global_zero:
             self.folder.log(row)
