@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from scipy.ndimage import gaussian_filter
 
 from napari_pathsrgan.evaluation.metrics import psnr
 from napari_pathsrgan.inference.engine import Engine
@@ -77,10 +78,10 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path, a_config: Tra
     }
 
 
-def test_the_judges_see_pictures_shifted_and_the_pixel_loss_whole_ones(
+def test_the_judges_see_pictures_shifted_and_blurred_and_the_pixel_loss_whole_ones(
     tmp_path: Path, a_config: TrainingConfig
 ) -> None:
-    config = a_config.model_copy(update={"beta": 0.0, "judged_shift_px": 15, "patch_lr_px": 32})
+    config = a_config.model_copy(update={"beta": 0.0, "judged_shift_px": 15, "judged_blur_px": 1.0, "patch_lr_px": 32})
     trainer = a_trainer(config, tmp_path / "shifted")
     trainer.step = 3
     rows, columns = trainer._shift()
@@ -93,7 +94,8 @@ def test_the_judges_see_pictures_shifted_and_the_pixel_loss_whole_ones(
     terms = step(trainer, 2)
     assert trainer._perceptual is not None
     for view, real in (("10x", mr), ("20x", hr)):
-        seen = [picture[..., rows:, columns:] for picture in (computed[view], real)]
+        cut = [picture[..., rows:, columns:].numpy() for picture in (computed[view], real)]
+        seen = [torch.from_numpy(gaussian_filter(one, (0, 0, 1, 1), mode="mirror", radius=3)) for one in cut]
         wanted = perceptual(trainer._perceptual, config.perceptual_cuts, *seen)
         assert terms[f"perceptual_{view}"] == pytest.approx(float(wanted), rel=1e-4)
         assert terms[f"pixel_{view}"] == pytest.approx(

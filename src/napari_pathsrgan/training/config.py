@@ -48,8 +48,11 @@ class TrainingConfig(BaseModel):
         Where its feature maps are compared; the loss is the mean over several.
     judged_shift_px : int
         Perceptual network and discriminators see the pictures without a random 0 to this many pixels at the top and
-        the left, others in every step. Their strides then can't press a grid of their own into the picture, which
-        0, the published step, does in short trainings (ours, looked at).
+        the left, others in every step, so that their strides favour no pixels over others (ours; 0 as published).
+    judged_blur_px : float
+        Standard deviation of the Gaussian through which they see both pictures (ours; 0 as published). Without it a
+        discriminator looks at the camera's noise first, which only real pictures have, and a generator without a
+        source of noise answers with a grid.
     discriminator_width : int, optional
         Channels of the discriminators' first level; by default 64, and 16 for lite.
     discriminator_down : {"max", "stride"}
@@ -88,6 +91,7 @@ class TrainingConfig(BaseModel):
     perceptual: str = "cytology"
     perceptual_cuts: tuple[Cut, ...] = Field(default=("relu5_3",), min_length=1)
     judged_shift_px: int = Field(default=0, ge=0, le=15)
+    judged_blur_px: float = Field(default=0.0, ge=0, le=4)
     discriminator_width: int | None = Field(default=None, ge=1)
     discriminator_down: Literal["max", "stride"] = "max"
     discriminator_norm: Literal["batch", "spectral"] = "batch"

@@ -8,11 +8,12 @@ stage 1 frozen. Phase 3 trains both with both. In a step
 3. the generator learns from the sum over its pictures of pixel + α · perceptual + β · adversarial loss (Eqs 2–4, 6),
    the discriminators held still.
 
-The networks that judge see pictures less a few rows and columns, others in every step, where the shift is not 0 (ours).
+The networks that judge may see the pictures less a few rows and columns, others in every step, and blurred (ours).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,8 @@ class Weights:
         Of the perceptual and the adversarial term; 0 leaves it out.
     perceptual_cuts : tuple of str
         See `models.perceptual.CUTS`.
+    judged_blur_px : float
+        Standard deviation of the Gaussian through which discriminators and perceptual network see.
     clip : float
         Longest gradient of the generator.
     """
@@ -106,6 +109,7 @@ class Weights:
     alpha: float
     beta: float
     perceptual_cuts: tuple[str, ...]
+    judged_blur_px: float
     clip: float
 
 
@@ -161,8 +165,8 @@ def train_step(
     """
     terms: dict[str, Tensor] = {}
     computed = learners.generator(lr)
-    judged = {view: _less(picture, shift) for view, picture in computed.items()}
-    compared = {view: _less(real[view], shift) for view in computed}
+    judged = {view: _seen(picture, shift, weights.judged_blur_px) for view, picture in computed.items()}
+    compared = {view: _seen(real[view], shift, weights.judged_blur_px) for view in computed}
 
     for view, (discriminator, optimiser) in learners.discriminators.items():
         judged_real = judge(discriminator, compared[view])
@@ -193,8 +197,15 @@ def train_step(
     return {name: value.detach() for name, value in terms.items()}
 
 
-def _less(picture: Tensor, shift: tuple[int, int]) -> Tensor:
-    return picture[..., shift[0] :, shift[1] :]
+def _seen(picture: Tensor, shift: tuple[int, int], blur_px: float) -> Tensor:
+    seen = picture[..., shift[0] :, shift[1] :]
+    if not blur_px:
+        return seen
+    from torchvision.transforms.v2.functional import gaussian_blur
+
+    kernel = 2 * math.ceil(3 * blur_px) + 1
+    blurred: Tensor = gaussian_blur(seen, [kernel, kernel], [blur_px, blur_px])
+    return blurred
 
 
 def _learn(

@@ -59,7 +59,9 @@ class Trainer:
         self._stopping = False
         self._learners: Learners | None = None
         self._phase_index = 0
-        self._weights = Weights(config.pixel_loss, config.alpha, config.beta, config.perceptual_cuts, config.clip)
+        self._weights = Weights(
+            config.pixel_loss, config.alpha, config.beta, config.perceptual_cuts, config.judged_blur_px, config.clip
+        )
         self.schedule = Schedule(config, len(PairsRounds(config.pairs, self._sampling())))
         torch.manual_seed(config.seed)
         self.network = self._new_generator()
