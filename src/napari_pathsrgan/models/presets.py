@@ -14,11 +14,10 @@ from napari_pathsrgan.models.generator import (
     DenseSum,
     DenseUNet,
     Generator,
-    LiteStage1,
-    LiteStage2,
     StackingStage,
     initialise,
 )
+from napari_pathsrgan.models.lite import LiteStage1, LiteStage2
 
 
 def build_paper(width: int = 64, dense_sum: DenseSum = "running", bicubic_skip: bool = False) -> Generator:
