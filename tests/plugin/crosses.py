@@ -37,18 +37,22 @@ def draw_crosses(mpp: float) -> np.ndarray:
     return np.repeat((_GLASS - _DARK * dark).round().astype(np.uint8)[..., None], 3, axis=2)
 
 
-def scan_layer(mpp: float, blank: bool = False) -> Image:
-    """A layer as our reader would make it."""
+@lru_cache
+def pyramid(mpp: float, blank: bool) -> tuple[np.ndarray, ...]:
+    """Of crosses or of empty glass, finest level first."""
     pixels = draw_crosses(mpp)
-    if blank:
-        pixels = np.full_like(pixels, round(_GLASS))
-    levels = [pixels]
+    levels = [np.full_like(pixels, round(_GLASS)) if blank else pixels]
     while levels[-1].shape[0] % 2 == 0 and levels[-1].shape[0] > 150:
         rows, cols = (size // 2 for size in levels[-1].shape[:2])
         halved = levels[-1].reshape(rows, 2, cols, 2, 3).mean(axis=(1, 3))
         levels.append(halved.round().astype(np.uint8))
+    return tuple(levels)
+
+
+def scan_layer(mpp: float, blank: bool = False) -> Image:
+    """A layer as our reader would make it."""
     return Image(
-        levels,
+        list(pyramid(mpp, blank)),
         multiscale=True,
         rgb=True,
         name=f"{'blank' if blank else 'crosses'} · {mpp:.3f} µm/px",
