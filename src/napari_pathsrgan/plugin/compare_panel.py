@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_pathsrgan.models.zoo import available_models
 from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
-from napari_pathsrgan.plugin.narrow import Section, flowing, narrow_form
+from napari_pathsrgan.plugin.narrow import Flowing, Section, narrow_form
 from napari_pathsrgan.plugin.pane_labels import short_name
 from napari_pathsrgan.plugin.slide_form import combo_box
 
@@ -98,7 +98,7 @@ class ComparePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        layout.addWidget(flowing(self.cross, self.capture))
+        layout.addWidget(Flowing(self.cross, self.capture))
         layout.addWidget(more)
         self.modes.activated.connect(lambda _: comparison.set_mode(self.modes.currentData()))
         self.first.activated.connect(lambda _: comparison.choose(first=self.first.currentData()))
