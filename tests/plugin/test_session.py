@@ -12,6 +12,7 @@ from napari.utils._dask_utils import _DASK_CACHE
 
 from napari_pathsrgan.errors import SlideNotFoundError, SlideUnreadableError
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.models.zoo import user_folder
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
@@ -315,6 +316,25 @@ def test_a_bad_model_is_told_and_the_last_one_stays(
         assert window.shown.super_resolved.runner.path == model_path
     window.look(500, 600, 0.3)
     window.wait_sharp()
+
+
+def test_the_box_goes_back_to_the_model_in_use_when_another_cannot_be_loaded(
+    make_window: Callable[..., Window], slide_path: Path, model_path: Path
+) -> None:
+    window = make_window(slide_path)
+    content = bytearray(model_path.read_bytes())
+    content[-100:] = bytes(100)
+    user_folder().mkdir(parents=True, exist_ok=True)
+    (user_folder() / "damaged.safetensors").write_bytes(content)
+    box = window.dock.form.models
+    window.until(lambda: box.findText("damaged") >= 0)
+    box.setCurrentText("damaged")
+    box.activated.emit(box.currentIndex())
+    assert box.currentText() == "damaged"  # while it is being loaded
+    window.until(lambda: window.dock.messages.text)
+    window.settle(0.3)
+    assert box.currentText() == "tiny"
+    assert "damaged" in window.dock.messages.text
 
 
 def test_a_failure_to_change_over_to_a_loaded_model_is_told(

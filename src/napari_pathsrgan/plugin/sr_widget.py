@@ -240,6 +240,7 @@ class SuperResolutionWidget(Dock):
             self.messages.show_problem(error)
         else:
             self.messages.show_problem(error, "Try again", lambda: self._try(self.session.retry))
+        self._show_model()  # where another could not be loaded, the box shows it still
 
     def _on_exchanged(self, model: str | Path) -> None:
         self._model = model
