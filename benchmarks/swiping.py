@@ -9,14 +9,18 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from browsing import Browser, browser, some_large_screen
 from measure import Figure, command, percentile
 from qtpy.QtWidgets import QApplication
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.sr_layer import SR_20
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.plugin.comparison import Comparison
 
 _SCREEN_MPP = 0.3
 _MARGIN_UM = 400.0

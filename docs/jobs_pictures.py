@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import napari
@@ -18,7 +16,7 @@ import numpy as np
 import psutil
 from napari.settings import get_settings
 from PIL import Image
-from qtpy.QtWidgets import QApplication
+from widget_pictures import NARROW_PX, beside, picture, settle, until, write
 
 from napari_pathsrgan.cli.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
@@ -30,56 +28,19 @@ from napari_pathsrgan.plugin.job_forms import PLANS
 from napari_pathsrgan.plugin.jobs_widget import JobsWidget
 from napari_pathsrgan.plugin.screen import some_screen
 
-IMAGES = Path(__file__).parent / "images"
-NARROW_PX = 320
 FOLDER = Path(tempfile.gettempdir()) / "slides"
 """Its name is read in the pictures."""
 
 TRAINING = (
     "--accelerator cpu --loaders 0 --batch 1 --patch-lr-px 16 --epoch-steps 150 --epochs 1 40 2"
-    " --discriminator-norm spectral --samples-every-s 10"
+    " --preset-options.width 8 --preset-options.blocks1 1 --preset-options.features 8 --preset-options.blocks2 1"
+    " --discriminator-norm spectral --samples-every-s 60"
 )
-
-
-def until(condition: Callable[[], object], patience_s: float = 300.0) -> None:
-    """Let the window live until something is true."""
-    end = time.monotonic() + patience_s
-    while not condition():
-        QApplication.processEvents()
-        time.sleep(0.02)
-        if time.monotonic() > end:
-            raise TimeoutError
-
-
-def settle(seconds: float = 1.5) -> None:
-    """Let timers run and the window draw."""
-    end = time.monotonic() + seconds
-    until(lambda: time.monotonic() > end)
 
 
 def queue(words: list[str], title: str) -> Job:
     """Queue a job with a name."""
     return queue_job(words, understand(words), title)
-
-
-def picture(dock: JobsWidget) -> Image.Image:
-    """The dock as it looks now."""
-    settle(0.6)
-    path = Path(tempfile.mkdtemp()) / "dock.png"
-    dock.grab().save(str(path))
-    return Image.open(path).convert("RGB")
-
-
-def beside(pictures: list[Image.Image], name: str) -> None:
-    """Write pictures beside each other."""
-    gap = 12
-    whole = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, max(p.height for p in pictures)), "white")
-    left = 0
-    for one in pictures:
-        whole.paste(one, (left, 0))
-        left += one.width + gap
-    whole.save(IMAGES / f"{name}.jpg", quality=90)
-    print(IMAGES / f"{name}.jpg")
 
 
 def worker(job: Job) -> psutil.Process:
@@ -137,7 +98,7 @@ def main() -> None:
         viewer.window.add_dock_widget(dock, name="Jobs", area="right")
         dock.setFixedWidth(NARROW_PX)
         viewer.open([str(files.scans[power]) for power in (4, 10, 20)], plugin="napari-pathsrgan")
-        settle()
+        settle(1.5)
         empty = picture(dock)
         dock.open_form(PLANS[0])
         filled = picture(dock)
@@ -185,9 +146,9 @@ def main() -> None:
         beside([light, light_form, large, large_form], "jobs-looks")
         dock.setMinimumWidth(260)
         dock.setMaximumWidth(NARROW_PX + 80)
-        settle()
+        settle(1.5)
         window = viewer.screenshot(canvas_only=False, flash=False)
-        Image.fromarray(np.asarray(window)[..., :3]).save(IMAGES / "jobs.jpg", quality=90)
+        write(Image.fromarray(np.asarray(window)[..., :3]), "jobs")
         for job in jobs.values():
             if look_at(job.folder).state.active:
                 stop_job(job, at_once=True)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
 from napari_pathsrgan.phantom.settings import OBJECTIVES, draw_settings
-from napari_pathsrgan.plugin.comparison import CompareMode
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
 from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.samples import phantom_path

@@ -11,7 +11,6 @@ import argparse
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import napari
@@ -20,7 +19,8 @@ from napari.settings import get_settings
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication
+from widget_pictures import NARROW_PX, beside, picture, settle, write
 
 from napari_pathsrgan.cli import main as pathsrgan
 from napari_pathsrgan.phantom.scanner import write_phantom
@@ -30,45 +30,8 @@ from napari_pathsrgan.plugin.screen import some_screen
 from napari_pathsrgan.review.key import key_path, read_key
 from napari_pathsrgan.review.session import Session
 
-IMAGES = Path(__file__).parent / "images"
-NARROW_PX = 320
 LIKED = {"bicubic": 1.6, "lite": 3.3, "real": 4.5}
 """Mean scores that the invented raters give."""
-
-
-def settle(seconds: float = 0.6) -> None:
-    """Let timers run and the window draw."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
-
-
-def picture(widget: QWidget) -> Image.Image:
-    """A widget as it looks now."""
-    settle()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "widget.png"
-        widget.grab().save(str(path))
-        return Image.open(path).convert("RGB")
-
-
-def write(image: Image.Image, name: str) -> None:
-    """Write a picture, no wider than a page needs."""
-    path = IMAGES / f"{name}.jpg"
-    image.save(path, quality=85)
-    print(path)
-
-
-def beside(pictures: list[Image.Image], name: str) -> None:
-    """Write pictures beside each other."""
-    gap = 12
-    whole = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, max(p.height for p in pictures)), "white")
-    left = 0
-    for one in pictures:
-        whole.paste(one, (left, 0))
-        left += one.width + gap
-    write(whole, name)
 
 
 def rate_all(review: Path, rater: str, seed: int, most: int = 1000) -> None:

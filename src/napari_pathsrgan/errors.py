@@ -6,6 +6,8 @@ code 2; the window shows them as a notification. Nothing else is meant to reach 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class PathSRGANError(Exception):
     """A failure with its remedy.
@@ -32,7 +34,26 @@ class SlideNotFoundError(PathSRGANError):
 
 
 class SlideUnreadableError(PathSRGANError):
-    """The file is no slide, is damaged, or went away while it was open."""
+    """The file is no slide, or is damaged."""
+
+
+class SlideGoneError(SlideUnreadableError):
+    """The file went away while it was open.
+
+    Parameters
+    ----------
+    path : Path
+        Where it was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        problem = f"{path.name} went away while it was open."
+        super().__init__(problem, "Bring the file or its drive back and open it again.")
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[SlideGoneError], tuple[Path]]:
+        """Travel from another process."""
+        return type(self), (self.path,)
 
 
 class MissingMppError(PathSRGANError):

@@ -11,7 +11,8 @@ from PIL import Image
 
 from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.plugin.capture import write_capture
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.comparison import Comparison
 from napari_pathsrgan.plugin.overlays import show_measures
 
 from .crosses import scan_layer

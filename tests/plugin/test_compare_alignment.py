@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.comparison import Comparison
 
 from .crosses import PLACES_UM, find_crosses, scan_layer
 

@@ -8,6 +8,8 @@ import pytest
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.shortcuts import default_shortcuts
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QLabel
 
 from napari_pathsrgan.plugin.compare_keys import (
     HOLD_KEY,
@@ -18,7 +20,9 @@ from napari_pathsrgan.plugin.compare_keys import (
     CompareKeys,
     used_keys,
 )
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.compare_panel import ComparePanel
+from napari_pathsrgan.plugin.comparison import Comparison
 
 from .crosses import scan_layer
 
@@ -106,6 +110,64 @@ def test_flicker_lasts_as_long_as_the_key_is_held(shared_viewer: Any, qtbot: Any
     assert not comparison.held
     qtbot.keyRelease(shared_viewer.window._qt_viewer.canvas.native, HOLD_KEY)
     qtbot.wait(150)
+
+
+def test_a_key_in_a_menu_or_of_a_layer_is_said_to_be_taken(
+    shared_viewer: Any, qtbot: Any, comparison: Comparison, keys: CompareKeys
+) -> None:
+    window = shared_viewer.window._qt_window
+    panel = ComparePanel(comparison, keys)
+    qtbot.addWidget(panel)
+    action = window.menuBar().actions()[0].menu().addAction("Another plugin's")
+    action.setShortcut(QKeySequence(MODE_KEYS[CompareMode.FLICKER]))
+    shortcut = QShortcut(QKeySequence(ZOOM_KEYS[10]), window)
+    layer = shared_viewer.layers[0]
+    layer.bind_key(NEXT_KEY, lambda _layer: None)
+    assert not keys.taken
+    panel.more.expand(animate=False)
+    assert keys.taken == {MODE_KEYS[CompareMode.FLICKER], ZOOM_KEYS[10], NEXT_KEY}
+    said = [label.text() for label in panel.more.findChildren(QLabel) if "taken by another" in label.text()]
+    assert len(said) == 3
+    assert f"Zoom to 4× 10× 20× 40× ({ZOOM_KEYS[10]} taken by another)" in said
+    assert all(coerce_keybinding(key) not in shared_viewer.keymap for key in keys.taken)
+    layer.bind_key(NEXT_KEY, None)
+    action.deleteLater()
+    shortcut.deleteLater()
+    qtbot.wait(10)
+    keys.give_way()
+    assert not keys.taken
+    press(shared_viewer, qtbot, MODE_KEYS[CompareMode.FLICKER])
+    assert comparison.mode is CompareMode.FLICKER
+
+
+def test_keys_follow_what_the_user_sets_meanwhile(
+    shared_viewer: Any, qtbot: Any, comparison: Comparison, keys: CompareKeys
+) -> None:
+    key = MODE_KEYS[CompareMode.SWIPE]
+    shortcuts = get_settings().shortcuts
+    before = dict(shortcuts.shortcuts)
+    try:
+        shortcuts.shortcuts = {**before, "napari:toggle_theme": [coerce_keybinding(key)]}
+        assert keys.taken == {key}
+        press(shared_viewer, qtbot, key)
+        assert comparison.mode is CompareMode.SIDE_BY_SIDE
+    finally:
+        shortcuts.shortcuts = before
+    assert not keys.taken
+    press(shared_viewer, qtbot, key)
+    assert comparison.mode is CompareMode.SWIPE
+
+
+def test_what_another_plugin_put_in_the_place_of_ours_is_not_unbound(
+    shared_viewer: Any, comparison: Comparison, keys: CompareKeys
+) -> None:
+    def theirs(_viewer: Any) -> None: ...
+
+    shared_viewer.bind_key(NEXT_KEY, theirs, overwrite=True)
+    keys.give_way()
+    assert keys.taken == {NEXT_KEY}
+    keys.release()
+    assert shared_viewer.bind_key(NEXT_KEY, None) is theirs
 
 
 def test_a_key_that_somebody_has_is_left_alone(shared_viewer: Any, qtbot: Any, comparison: Comparison) -> None:

@@ -11,7 +11,8 @@ from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.plugin.canvas_front import cross_lines
-from napari_pathsrgan.plugin.comparison import LENS_PX, CompareMode
+from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.comparison import LENS_PX
 from napari_pathsrgan.plugin.sr_layer import BICUBIC
 
 from .conftest import Window

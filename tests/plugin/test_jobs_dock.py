@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import shlex
 import shutil
 import threading
@@ -15,12 +17,13 @@ import pytest
 from napari.settings import get_settings
 from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QMessageBox, QScrollArea, QWidget
+from qtpy.QtWidgets import QLineEdit, QMessageBox, QScrollArea, QWidget
 
 from napari_pathsrgan.cli.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job
 from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.plugin.job_curves import loss_ticks
 from napari_pathsrgan.plugin.job_forms import PLANS, JobPlan
 from napari_pathsrgan.plugin.job_list import MARKS
 from napari_pathsrgan.plugin.jobs_widget import JobsWidget
@@ -83,7 +86,7 @@ def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot, c
     first = len(curves.curves["pixel"].getData()[0])
     qtbot.waitUntil(lambda: len(curves.curves["pixel"].getData()[0]) > first, timeout=PATIENCE_MS)
     assert len(curves.plots) == 2
-    assert "psnr_20x" in curves.legends["Quality on patches left out"].text()
+    assert "PSNR 20×" in curves.legends["Quality on patches left out"].text()
     qtbot.waitUntil(lambda: len(dock.details.pictures.shown) == 3, timeout=PATIENCE_MS)
     assert "begins at 0" in dock.details.log.toPlainText()
     assert "pathsrgan phantom count 200" in dock.details.settings.toPlainText()
@@ -242,10 +245,35 @@ def test_it_fits_a_narrow_dock_in_large_letters(
             dock.form.more.expand(animate=False)
             qtbot.wait(50)
             assert widest(dock.form) <= 320, plan.name
+            for row in dock.form.rows:
+                if isinstance(row.editor, QLineEdit):
+                    assert row.editor.font().pointSize() == appearance.font_size
+                    assert row.editor.height() >= row.editor.fontMetrics().height()
             dock.close_form()
+        assert dock.details.log.font().pointSize() == appearance.font_size
     finally:
         appearance.font_size = usual
         shared_viewer.theme = before
+
+
+def test_buttons_that_are_not_offered_leave_no_gap(dock: JobsWidget, qtbot: QtBot) -> None:
+    queue_job(["phantom", "fail"], title="Phantom 3")
+    shows(dock, qtbot, State.FAILED)
+    qtbot.wait(50)
+    offered = [button for button in dock.details.actions_.values() if button.isVisible()]
+    first = [button for button in offered if button.y() == offered[0].y()]
+    assert first[0].x() == 0
+    for left, right in itertools.pairwise(first):
+        assert right.x() == left.x() + left.width() + 6
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(-2.6, -1.4), (-9.0, 0.0), (-2.2, -2.1), (-3.0, -1.1)])
+def test_values_beside_the_losses_are_few_and_apart(lowest: float, highest: float) -> None:
+    values = loss_ticks(lowest, highest)
+    places = [math.log10(value) for value in values]
+    assert 1 <= len(values) <= 8
+    assert all(lowest <= place <= highest for place in places)
+    assert all(right - left >= (highest - lowest) / 25 for left, right in itertools.pairwise(places))
 
 
 def test_states_differ_by_icon_and_word() -> None:
@@ -281,13 +309,14 @@ def test_a_form_is_filled_from_the_open_layers(dock: JobsWidget, opened: Path) -
     assert form.row("scans", 1).value == ""
     assert form.row("out").value == str(opened.with_name("case-17-pairs.zarr"))
     assert not form.start.isEnabled()
-    assert "10× scan" in form.start.toolTip()
+    assert "10× scan" in form.wrong.text()
 
 
 def test_fields_are_checked_as_they_are_typed(dock: JobsWidget, qtbot: QtBot, opened: Path) -> None:
     dock.open_form(UPSCALE)
     form = dock.form
     assert form is not None
+    form.more.expand(animate=False)
 
     def wrong(key: str, value: str) -> str:
         row = form.row(key)
@@ -351,6 +380,25 @@ def test_the_command_copied_can_be_run(
         assert told["pairs"] == [str(tmp_path / "ward 4")]
         assert told["preset_options"] == {"width": 16, "blocks1": 2}
         assert told["start_from"] == plan.preset.get("start_from")
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_no_default_is_refused(dock: JobsWidget, plan: JobPlan) -> None:
+    dock.open_form(plan)
+    assert dock.form is not None
+    refused = {row.key: row.check() for row in dock.form.rows if row.value and row.check()}
+    assert refused == {}
+
+
+def test_several_words_are_checked_one_by_one(dock: JobsWidget) -> None:
+    dock.open_form(TRAIN)
+    assert dock.form is not None
+    row = dock.form.row("perceptual_cuts")
+    row.set_value("relu3_3, relu5_3")
+    assert row.check() == ""
+    assert row.words() == ["--perceptual-cuts", "relu3_3", "relu5_3"]
+    row.set_value("relu3_3 relu9_9")
+    assert row.check().startswith("“relu9_9” is none of relu1_2")
 
 
 def form_wrong_after(form: Any, key: str, value: str) -> str:

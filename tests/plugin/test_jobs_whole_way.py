@@ -65,7 +65,7 @@ class Dock:
                 self.qtbot.keyClicks(row.editor, value)
             else:
                 row.set_value(value)
-        assert form.check(), form.start.toolTip()
+        assert form.check(), form.wrong.text()
         self.press(form.start)
 
     def wait_for(self, state: State) -> Job:

@@ -11,7 +11,7 @@ from napari.settings import get_settings
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QScrollArea, QWidget
 
-from napari_pathsrgan.plugin.comparison import CompareMode
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.narrow import Section
 from napari_pathsrgan.plugin.review_widget import ReviewWidget
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from PIL import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_pathsrgan.plugin.rating_widget import RatingWidget
 from napari_pathsrgan.plugin.review_widget import ReviewWidget
 from napari_pathsrgan.review.key import Key, key_path
 from napari_pathsrgan.review.raters import known_raters
@@ -126,3 +128,26 @@ def test_a_verb_that_runs_ends_with_the_dock(dock: ReviewWidget, make_review: Ma
     assert dock.verbs.running
     dock.end()
     assert not dock.verbs.running
+
+
+def test_a_rater_s_window_outlives_the_dock(
+    make_napari_viewer: Callable[..., napari.Viewer], make_review: Make, qtbot: QtBot
+) -> None:
+    path, _ = make_review()
+    viewer = make_napari_viewer()
+    dock = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Review")
+    dock.open(path)
+    dock.rater.setText("A")
+    dock.rate()
+    seen = dock.window_to_rate.windowHandle()
+    gone: list[bool] = []
+    dock.destroyed.connect(lambda: gone.append(True))
+    viewer.window.remove_dock_widget(dock)
+    del dock
+    qtbot.waitUntil(lambda: bool(gone))
+    gc.collect()
+    assert seen.isVisible()
+    (window,) = (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, RatingWidget))
+    window.close()
+    qtbot.waitUntil(lambda: not any(isinstance(one, RatingWidget) for one in QApplication.topLevelWidgets()))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from napari.utils._dask_utils import _DASK_CACHE
 
-from napari_pathsrgan.errors import SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.errors import SlideGoneError, SlideNotFoundError, SlideUnreadableError
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.models.zoo import user_folder
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
+from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
 from napari_pathsrgan.tiles.grid import TileKey
@@ -277,6 +280,49 @@ def test_a_full_disk_is_told_once(
     assert not window.dock.messages.action.isVisible()
 
 
+def test_a_slide_that_went_away_is_told_once_until_it_is_back(
+    make_window: Callable[..., Window], slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(slide_path, tmp_path / "case-19.svs"))
+    read = OpenSlideSource.read
+
+    def read_if_there(source: OpenSlideSource, *region: int) -> Any:
+        if not path.exists():  # a drive that was pulled out; a file that was only renamed may be read on
+            raise OSError("gone")
+        return read(source, *region)
+
+    monkeypatch.setattr(OpenSlideSource, "read", read_if_there)
+    window = make_window(path)
+    told: list[Any] = []
+    window.session.problem.connect(told.append)
+
+    def look(row_um: float, col_um: float) -> None:
+        """Look at a place, and wait until all of it is there or given up."""
+        before = window.shown.wanted()
+        window.look(row_um, col_um, 0.3)
+        window.until(lambda: window.shown.wanted() != before)  # later, where napari could not draw the scan
+        scheduler = window.session.computing.scheduler
+        window.until(lambda: (seen := scheduler.progress()).wanted and seen.ready + seen.failed == seen.wanted)
+        window.settle(0.3)
+
+    with window.qtbot.captureExceptions():  # napari reads the scan's own layer, and fails as well
+        look(300, 300)
+        assert not told
+        path.rename(tmp_path / "away")
+        for row_um, col_um in ((300, 1300), (1100, 1300), (1100, 300)):
+            look(row_um, col_um)
+        assert [str(error) for error in told] == [str(SlideGoneError(path))]
+        window.dock.messages.action.click()
+        window.until(lambda: len(told) == 2)
+        (tmp_path / "away").rename(path)
+        look(300, 900)
+        path.rename(tmp_path / "away")
+        look(1500, 900)
+        (tmp_path / "away").rename(path)
+        window.settle(0.3)
+    assert len(told) == 3
+
+
 def test_napari_keeps_no_regions_of_the_scan(make_window: Callable[..., Window], slide_path: Path) -> None:
     window = make_window(slide_path)
     held = _DASK_CACHE.cache.total_bytes
@@ -315,6 +361,25 @@ def test_a_bad_model_is_told_and_the_last_one_stays(
         assert window.shown.super_resolved.runner.path == model_path
     window.look(500, 600, 0.3)
     window.wait_sharp()
+
+
+def test_the_box_goes_back_to_the_model_in_use_when_another_cannot_be_loaded(
+    make_window: Callable[..., Window], slide_path: Path, model_path: Path
+) -> None:
+    window = make_window(slide_path)
+    content = bytearray(model_path.read_bytes())
+    content[-100:] = bytes(100)
+    user_folder().mkdir(parents=True, exist_ok=True)
+    (user_folder() / "damaged.safetensors").write_bytes(content)
+    box = window.dock.form.models
+    window.until(lambda: box.findText("damaged") >= 0)
+    box.setCurrentText("damaged")
+    box.activated.emit(box.currentIndex())
+    assert box.currentText() == "damaged"  # while it is being loaded
+    window.until(lambda: window.dock.messages.text)
+    window.settle(0.3)
+    assert box.currentText() == "tiny"
+    assert "damaged" in window.dock.messages.text
 
 
 def test_a_failure_to_change_over_to_a_loaded_model_is_told(

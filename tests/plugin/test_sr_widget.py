@@ -8,7 +8,7 @@ import pytest
 from napari.settings import get_settings
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
 
-from napari_pathsrgan.plugin.comparison import CompareMode
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20
 
 from .conftest import Window, draw_smear, write_model, write_slide

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import ImageCms
 
-from napari_pathsrgan.errors import MissingMppError, OptionError, SlideUnreadableError
+from napari_pathsrgan.errors import MissingMppError, OptionError, SlideGoneError, SlideUnreadableError
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.slide import Slide
 
@@ -251,8 +251,10 @@ def test_a_file_that_went_away_is_said_to_have_gone(tmp_path: Path) -> None:
     slide = Slide(path, source, "f")
     path.unlink()
     source.broken = True
-    with pytest.raises(SlideUnreadableError, match=r"case-17\.svs went away"):
+    with pytest.raises(SlideGoneError, match=r"case-17\.svs went away") as caught:
         slide.read_grid(1.0, 0, 0, 4, 4)
+    travelled = pickle.loads(pickle.dumps(caught.value))
+    assert (travelled.path, str(travelled)) == (path, str(caught.value))
     with pytest.raises(SlideUnreadableError, match="went away"):
         slide.associated_images["label"]
 

@@ -20,7 +20,7 @@ from napari_pathsrgan.cli.app import app, one_sentence
 from napari_pathsrgan.cli.options import out_of_range
 from napari_pathsrgan.errors import OptionError, PathSRGANError
 
-Kind = Literal["path", "int", "float", "text", "choice", "flag", "numbers", "named"]
+Kind = Literal["path", "int", "float", "text", "choice", "flag", "numbers", "words", "named"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class VerbOption:
     key : str
         Its name among the verb's parameters: ``stride_px``.
     kind : str
-        What it takes; "numbers" are several, `count` of them or, where that is 0, any number; "named" are values with a
-        name each, written ``--preset-options.width 32`` on the command line.
+        What it takes; "numbers" are several, `count` of them or, where that is 0, any number; "words" are any number of
+        words, of `choices` where there are any; "named" are values with a name each, written
+        ``--preset-options.width 32`` on the command line.
     many : bool
         Whether several may be given, one after the other.
     count : int
@@ -187,8 +188,10 @@ def _understand(hint: Any) -> tuple[Kind | None, bool, int, tuple[str, ...]]:
     if origin is dict:
         return "named", False, 0, ()
     if origin in (tuple, list):
-        kind = _understand(parts[0])[0]
+        kind, _, _, choices = _understand(parts[0])
         if len(parts) == 1 or parts[-1] is Ellipsis:
+            if kind in ("choice", "text"):
+                return "words", False, 0, choices
             return ("path", True, 1, ()) if kind == "path" else ("numbers", False, 0, ())
         return ("numbers", False, len(parts), ()) if kind in ("int", "float") else (None, False, 1, ())
     plain: Mapping[Any, Kind] = {Path: "path", int: "int", float: "float", str: "text", bool: "flag"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -54,8 +55,15 @@ class StoredLane:
         done(tiles, None)
 
 
-class SlideLane:
-    """The slide's own pixels."""
+class ThreadLane(ABC):
+    """Tiles that are made one by one in threads, each to be seen as soon as it is there.
+
+    Parameters
+    ----------
+    slides : callable
+        Finds the slide of a key; None where its layer was removed.
+    pool : ThreadPoolExecutor
+    """
 
     capacity = READERS
 
@@ -63,29 +71,45 @@ class SlideLane:
         self._slides = slides
         self._pool = pool
 
+    @abstractmethod
     def accepts(self, key: TileKey) -> bool:
-        """Whether it is of a level that needs no network."""
-        return key.level >= SLIDE_LEVEL
+        """Whether this lane makes that tile."""
+
+    @abstractmethod
+    def make(self, key: TileKey, super_resolved: SuperResolvedSlide) -> Pixels:
+        """Make a tile, in a thread: (h, w, 3) uint8."""
 
     def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
-        """One by one: a tile is read in milliseconds, and the first should show at once."""
+        """One by one: there is nothing to share."""
         return (first,)
 
     def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
-        """Read in a thread."""
-        self._pool.submit(self._read, keys[0], done)
+        """Make it in a thread."""
+        self._pool.submit(self._run, keys[0], done)
 
-    def _read(self, key: TileKey, done: Done) -> None:
+    def _run(self, key: TileKey, done: Done) -> None:
         super_resolved = self._slides(key)
         if super_resolved is None:  # its layer was removed meanwhile
             done({}, None)
             return
         try:
-            tile = super_resolved.compute_tile(key.level, key.row, key.col)
+            tile = self.make(key, super_resolved)
         except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
             done({}, error)
             return
         done({key: tile}, None)
+
+
+class SlideLane(ThreadLane):
+    """The slide's own pixels; a tile is read in milliseconds."""
+
+    def accepts(self, key: TileKey) -> bool:
+        """Whether it is of a level that needs no network."""
+        return key.level >= SLIDE_LEVEL
+
+    def make(self, key: TileKey, super_resolved: SuperResolvedSlide) -> Pixels:
+        """Read it."""
+        return super_resolved.compute_tile(key.level, key.row, key.col)
 
 
 class NetworkLane:

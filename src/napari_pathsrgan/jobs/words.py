@@ -50,9 +50,10 @@ def progress_in_words(job: Job) -> str:
         return job.record.problem if job.state is State.INTERRUPTED else ""
     if job.state is State.DONE:
         return f"took {duration(progress.seconds)}"
-    words = [job.record.problem if job.state is State.INTERRUPTED else "", progress.task]
+    words = [progress.task]
     if progress.total > 0:
         words.append(f"{100 * progress.share:.0f} %")
     if job.state is State.RUNNING and progress.left_s is not None:
         words.append(f"{duration(progress.left_s)} left")
-    return " · ".join(filter(None, words))
+    problem = job.record.problem if job.state is State.INTERRUPTED else ""
+    return f"{problem} {' · '.join(filter(None, words))}".strip()

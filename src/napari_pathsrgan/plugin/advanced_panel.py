@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox, QWidget
 
 from napari_pathsrgan.inference.disk_cache import default_folder
 from napari_pathsrgan.plugin.computing import DEFAULT_MEMORY_BYTES
-from napari_pathsrgan.plugin.narrow import Section, flowing, narrow_form
+from napari_pathsrgan.plugin.narrow import Flowing, Section, narrow_form
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class AdvancedPanel(Section):
         form.addRow("Device", self.device)
         form.addRow("Precision", self.precision)
         form.addRow("Memory", self.memory)
-        form.addRow("Disk", flowing(self.keep_on_disk, self.clear_disk))
+        form.addRow("Disk", Flowing(self.keep_on_disk, self.clear_disk))
         self.addWidget(panel)
         self.device.activated.connect(self._tell)
         self.precision.activated.connect(self._tell)

@@ -18,13 +18,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pathsrgan.models.zoo import available_models
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
-from napari_pathsrgan.plugin.narrow import Section, flowing, narrow_form
+from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.narrow import Flowing, Section, narrow_form
 from napari_pathsrgan.plugin.pane_labels import short_name
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.compare_keys import CompareKeys
+    from napari_pathsrgan.plugin.comparison import Comparison
 
 _TIPS = {
     CompareMode.SIDE_BY_SIDE: "one pane each, one camera (default)",
@@ -90,7 +91,14 @@ class ComparePanel(QWidget):
         self.model.setMenu(QMenu(self.model))
         self.model.menu().aboutToShow.connect(self._list_models)
         more = Section("Keys, scans, models")
-        more.addWidget(_key_table(keys))
+        self._keys = keys
+        self._key_lines = QGridLayout()
+        table = QWidget()
+        table.setLayout(self._key_lines)
+        more.addWidget(table)
+        more.toggled.connect(keys.give_way)  # a menu may have come since
+        keys.changed.connect(self._list_keys)
+        self._list_keys()
         more.addWidget(self.scan)
         more.addWidget(self.model)
         more.toggleButton().setToolTip("Keys for comparing; real scans of this slide; other networks")
@@ -98,7 +106,7 @@ class ComparePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        layout.addWidget(flowing(self.cross, self.capture))
+        layout.addWidget(Flowing(self.cross, self.capture))
         layout.addWidget(more)
         self.modes.activated.connect(lambda _: comparison.set_mode(self.modes.currentData()))
         self.first.activated.connect(lambda _: comparison.choose(first=self.first.currentData()))
@@ -108,6 +116,19 @@ class ComparePanel(QWidget):
         self.scan.clicked.connect(self.scan_asked)
         comparison.changed.connect(self.update_choices)
         self.update_choices()
+
+    def _list_keys(self) -> None:
+        grid = self._key_lines
+        while grid.count():
+            grid.takeAt(0).widget().deleteLater()
+        grid.setContentsMargins(0, 4, 0, 4)
+        grid.setColumnStretch(1, 1)
+        for row, (key, what) in enumerate(self._keys.lines()):
+            words = QLabel(what)
+            words.setWordWrap(True)
+            words.setMinimumWidth(1)
+            grid.addWidget(QLabel(f"<b>{key}</b>"), row, 0)
+            grid.addWidget(words, row, 1)
 
     def _list_models(self) -> None:
         menu = self.model.menu()
@@ -143,17 +164,3 @@ class ComparePanel(QWidget):
             label.setText(side)
             for part in (label, box):
                 part.setVisible(bool(side))
-
-
-def _key_table(keys: CompareKeys) -> QWidget:
-    table = QWidget()
-    grid = QGridLayout(table)
-    grid.setContentsMargins(0, 4, 0, 4)
-    grid.setColumnStretch(1, 1)
-    for row, (key, what) in enumerate(keys.lines()):
-        words = QLabel(what)
-        words.setWordWrap(True)
-        words.setMinimumWidth(1)
-        grid.addWidget(QLabel(f"<b>{key}</b>"), row, 0)
-        grid.addWidget(words, row, 1)
-    return table

@@ -11,7 +11,6 @@ saves the slicing, the putting together and the upload.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -19,6 +18,7 @@ from qtpy.QtCore import QObject, QPointF, QTimer, Signal
 
 from napari_pathsrgan.plugin.canvas_front import CanvasFront, Marks
 from napari_pathsrgan.plugin.canvas_parts import CanvasParts
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.difference_layer import DIFFERENCE_KEY, DifferenceLayer
 from napari_pathsrgan.plugin.pane_labels import Label, PaneLabels
 from napari_pathsrgan.plugin.stencil import Part, Stencils
@@ -31,22 +31,6 @@ if TYPE_CHECKING:
 
 LENS_PX, LEAST_LENS_PX, LENS_STEP = 140.0, 30.0, 1.15
 """Radius of the lens at first and at least, and how much a notch of the wheel makes of it."""
-
-
-class CompareMode(Enum):
-    """How pictures are looked at."""
-
-    SIDE_BY_SIDE = "Side by side"
-    ONE = "One at a time"
-    SWIPE = "Swipe"
-    LENS = "Lens"
-    FLICKER = "Flicker"
-    DIFFERENCE = "Difference"
-
-    @property
-    def of_two(self) -> bool:
-        """Whether two pictures lie on each other."""
-        return self not in (CompareMode.SIDE_BY_SIDE, CompareMode.ONE)
 
 
 class Comparison(QObject):
@@ -154,7 +138,7 @@ class Comparison(QObject):
 
     def hold(self, held: bool) -> None:
         """Show the second picture whole for as long as a key is held."""
-        if held != self.held and (not held or self.mode in (CompareMode.SWIPE, CompareMode.LENS, CompareMode.FLICKER)):
+        if held != self.held and (not held or self.mode.may_hold):
             self.held = held
             self._show()
 
@@ -240,14 +224,7 @@ class Comparison(QObject):
         self._show_front()
 
     def _stencilled(self) -> dict[Image, Part]:
-        first, second = {
-            CompareMode.SWIPE: (Part.LEFT, Part.RIGHT),
-            CompareMode.LENS: (Part.OUTSIDE, Part.INSIDE),
-            CompareMode.FLICKER: (Part.ALL, Part.NONE),
-            CompareMode.DIFFERENCE: (Part.NONE, Part.NONE),
-        }.get(self.mode, (Part.ALL, Part.ALL))
-        if self.held:
-            first, second = Part.NONE, Part.ALL
+        first, second = self.mode.parts(self.held)
         wanted = {self.first: first, self.second: second} if self.mode.of_two else {}
         return {layer: part for layer, part in wanted.items() if part is not Part.ALL}
 

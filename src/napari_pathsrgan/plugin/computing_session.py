@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pathsrgan.errors import PathSRGANError, WorkerError
+from napari_pathsrgan.errors import PathSRGANError, SlideGoneError, WorkerError
 from napari_pathsrgan.plugin.computing import Computing, Listeners, SessionSettings
 from napari_pathsrgan.tiles.cache import TileCache
 
@@ -44,6 +44,7 @@ class ComputingSession(QObject):
         self.computing: Computing | None = None
         self._paused = False
         self._process_given_up = False
+        self._gone: set[Path] = set()  # slides that went away, and were told of
         self._closed = False
         self._failed.connect(self._tell_problem)
         self._loaded.connect(self._on_loaded)
@@ -83,6 +84,7 @@ class ComputingSession(QObject):
         PathSRGANError
             As `restart`.
         """
+        self._gone.clear()  # whoever asks again is told again
         if self._process_given_up:
             self.restart(self.settings)
         elif self.computing is not None:
@@ -146,7 +148,15 @@ class ComputingSession(QObject):
         if not self._closed:
             self.problem.emit(error)
 
+    def _look_for_gone(self) -> None:
+        """Forget which slides went away, where they are back: should they go again, that is told again."""
+        self._gone = {path for path in self._gone if not path.exists()}
+
     def _tell_problem(self, error: Exception) -> None:
+        if isinstance(error, SlideGoneError):
+            if error.path in self._gone:
+                return
+            self._gone.add(error.path)
         self._process_given_up = isinstance(error, WorkerError)
         if not isinstance(error, PathSRGANError):
             error = WorkerError(f"The view could not be computed: {error}.", "Try again, or open the slide anew.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
+from napari.settings import get_settings
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QPalette
+from qtpy.QtGui import QFont, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
@@ -59,12 +62,12 @@ class JobCurves(QWidget):
 
     def _legend(self, group: str, names: list[str], curves: Curves) -> str:
         entries = [
-            f"<span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span>&nbsp;"
-            f"{name} {curves[name][1][-1]:.3g}"
+            f"<br><span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span> "
+            f"{in_words(name)} {curves[name][1][-1]:.3g}"
             for name in names
             if curves[name][1]
         ]
-        return f"<b>{group}</b> " + " · ".join(entries)
+        return f"<b>{group}</b>{''.join(entries)}"
 
     def _add(self, name: str) -> Any:
         import pyqtgraph
@@ -87,7 +90,9 @@ class JobCurves(QWidget):
         plot.hideButtons()
         plot.setDownsampling(auto=True, mode="peak")
         plot.setClipToView(True)
-        plot.setLogMode(x=False, y=group == _LOSSES_TITLE)
+        if group == _LOSSES_TITLE:
+            plot.setLogMode(x=False, y=True)
+            plot.getViewBox().sigYRangeChanged.connect(self._mark_losses)
         plot.showGrid(x=False, y=True, alpha=0.2)
         for side in ("left", "bottom"):
             axis = plot.getAxis(side)
@@ -96,25 +101,54 @@ class JobCurves(QWidget):
         plot.setToolTip("Over the steps of the job")
         legend = QLabel()
         legend.setWordWrap(True)
+        legend.setMinimumWidth(1)
         self.plots[group], self.legends[group] = plot, legend
         column = self._column
         for part in (legend, plot):
             column.insertWidget(column.count() - 1, part)
         self._colour()
 
+    def _mark_losses(self, _view: Any, exponents: tuple[float, float]) -> None:
+        labelled = [(math.log10(value), f"{value:g}") for value in loss_ticks(*exponents)]
+        self.plots[_LOSSES_TITLE].getAxis("left").setTicks([labelled])
+
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Follow the window from dark to light."""
+        """Follow the window from dark to light, and from small letters to large ones."""
         super().changeEvent(event)
         if event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
             self._colour()
 
     def _colour(self) -> None:
         text = self.palette().color(QPalette.ColorRole.WindowText)
+        letters = QFont(self.font())
+        letters.setPointSize(max(7, get_settings().appearance.font_size - 2))
         for plot in self.plots.values():
             plot.setBackground(self.palette().color(QPalette.ColorRole.Window))
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(text)
                 plot.getAxis(side).setTextPen(text)
+                plot.getAxis(side).setTickFont(letters)
+
+
+def loss_ticks(lowest: float, highest: float) -> list[float]:
+    """Choose values to write beside an axis of powers of ten, never more than fit.
+
+    Parameters
+    ----------
+    lowest, highest : float
+        Exponents of ten between which the axis reaches.
+    """
+    steps = (1,) if highest - lowest > 2 else (1, 2, 5) if highest - lowest > 0.7 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+    each = math.ceil((highest - lowest) / 6) if steps == (1,) else 1
+    decades = range(math.floor(lowest), math.ceil(highest) + 1)
+    values = [step * 10.0**decade for decade in decades if decade % each == 0 for step in steps]
+    return [value for value in values if lowest <= math.log10(value) <= highest]
+
+
+def in_words(name: str) -> str:
+    """Call a figure of a training what a reader calls it: psnr_20x_scanned_bicubic is PSNR 20× scanned bicubic."""
+    spaced = re.sub(r"(\d)x\b", r"\1×", name.replace("_", " "))
+    return re.sub(r"\b(psnr|ssim)\b", lambda word: word[0].upper(), spaced)
 
 
 def _group(name: str) -> str:

@@ -12,18 +12,17 @@ from qtpy.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QFlowLayout
 
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.words import breakable, command_line, progress_in_words
 from napari_pathsrgan.plugin.job_curves import JobCurves
-from napari_pathsrgan.plugin.job_list import MARKS
+from napari_pathsrgan.plugin.job_list import MARKS, mark_colour
+from napari_pathsrgan.plugin.narrow import Flowing, Scrolled, follow_letters
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QImage
@@ -62,16 +61,14 @@ class JobDetails(QWidget):
         self.curves = JobCurves()
         self.pictures = _Pictures()
         self.log, self.settings = _text("No output yet."), _text("")
-        for page in (_scrolling(self.curves), _scrolling(self.pictures), self.log, self.settings):
+        follow_letters(self.log, self.settings)
+        for page in (Scrolled(self.curves), Scrolled(self.pictures), self.log, self.settings):
             self.pages.addWidget(page)
         self.pages.setMinimumHeight(120)
         layout.addWidget(self.pages, 1)
         self.hide()
 
     def _build_actions(self) -> QWidget:
-        row = QWidget()
-        flow = QFlowLayout(row)
-        flow.setContentsMargins(0, 0, 0, 0)
         self.actions_: dict[str, QPushButton] = {}
         for name, word, tip in (
             ("stop", "Stop", "Write a checkpoint and stop; it can go on later"),
@@ -85,23 +82,19 @@ class JobDetails(QWidget):
             button = QPushButton(word)
             button.setToolTip(tip)
             button.clicked.connect(lambda _=False, name=name: self._act(name))
-            flow.addWidget(button)
             self.actions_[name] = button
-        return row
+        self._offered = Flowing(*self.actions_.values())
+        return self._offered
 
     def _build_tabs(self) -> QWidget:
-        row = QWidget()
-        flow = QFlowLayout(row)  # tabs would be cut off where the dock is narrow or letters are large
-        flow.setContentsMargins(0, 0, 0, 0)
         self.tabs = QButtonGroup(self)
-        for number, name in enumerate(PAGES):
-            tab = QPushButton(name)
+        tabs = [QPushButton(name) for name in PAGES]
+        for number, tab in enumerate(tabs):
             tab.setCheckable(True)
             self.tabs.addButton(tab, number)
-            flow.addWidget(tab)
-        self.tabs.button(0).setChecked(True)
+        tabs[0].setChecked(True)
         self.tabs.idClicked.connect(self.show_page)
-        return row
+        return Flowing(*tabs)  # tabs of Qt's would be cut off where the dock is narrow or letters are large
 
     def show_page(self, page: int | str) -> None:
         """Show one of `PAGES`, by its name or place."""
@@ -120,7 +113,7 @@ class JobDetails(QWidget):
             self.curves.show_curves({})
             self.pictures.show_pictures(())
             self.log.clear()
-        icon, colour = MARKS[job.state]
+        icon, colour = MARKS[job.state][0], mark_colour(job.state, self.palette()).name()
         self.title.setText(f"<b>{_escaped(job.record.spec.title)}</b>")
         words = progress_in_words(job)
         self.state.setText(
@@ -136,8 +129,9 @@ class JobDetails(QWidget):
             "remove": not state.active,
             "copy": True,
         }
-        for name, button in self.actions_.items():
-            button.setVisible(offered[name])
+        self._offered.show_only(*(button for name, button in self.actions_.items() if offered[name]))
+        for page, what in ((self.curves, "figures"), (self.pictures, "pictures")):
+            page.empty.setText(f"No {what} yet." if state.active else f"It has left no {what}.")
         settings = _settings_text(job)
         if self.settings.toPlainText() != settings:
             self.settings.setPlainText(settings)
@@ -208,14 +202,6 @@ class _Pictures(QWidget):
                 label.setPixmap(picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation))
 
 
-def _scrolling(widget: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(widget)
-    return area
-
-
 def _text(placeholder: str) -> QPlainTextEdit:
     text = QPlainTextEdit()
     text.setReadOnly(True)
@@ -227,7 +213,7 @@ def _settings_text(job: Job) -> str:
     spec, record = job.record.spec, job.record
     lines = [command_line(spec.argv), "", f"Seen from {spec.cwd}", f"Folder {job.folder}", f"Device {spec.device}"]
     lines += [
-        f"{word} {time}"
+        f"{word} {time[:16].replace('T', ' ')}"
         for word, time in (("Queued", spec.created), ("Started", record.started), ("Ended", record.ended))
         if time
     ]

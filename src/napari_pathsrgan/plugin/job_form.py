@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible, QFlowLayout
 
 from napari_pathsrgan.cli.verb_options import options_of, refusal
 from napari_pathsrgan.jobs.spec import RESULT
 from napari_pathsrgan.jobs.words import command_line
 from napari_pathsrgan.plugin.job_rows import OptionRow
+from napari_pathsrgan.plugin.narrow import Flowing, Section
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.job_forms import JobPlan, Known
@@ -56,7 +56,7 @@ class JobForm(QWidget):
         about = QLabel(plan.about)
         about.setWordWrap(True)
         column.addWidget(about)
-        self.more = QCollapsible("More settings")
+        self.more = Section("More settings")
         self._build_rows(column)
         column.addWidget(self.more)
         column.addStretch(1)
@@ -81,14 +81,9 @@ class JobForm(QWidget):
         self.wrong = QLabel()
         self.wrong.setWordWrap(True)
         self.wrong.hide()
-        buttons = QWidget()
-        flow = QFlowLayout(buttons)
-        flow.setContentsMargins(0, 0, 0, 0)
         self.start, self.copy, self.cancel = QPushButton("Start"), QPushButton("Copy as command"), QPushButton("Cancel")
         self.start.setToolTip("Queue the job; it goes on when this window is closed")
         self.copy.setToolTip("Copy the command that does the same in a terminal")
-        for button in (self.start, self.copy, self.cancel):
-            flow.addWidget(button)
         self.start.clicked.connect(lambda: self.start_asked.emit(self.words()))
         self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.command()))
         self.cancel.clicked.connect(self.left)
@@ -97,7 +92,7 @@ class JobForm(QWidget):
         column.addWidget(title)
         column.addWidget(area, 1)
         column.addWidget(self.wrong)
-        column.addWidget(buttons)
+        column.addWidget(Flowing(self.start, self.copy, self.cancel))
 
     def _build_rows(self, column: QVBoxLayout) -> None:
         options = {option.key: option for option in options_of(self.plan.verb)}
@@ -108,15 +103,10 @@ class JobForm(QWidget):
             column.addWidget(row)
             self.rows.append(row)
         others = [option for key, option in options.items() if key not in {asked.key for asked in first}]
-        rest = QWidget()
-        below = QVBoxLayout(rest)
-        below.setContentsMargins(0, 4, 0, 4)
         for option in others:
             row = OptionRow(option)
-            (column if option.required else below).addWidget(row)
+            (column if option.required else self.more).addWidget(row)
             self.rows.append(row)
-        self.more.addWidget(rest)
-        self.more.collapse(animate=False)
 
     def row(self, key: str, place: int = 0) -> OptionRow:
         """The row of an option; `place` among several with that name."""
@@ -152,18 +142,15 @@ class JobForm(QWidget):
                     sentences[row] = refused.reason
                     self._touched.add(row)
         for row, sentence in sentences.items():
-            # What nobody has come to yet is no mistake: the button stays grey, and says why.
+            # What nobody has come to yet is no mistake; above the button, which stays grey, it is said why.
             row.show_wrong(sentence if row in self._touched or row.value else "")
-        self.wrong.setText(general)
-        self.wrong.setVisible(bool(general))
-        right = not general and not any(sentences.values())
-        self.start.setEnabled(right)
-        self.copy.setEnabled(right)
         missing = [row.editor.accessibleName() for row, sentence in sentences.items() if sentence]
-        self.start.setToolTip(
-            "Queue the job; it goes on when this window is closed" if right else f"See to: {', '.join(missing)}"
-        )
-        return right
+        told = general or (f"See to: {', '.join(missing)}." if missing else "")
+        self.wrong.setText(told)
+        self.wrong.setVisible(bool(told))
+        self.start.setEnabled(not told)
+        self.copy.setEnabled(not told)
+        return not told
 
     def _on_change(self, row: OptionRow) -> None:
         self._touched.add(row)

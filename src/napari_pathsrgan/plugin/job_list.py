@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from napari_pathsrgan.jobs.spec import State
@@ -25,8 +25,17 @@ MARKS = {
 }
 """Icon and colour of each state; the word stands beside them."""
 
+_DARKER = 160
+"""On a light ground, to be seen as well: in per cent, as `QColor.darker` has it."""
+
 _JOB = Qt.ItemDataRole.UserRole
 _GAP, _BAR = 6, 4
+
+
+def mark_colour(state: State, palette: QPalette) -> QColor:
+    """Colour of a state's icon on the ground there is, dark or light."""
+    colour = QColor(MARKS[state][1])
+    return colour if palette.window().color().lightness() < 128 else colour.darker(_DARKER)
 
 
 class JobsModel(QAbstractListModel):
@@ -76,7 +85,7 @@ class _JobPainter(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw icon, title and word above what it does."""
         job: Job = index.data(_JOB)
-        icon, colour = MARKS[job.state]
+        icon = MARKS[job.state][0]
         palette, metrics = option.palette, QFontMetrics(option.font)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -88,7 +97,7 @@ class _JobPainter(QStyledItemDelegate):
         indent = metrics.horizontalAdvance("●  ")
         line = QRect(inner.left(), inner.top(), inner.width(), metrics.height())
         painter.setFont(option.font)
-        painter.setPen(text if chosen else QColor(colour))
+        painter.setPen(text if chosen else mark_colour(job.state, palette))
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft, icon)
         bold = QFont(option.font)
         bold.setBold(True)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.jobs.words import breakable
 from napari_pathsrgan.models.zoo import available_models, find_model
+from napari_pathsrgan.plugin.narrow import follow_letters
 from napari_pathsrgan.plugin.slide_form import combo_box
 from napari_pathsrgan.slides.slide_kind import slide_kind
 
@@ -41,7 +42,7 @@ _PICKS: dict[str, Pick] = {
 }
 """The same of options that no form asks for by itself."""
 
-_UNITS = (("mpp", "µm/px"), ("_um", "µm"), ("_px", "px"), ("_s", "s"))
+_UNITS = (("_um", "µm"), ("_px", "px"), ("_s", "s"))
 _WRONG = "#d55e00"
 
 
@@ -80,11 +81,13 @@ class OptionRow(QWidget):
         self.pick: Pick = pick or _PICKS.get(option.key, "")
         self.key = option.key
         help_ = (told or option.help).replace("`", "")
-        name = QLabel(label or option.key.replace("mpp", "pixel size").replace("_", " ").capitalize())
+        own, unit = _without_unit(option.key)
+        name = QLabel(label or own.replace("_", " ").capitalize())
         name.setWordWrap(True)
         self.editor = self._make_editor()
         self.editor.setToolTip(_tip(option, help_))
         self.editor.setAccessibleName(name.text())
+        follow_letters(self.editor)
         self.help = QLabel(f"<small>{breakable(help_)}</small>")
         self.help.setWordWrap(True)
         self.help.setVisible(bool(help_))
@@ -94,14 +97,14 @@ class OptionRow(QWidget):
         line = QHBoxLayout()
         line.setSpacing(4)
         line.addWidget(self.editor, 1)
-        unit = next((unit for ending, unit in _UNITS if option.key.endswith(ending) or option.key == ending), "")
-        if unit or (option.key.startswith("mpp") and (unit := "µm/px")):
+        if unit:
             line.addWidget(QLabel(unit))
         if self.pick and self.pick != "model":
             button = QToolButton()
             button.setText("…")
             button.setToolTip("Choose")
             button.clicked.connect(self._browse)
+            follow_letters(button)
             line.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 4)
@@ -116,7 +119,7 @@ class OptionRow(QWidget):
             box.setChecked(bool(option.default))
             box.toggled.connect(self.changed)
             return box
-        if option.choices:
+        if option.kind == "choice":
             choice = combo_box("")
             choice.addItems(option.choices if option.default is not None else ("", *option.choices))
             choice.setCurrentText("" if option.default is None else str(option.default))
@@ -169,7 +172,7 @@ class OptionRow(QWidget):
             return [word for name, _, one in named for word in (f"{option.name}.{name}", one)]
         if option.kind == "path":
             value = str(_absolute(value))  # whoever runs it may be in another folder, and no shell reads ~ for a job
-        parts = _parts(value) if option.kind == "numbers" else [value]
+        parts = _parts(value) if option.kind in ("numbers", "words") else [value]
         return [option.name, *parts] if option.name else parts
 
     def check(self) -> str:
@@ -182,6 +185,9 @@ class OptionRow(QWidget):
             if option.count > 1 and len(parts) != option.count:
                 return f"Give {option.count} numbers with spaces between."
             return next(filter(None, (self._check_number(part) for part in parts)), "")
+        if option.kind == "words":
+            unknown = next((part for part in _parts(value) if option.choices and part not in option.choices), "")
+            return f"“{unknown}” is none of {', '.join(option.choices)}." if unknown else ""
         if option.kind == "named" and not all(re.fullmatch(r"[^=]+=[^=]+", part) for part in _parts(value)):
             return "Write it like width=32, with spaces between several."
         return self._check_path(_absolute(value)) if option.kind == "path" else self._check_model(value)
@@ -234,6 +240,13 @@ class OptionRow(QWidget):
             chosen = QFileDialog.getExistingDirectory(self, "Choose a folder", start)
         if chosen:
             self.set_value(chosen)
+
+
+def _without_unit(key: str) -> tuple[str, str]:
+    """An option's name without its unit, and the unit, where it has one."""
+    if key.startswith("mpp") or key.endswith("mpp"):
+        return key.replace("mpp", "pixel size"), "µm/px"
+    return next(((key.removesuffix(ending), unit) for ending, unit in _UNITS if key.endswith(ending)), (key, ""))
 
 
 def _absolute(value: str) -> Path:

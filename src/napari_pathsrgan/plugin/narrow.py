@@ -7,12 +7,14 @@ from typing import Any
 
 from napari.settings import get_settings
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtGui import QFontMetrics, QIcon
+from qtpy.QtWidgets import QFormLayout, QFrame, QLineEdit, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible, QFlowLayout
 
 _NO_BOUND = 16777215
 """Qt's own for a widget that may be as high as it likes."""
+_LINE_PX = 20
+"""napari's own for a line to write in."""
 
 
 class Section(QCollapsible):
@@ -49,15 +51,27 @@ def narrow_form(parent: QWidget | None = None) -> QFormLayout:
     return form
 
 
-def flowing(*widgets: QWidget) -> QWidget:
-    """Put widgets on a line, and on further lines those that don't fit."""
-    row = QWidget()
-    layout = QFlowLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setHorizontalSpacing(6)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return row
+class Flowing(QWidget):
+    """Widgets on a line, and on further lines those that don't fit."""
+
+    def __init__(self, *widgets: QWidget) -> None:
+        super().__init__()
+        self._flow = QFlowLayout(self)
+        self._flow.setContentsMargins(0, 0, 0, 0)
+        self._flow.setHorizontalSpacing(6)
+        self._shown: tuple[QWidget, ...] = ()
+        self.show_only(*widgets)
+
+    def show_only(self, *widgets: QWidget) -> None:
+        """Show these and hide the others, without the gaps that the layout leaves for what is hidden."""
+        if widgets == self._shown:
+            return
+        while self._flow.count():
+            self._flow.takeAt(0).widget().hide()
+        for widget in widgets:
+            self._flow.addWidget(widget)
+            widget.setVisible(True)
+        self._shown = widgets
 
 
 class Scrolled(QScrollArea):
@@ -112,3 +126,5 @@ def _set_letters(widget: QWidget, _event: Any = None) -> None:
     font = widget.font()
     font.setPointSize(get_settings().appearance.font_size)
     widget.setFont(font)
+    if isinstance(widget, QLineEdit):  # napari's style gives it a height, whatever its letters
+        widget.setStyleSheet(f"min-height: {max(_LINE_PX, QFontMetrics(font).height())}px")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from napari_pathsrgan.plugin.comparison import CompareMode
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.overlays import hide_measures, show_measures
 from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtWidgets import QApplication
@@ -10,6 +11,9 @@ from napari_pathsrgan.errors import ScreenError
 from napari_pathsrgan.plugin.rating_widget import RatingWidget
 from napari_pathsrgan.plugin.screen import has_screen
 from napari_pathsrgan.review.session import Session
+
+_OPEN: set[RatingWidget] = set()
+"""Windows that are open: they stay when the dock that opened them goes."""
 
 
 def open_rating(path: Path, rater: str, go_on: bool = False) -> RatingWidget:
@@ -26,6 +30,8 @@ def open_rating(path: Path, rater: str, go_on: bool = False) -> RatingWidget:
         If the session can't be opened; there is no window then.
     """
     widget = RatingWidget(Session(path, rater, go_on))
+    _OPEN.add(widget)
+    widget.destroyed.connect(partial(_OPEN.discard, widget))
     widget.finished.connect(widget.close)
     widget.showMaximized()
     return widget

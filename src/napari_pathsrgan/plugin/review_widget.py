@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt, QUrl
+from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pathsrgan.errors import PathSRGANError, RaterKnownError, ReviewFileError
+from napari_pathsrgan.plugin.dock import Dock
 from napari_pathsrgan.plugin.narrow import Scrolled, Section, follow_letters, narrow_form
 from napari_pathsrgan.plugin.new_review_form import NewReviewForm
 from napari_pathsrgan.plugin.notifications import MessageStrip
@@ -32,14 +33,13 @@ from napari_pathsrgan.review.raters import known_raters
 
 if TYPE_CHECKING:
     import napari
-    from qtpy.QtGui import QCloseEvent
 
     from napari_pathsrgan.plugin.rating_widget import RatingWidget
 
 _REVIEWS = "Reviews (*.review);;All files (*)"
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(Dock):
     """For raters: a file, a pseudonym, a button. For the organiser: a design, the state of each rater, the report.
 
     Parameters
@@ -154,20 +154,9 @@ class ReviewWidget(QWidget):
             folder = self.path.with_name(f"{self.path.stem}-report-{number}")
         self._run(["review", "report", str(self.path), "--out", str(folder), *key], page=folder / "report.html")
 
-    def end(self) -> None:
+    def let_go(self, window_stays: bool) -> None:
         """Stop what runs; a rater's window stays open."""
         self.verbs.end()
-
-    def event(self, event: QEvent) -> bool:
-        """Stop what runs when napari takes the widget out of its dock: that is how it closes one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.end()
-        return super().event(event)
-
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Stop what runs with a widget that is a window of its own."""
-        self.end()
-        super().closeEvent(event)
 
     def _open_window(self, go_on: bool) -> None:
         self.window_to_rate = open_rating(self.path, self.rater.text(), go_on)

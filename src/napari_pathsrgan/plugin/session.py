@@ -285,6 +285,7 @@ class BrowsingSession(ComputingSession):
         return ready == wanted
 
     def _refresh(self, fresh: set[TileKey]) -> None:
+        self._look_for_gone()
         for key in fresh:
             if key.level < SLIDE_LEVEL:
                 self.computed_blocks.setdefault((key.slide, key.model), set()).add((key.row, key.col))

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QSizePolicy, QWidget
 
 from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
-from napari_pathsrgan.plugin.narrow import flowing, narrow_form
+from napari_pathsrgan.plugin.narrow import Flowing, narrow_form
 from napari_pathsrgan.plugin.natural_slider import NaturalSlider
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
@@ -155,7 +155,7 @@ class SlideForm(QWidget):
             box.setToolTip(tip)
             box.toggled.connect(lambda wanted, kind=kind: self.kind_toggled.emit(kind, wanted))
             self.boxes[kind] = box
-        return flowing(*self.boxes.values())
+        return Flowing(*self.boxes.values())
 
     def _on_model(self, index: int) -> None:
         chosen = self._model_at(index)

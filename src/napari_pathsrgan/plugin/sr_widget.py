@@ -13,9 +13,10 @@ from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.models.zoo import model_card, split_share
 from napari_pathsrgan.plugin.advanced_panel import AdvancedPanel
 from napari_pathsrgan.plugin.compare_keys import CompareKeys
+from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.compare_panel import ComparePanel
 from napari_pathsrgan.plugin.compare_requests import CompareRequests
-from napari_pathsrgan.plugin.comparison import CompareMode, Comparison
+from napari_pathsrgan.plugin.comparison import Comparison
 from napari_pathsrgan.plugin.dock import Dock
 from napari_pathsrgan.plugin.narrow import Scrolled
 from napari_pathsrgan.plugin.notifications import MessageStrip
@@ -239,6 +240,7 @@ class SuperResolutionWidget(Dock):
             self.messages.show_problem(error)
         else:
             self.messages.show_problem(error, "Try again", lambda: self._try(self.session.retry))
+        self._show_model()  # where another could not be loaded, the box shows it still
 
     def _on_exchanged(self, model: str | Path) -> None:
         self._model = model

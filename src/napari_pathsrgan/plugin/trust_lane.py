@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+from napari_pathsrgan.inference.lanes import ThreadLane
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.inference.trust_view import TrustView
     from napari_pathsrgan.tiles.grid import Pixels, TileKey
-    from napari_pathsrgan.tiles.lane import Done
 
 TRUST_PREFIX = "trust of "
 """Stands in a tile's key before the hash of the network whose picture it is."""
 _KEPT_VIEWS = 2
 
 
-class TrustLane:
+class TrustLane(ThreadLane):
     """Compares in a thread, one tile at a time: what is missing of the computed view takes the inference process.
 
     Parameters
     ----------
-    slides : callable
-        Finds the slide of a key; None where its layer was removed.
-    pool : ThreadPoolExecutor
+    slides, pool
+        See `ThreadLane`.
     at_hand : callable (TileKey) -> tile or None
         Knows computed tiles that are there already.
     """
@@ -37,8 +37,7 @@ class TrustLane:
         pool: ThreadPoolExecutor,
         at_hand: Callable[[TileKey], Pixels | None],
     ) -> None:
-        self._slides = slides
-        self._pool = pool
+        super().__init__(slides, pool)
         self._at_hand = at_hand
         self._views: dict[tuple[str, str], TrustView] = {}
 
@@ -46,28 +45,8 @@ class TrustLane:
         """Whether it is a tile under the trust map."""
         return key.model.startswith(TRUST_PREFIX)
 
-    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
-        """One by one, so that each is seen as soon as it is there."""
-        return (first,)
-
-    def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
-        """Compare in a thread."""
-        self._pool.submit(self._compare, keys[0], done)
-
-    def _compare(self, key: TileKey, done: Done) -> None:
-        super_resolved = self._slides(key)
-        if super_resolved is None:
-            done({}, None)
-            return
-        try:
-            tile = self._view(key, super_resolved).tile(key.level, key.row, key.col)
-        except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
-            done({}, error)
-            return
-        done({key: tile}, None)
-
-    def _view(self, key: TileKey, super_resolved: SuperResolvedSlide) -> TrustView:
-        """Keep what was learnt of the last slides."""
+    def make(self, key: TileKey, super_resolved: SuperResolvedSlide) -> Pixels:
+        """Compare it with the scan; what was learnt of the last slides is kept."""
         from napari_pathsrgan.inference.trust_view import TrustView  # SciPy would make the window wait
 
         view = self._views.pop((key.slide, key.model), None)
@@ -76,4 +55,4 @@ class TrustLane:
         self._views[key.slide, key.model] = view
         while len(self._views) > _KEPT_VIEWS:
             del self._views[next(iter(self._views))]
-        return view
+        return view.tile(key.level, key.row, key.col)

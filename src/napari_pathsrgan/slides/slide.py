@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from napari_pathsrgan.errors import MissingMppError, OptionError, SlideUnreadableError
+from napari_pathsrgan.errors import MissingMppError, OptionError, SlideGoneError, SlideUnreadableError
 from napari_pathsrgan.slides.colour import srgb_transform
 from napari_pathsrgan.slides.computed import computed_by
 from napari_pathsrgan.slides.level_array import lazy_level
@@ -281,10 +281,7 @@ class Slide:
         if self._closed:
             return SlideUnreadableError(f"{self.path.name} has been closed.", "Open it again.")
         if not self.path.exists():
-            return SlideUnreadableError(
-                f"{self.path.name} went away while it was open.",
-                "Bring the file or its drive back and open it again.",
-            )
+            return SlideGoneError(self.path)
         return SlideUnreadableError(
             f"{self.path.name} cannot be read {where}; the file is damaged or incomplete.",
             "Copy it again from the scanner or the archive.",
