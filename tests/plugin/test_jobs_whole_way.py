@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
 
 from napari_pathsrgan.jobs.listing import Job
+from napari_pathsrgan.jobs.orders import queue_job
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.phantom.scanner import write_phantom
@@ -107,9 +108,18 @@ def test_from_three_scans_to_a_model_that_shows_its_tiles(
     (registration,) = (w for w in viewer.window.dock_widgets.values() if isinstance(w, RegistrationWidget))
     dock.until(lambda: len(registration.layers) == 4)
 
+    pairs, report = str(tmp_path / "ward-3" / "ward-3-pairs.zarr"), tmp_path / "report"
+    measuring = ["evaluate", pairs, "--split", "all", "--max-patches", "2", "--out", str(report)]
+    job = queue_job(measuring, {"out": str(report)})  # from a terminal
+    dock.until(lambda: any(one.id == job.id for one in dock.jobs.list.jobs))
+    dock.jobs.list.choose(job.id)
+    dock.wait_for(State.DONE)
+    assert (report / "report.html").is_file()
+    dock.until(lambda: len(dock.jobs.details.pictures.shown) == 1)  # the contact sheet
+
     dock.fill_in_and_start(TRAIN, TINY)
     job = dock.wait_for(State.RUNNING)
-    assert job.record.spec.config["pairs"] == [str(tmp_path / "ward-3" / "ward-3-pairs.zarr")]
+    assert job.record.spec.config["pairs"] == [pairs]
     dock.until(lambda: dock.curve("pixel_10x"))
     seen = len(dock.curve("pixel_10x"))
     dock.until(lambda: len(dock.curve("pixel_10x")) > seen)

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QScrollArea, QWidget
 
 from napari_pathsrgan.plugin.compare_mode import CompareMode
-from napari_pathsrgan.plugin.narrow import Section
+from napari_pathsrgan.plugin.narrow import Flowing, Section
 from napari_pathsrgan.plugin.review_widget import ReviewWidget
 
 from .conftest import Window
@@ -85,3 +85,22 @@ def test_the_dock_review_is_whole(shared_viewer: Any, make_review: Callable[...,
     assert_whole(dock, qtbot)
     assert dock.rater.font().pointSize() == get_settings().appearance.font_size
     shared_viewer.window.remove_dock_widget(dock)
+
+
+def test_a_line_that_flows_gets_higher_as_words_and_widgets_come(qtbot: QtBot) -> None:
+    first, second = QLabel("4×"), QLabel("10×")
+    line = Flowing(first, second)
+    qtbot.addWidget(line)
+    line.show()
+    width = first.sizeHint().width() + second.sizeHint().width() + 20
+    one = line.heightForWidth(width)
+    assert line.heightForWidth(width) == one
+    first.setText("4× and much more than fits beside the other")
+    assert line.heightForWidth(width) > 1.5 * one
+    first.setText("4×")
+    assert line.heightForWidth(width) == one
+    third = QLabel("20×")
+    line.show_only(first, second, third)
+    assert line.heightForWidth(first.sizeHint().width() + 2) > 2 * one
+    line.show_only(first)
+    assert line.heightForWidth(width) <= one

@@ -51,12 +51,29 @@ def narrow_form(parent: QWidget | None = None) -> QFormLayout:
     return form
 
 
+class _Flow(QFlowLayout):
+    """Knows how high it was at a width: each changed word lays a dock out anew, and superqt counts in Python."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._heights: dict[int, int] = {}
+
+    def invalidate(self) -> None:
+        self._heights.clear()
+        super().invalidate()
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802
+        if width not in self._heights:
+            self._heights[width] = super().heightForWidth(width)
+        return self._heights[width]
+
+
 class Flowing(QWidget):
     """Widgets on a line, and on further lines those that don't fit."""
 
     def __init__(self, *widgets: QWidget) -> None:
         super().__init__()
-        self._flow = QFlowLayout(self)
+        self._flow = _Flow(self)
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(6)
         self._shown: tuple[QWidget, ...] = ()
