@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import CheckpointError
 from napari_pathsrgan.models import zoo
 from napari_pathsrgan.models.card import ModelCard
-from napari_pathsrgan.models.checkpoint import save_generator
+from napari_pathsrgan.models.checkpoint import load_generator, save_generator
 from napari_pathsrgan.models.presets import build_generator
+from napari_pathsrgan.models.weights_file import read_weights
 
 TINY = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}
 
@@ -56,3 +58,19 @@ def test_an_unknown_name_is_told_the_known_ones(folders: tuple[Path, Path]) -> N
 def test_cards_are_read_without_torch() -> None:
     code = "import sys, napari_pathsrgan.models.zoo as zoo; zoo.available_models(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_models_that_ship_load_and_can_be_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.platformdirs, "user_cache_path", lambda *_: tmp_path)
+    files = {path.stem: path for path in zoo.SHIPPED_FOLDER.glob("*.safetensors")}
+    assert set(files) == {"lite", "lite-psnr"}
+    faithful, natural = (read_weights(files[name])[0] for name in ("lite-psnr", "lite"))
+    halfway, _ = read_weights(zoo.find_model("lite@0.5"))
+    for name, value in natural.items():
+        np.testing.assert_allclose(halfway[name], (value + faithful[name]) / 2, atol=1e-6)
+    for path in files.values():
+        assert path.stat().st_size < 5e6
+        _, card = load_generator(path)
+        assert card.name == path.stem
+        for view in ("10x", "20x"):
+            assert card.metrics[f"psnr_{view}_clean"] > card.metrics[f"psnr_{view}_clean_bicubic"]
