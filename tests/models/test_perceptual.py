@@ -38,7 +38,8 @@ def test_calibrated_features_have_size_1() -> None:
     network, pictures = PerceptualNetwork(4).frozen(), torch.rand(4, 3, 64, 64)
     network.calibrate(pictures)
     for cut in CUTS:
-        assert network.scaled(pictures, cut).pow(2).mean().sqrt() == pytest.approx(1, rel=1e-4)
+        (features,) = network.scaled(pictures, (cut,))
+        assert features.pow(2).mean().sqrt() == pytest.approx(1, rel=1e-4)
 
 
 def test_weights_and_card_are_read_back(tmp_path: Path) -> None:
