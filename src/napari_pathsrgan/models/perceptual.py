@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,7 +20,6 @@ from torch import Tensor, nn
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
 from napari_pathsrgan.models.card import read_header
 
-Cut = Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
 CUTS: dict[str, int] = {"relu1_2": 4, "relu2_2": 9, "relu3_3": 16, "relu4_3": 23, "relu5_3": 30}
 """How many of VGG16's layers come before each cut; relu5_3 is the last, which the paper compares on."""
 
