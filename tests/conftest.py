@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,3 +47,9 @@ def count(quick_jobs: Path) -> Callable[..., Job]:
         return queue_job(["phantom", "count", str(steps), "--out", out], {"out": out}, f"Count to {steps}")
 
     return queue
+
+
+def delete_in_use(folder: Path) -> None:
+    """Delete a folder that another process still writes into: what it adds meanwhile takes another round."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.conftest import delete_in_use
 
 from napari_pathsrgan.errors import JobError, OutputError
 from napari_pathsrgan.jobs import folder as job_folder
@@ -125,7 +126,7 @@ def test_a_folder_deleted_under_a_running_job_ends_it(count: Callable[..., Job],
     job = running(count(100_000, str(tmp_path / "run")))
     jobs = JobList()
     assert len(jobs.read()) == 1
-    shutil.rmtree(job.folder)
+    delete_in_use(job.folder)
     assert jobs.read() == []
     end = time.monotonic() + 5
     while is_alive(job.record.process):

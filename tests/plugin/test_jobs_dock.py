@@ -18,6 +18,7 @@ from napari.settings import get_settings
 from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLineEdit, QMessageBox, QScrollArea, QWidget
+from tests.conftest import delete_in_use
 
 from napari_pathsrgan.cli.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
@@ -157,7 +158,7 @@ def test_a_folder_deleted_under_it_drops_it(dock: JobsWidget, qtbot: QtBot, coun
     job = count(100_000)
     shows(dock, qtbot, State.RUNNING)
     qtbot.waitUntil(lambda: bool(dock.details.curves.curves), timeout=PATIENCE_MS)
-    shutil.rmtree(job.folder)
+    delete_in_use(job.folder)
     qtbot.waitUntil(lambda: dock.list.jobs == [] and dock.empty.isVisible(), timeout=PATIENCE_MS)
     assert not dock.details.isVisible()
 

@@ -158,6 +158,27 @@ def test_a_signal_ends_the_run_at_a_checkpoint(
     assert same(weights(resumed), weights(trainer))
 
 
+class _TwoDevices:
+    """A second device that waits for the first one's answer; a signal comes meanwhile."""
+
+    world_size = 2
+
+    def __init__(self, signal_comes: Callable[[], None]) -> None:
+        self._signal_comes = signal_comes
+
+    def all_reduce(self, mine: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        assert reduce_op == "sum"
+        self._signal_comes()
+        return mine + 0
+
+
+def test_a_signal_while_devices_agree_is_not_lost(tmp_path: Path, a_config: TrainingConfig) -> None:
+    trainer = a_trainer(a_config, tmp_path)
+    trainer.fabric = _TwoDevices(trainer._stop)  # type: ignore[assignment]
+    assert not trainer._should_stop()  # the other device knew of nothing yet
+    assert trainer._should_stop()
+
+
 _KILLED = """
 import os, sys, time
 import torch

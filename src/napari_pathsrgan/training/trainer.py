@@ -56,7 +56,7 @@ class Trainer:
     def __init__(self, config: TrainingConfig, run: RunOptions, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.run_options, self.folder, self.fabric = config, run, folder, fabric
         self.step, self.recoveries = 0, 0
-        self._stopping = False
+        self._asked_to_stop, self._stopping = False, False
         self._learners: Learners | None = None
         self._phase_index = 0
         self._weights = Weights(
@@ -306,11 +306,11 @@ class Trainer:
 
     def _should_stop(self) -> bool:
         """Whether any of the devices was asked to stop: all have to stop at the same step."""
-        if self.fabric.world_size == 1:
-            return self._stopping
-        asked = self.fabric.all_reduce(torch.tensor(float(self._stopping)), reduce_op="sum")
-        self._stopping = bool(asked > 0)  # type: ignore[operator]
+        asked = torch.tensor(float(self._asked_to_stop))  # a signal that comes from here on counts at the next step
+        if self.fabric.world_size > 1:
+            asked = self.fabric.all_reduce(asked, reduce_op="sum")  # type: ignore[assignment]
+        self._stopping = bool(asked > 0)
         return self._stopping
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        self._asked_to_stop = True
