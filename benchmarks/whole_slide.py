@@ -67,7 +67,7 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -
         glass = estimate_glass(slide, 1.172)
         for way, (out, record) in outs.items():
             engine = load_model("lite", "cpu", record["precision"], record["runtime"])
-            _, whole = engine.run(window, 2, glass if way.startswith("ours") else None, _SURROUND_LR_PX)
+            _, whole, _ = engine.run(window, 2, glass if way.startswith("ours") else None, _SURROUND_LR_PX)
             place = tuple(slice(4 * at, 4 * (at + _SEAM_LR_PX)) for at in middle)
             array = zarr.open(out / "0" if way.startswith("ours") else out, mode="r")
             apart = np.abs(np.moveaxis(np.asarray(array[:, place[0], place[1]]), 0, -1).astype(int) - whole)

@@ -49,7 +49,7 @@ def test_a_tile_alone_equals_the_same_pixels_of_one_big_pass(preset: str, option
     assert min(all_mr.std(), all_hr.std()) > 30  # pictures, not constants
     corner, core = 40, 8
     window = image[corner - HALO : corner + core + HALO, corner - HALO : corner + core + HALO]
-    mr, hr = model.run(window, 2, halo=HALO)
+    mr, hr, _ = model.run(window, 2, halo=HALO)
     inside = [slice(factor * corner, factor * (corner + core)) for factor in (2, 4)]
     assert differing(mr, all_mr[inside[0], inside[0]]) <= 1e-3
     assert differing(hr, all_hr[inside[1], inside[1]]) <= 1e-3
@@ -58,7 +58,7 @@ def test_a_tile_alone_equals_the_same_pixels_of_one_big_pass(preset: str, option
 def test_too_little_context_would_show() -> None:
     """Without this the test above could not fail."""
     model, image = engine("paper", width=32), texture(96, 96)
-    _, hr = model.run(image[32:64, 32:64], 2, halo=8)
+    _, hr, _ = model.run(image[32:64, 32:64], 2, halo=8)
     assert differing(hr, model.apply(image)[1][160:224, 160:224]) > 0.01
 
 
@@ -77,14 +77,15 @@ def test_any_region_on_the_grid_of_8(preset: str, data: Any) -> None:
     height = 8 * data.draw(st.integers(1, (rows - 32 - top) // 8), label="height / 8")
     width = 8 * data.draw(st.integers(1, (cols - 32 - left) // 8), label="width / 8")
     window = _IMAGE[top - HALO : top + height + HALO, left - HALO : left + width + HALO]
-    for factor, picture, whole in zip((2, 4), _MODEL[preset].run(window, 2, halo=HALO), _PASS[preset], strict=True):
+    pictures = _MODEL[preset].run(window, 2, halo=HALO)[:2]
+    for factor, picture, whole in zip((2, 4), pictures, _PASS[preset], strict=True):
         inside = (slice(factor * top, factor * (top + height)), slice(factor * left, factor * (left + width)))
         assert differing(picture, whole[inside]) <= 1e-3
 
 
 def test_stage_1_alone_gives_the_same_10x_picture() -> None:
     window = texture(40, 48)
-    mr, hr = _MODEL["lite"].run(window, 1, halo=8)
+    mr, hr, _ = _MODEL["lite"].run(window, 1, halo=8)
     assert hr is None
     assert np.array_equal(mr, _MODEL["lite"].run(window, 2, halo=8)[0])
 
@@ -298,11 +299,11 @@ def test_a_window_of_glass_alone_runs_no_network(runs: list[int]) -> None:
     model, image = tiny_engine(), specimen(64, 200, cells_end=0.25)
     runs.clear()
     glass = image[:, 100:164]
-    mr, hr = model.run(glass, 2, GLASS, halo=16)
+    mr, hr, _ = model.run(glass, 2, GLASS, halo=16)
     assert runs == []
     assert_bicubic(mr, enlarge(glass, 2)[32:-32, 32:-32])
     assert_bicubic(hr, enlarge(glass, 4)[64:-64, 64:-64])
-    mr, hr = model.run(glass, 1, GLASS, halo=16)
+    mr, hr, _ = model.run(glass, 1, GLASS, halo=16)
     assert hr is None
     assert runs == []
     model.run(image[:, 0:64], 2, GLASS, halo=16)
@@ -323,8 +324,8 @@ def test_glass_around_the_core_is_enough_to_skip_it(runs: list[int]) -> None:
 
 def test_cells_take_the_networks_pixels_and_far_glass_the_bicubic_ones() -> None:
     model, image = tiny_engine(), specimen(64, 128)
-    _, mixed = model.run(image, 2, GLASS)
-    _, computed = model.run(image, 2)
+    _, mixed, _ = model.run(image, 2, GLASS)
+    _, computed, _ = model.run(image, 2)
     assert np.array_equal(mixed[:, : 4 * 64], computed[:, : 4 * 64])
     far = slice(4 * (64 + 17), 4 * 124)
     assert_bicubic(mixed[8:-8, far], enlarge(image, 4)[8:-8, far])
@@ -341,7 +342,7 @@ def test_no_border_shows_where_glass_begins() -> None:
     image = np.full((64, 160, 3), 236, np.uint8)
     image[::2] += 1  # glass, but no scanner's filling
     image[:, :48] = texture(64, 48)
-    _, hr = model.run(image, 2, Glass((236.5, 236.5, 236.5)))
+    _, hr, _ = model.run(image, 2, Glass((236.5, 236.5, 236.5)))
     profile = hr[:, 4 * 54 :].astype(float).mean(axis=(0, 2))
     assert profile[0] == pytest.approx(236.5 - 24, abs=1)
     assert profile[-1] == pytest.approx(236.5, abs=1)
@@ -355,9 +356,9 @@ def test_no_border_shows_where_glass_begins() -> None:
 def test_windows_agree_where_glass_begins(halo: int) -> None:
     """One tile ends right where the ramp does, so it takes the bicubic path whole; the big window mixes."""
     model, image = tiny_engine(), specimen(160, 320, cells_end=0.3)
-    _, whole = model.run(image, 2, GLASS)
+    _, whole, _ = model.run(image, 2, GLASS)
     for left in range(64, 160, 8):
         window = image[64 - halo : 96 + halo, left - halo : left + 32 + halo]
-        _, hr = model.run(window, 2, GLASS, halo=halo)
+        _, hr, _ = model.run(window, 2, GLASS, halo=halo)
         wanted = whole[256:384, 4 * left : 4 * left + 128]
         assert np.abs(hr.astype(int) - wanted.astype(int)).max() <= 1

@@ -18,7 +18,8 @@ from napari_pathsrgan.errors import OutputError, PathSRGANError, SlideUnreadable
 from napari_pathsrgan.inference.disk_cache import DiskCache
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.lanes import NetworkLane, SlideLane, StoredLane, grow_rectangle, sibling
-from napari_pathsrgan.inference.process import InferenceProcess, Pictures, ProcessModel
+from napari_pathsrgan.inference.network_parts import Pictures
+from napari_pathsrgan.inference.process import InferenceProcess, ProcessModel
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore

@@ -52,7 +52,7 @@ def test_it_gives_torchs_pictures_at_any_size(preset: str, options: dict[str, in
         window = texture(*shape)
         for picture, exact in zip(computed.apply(window), wanted.apply(window), strict=True):
             assert_same(picture, exact)
-        mr, hr = computed.run(window, 1)
+        mr, hr, _ = computed.run(window, 1)
         assert hr is None
         assert_same(mr, wanted.run(window, 1)[0])
 
@@ -61,9 +61,9 @@ def test_a_tile_alone_equals_the_same_pixels_of_one_big_pass() -> None:
     computed, _ = pair("lite")
     image = texture(112, 112)
     _, whole = computed.apply(image)
-    _, alone = computed.run(image[8:104, 8:104], 2, halo=HALO)
+    _, alone, _ = computed.run(image[8:104, 8:104], 2, halo=HALO)
     assert_same(alone, whole[4 * 40 : 4 * 72, 4 * 40 : 4 * 72])
-    _, cells = computed.run(specimen(64, 128), 2, GLASS)
+    _, cells, _ = computed.run(specimen(64, 128), 2, GLASS)
     assert cells.shape == (256, 512, 3)
 
 
@@ -85,7 +85,8 @@ def test_the_inference_process_takes_it(tmp_path: Path) -> None:
     finally:
         process.close()
     assert computed is not None
-    for picture, exact in zip(computed, load_model(model, "cpu", "fp32").run(window, 2, halo=8), strict=True):
+    wanted = load_model(model, "cpu", "fp32").run(window, 2, halo=8)
+    for picture, exact in zip(computed[:2], wanted[:2], strict=True):
         assert_same(picture, exact)
 
 

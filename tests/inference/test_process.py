@@ -22,7 +22,8 @@ from napari_pathsrgan.errors import PathSRGANError, WorkerError
 from napari_pathsrgan.inference import process as process_module
 from napari_pathsrgan.inference import window_buffer
 from napari_pathsrgan.inference.engine import Engine, load_model
-from napari_pathsrgan.inference.process import InferenceProcess, Pictures, ProcessModel
+from napari_pathsrgan.inference.network_parts import Pictures
+from napari_pathsrgan.inference.process import InferenceProcess, ProcessModel
 from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX, SLOTS, WindowBuffer, create_file
 
 from .networks import write_tiny_model
@@ -90,8 +91,9 @@ def test_pixels_are_those_computed_here(
     shared: InferenceProcess, model: Path, here: Engine, stage: int, glass: object
 ) -> None:
     window = specimen(80, 112)
-    mr, hr = pixels(shared.submit(model, window, stage, glass, 16))
-    wanted_mr, wanted_hr = here.run(window, stage, glass, 16)
+    mr, hr, computed = pixels(shared.submit(model, window, stage, glass, 16))
+    wanted_mr, wanted_hr, wanted = here.run(window, stage, glass, 16)
+    assert computed == wanted
     assert np.array_equal(mr, wanted_mr)
     assert (hr is None) == (wanted_hr is None) == (stage == 1)
     if hr is not None:
@@ -100,7 +102,7 @@ def test_pixels_are_those_computed_here(
 
 def test_the_largest_window_fits(shared: InferenceProcess, model: Path, here: Engine) -> None:
     window = texture(LARGEST_WINDOW_PX, LARGEST_WINDOW_PX)
-    mr, _ = pixels(shared.submit(model, window, 1, None, 32))
+    mr, _, _ = pixels(shared.submit(model, window, 1, None, 32))
     assert np.array_equal(mr, here.run(window, 1, None, 32)[0])
 
 
@@ -115,7 +117,7 @@ def test_many_threads_each_get_their_own_pixels(shared: InferenceProcess, model:
     windows = [texture(24 + 8 * (seed % 3), 32, seed) for seed in range(24)]
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda window: pixels(shared.submit(model, window, 2, None, 0)), windows))
-    for window, (mr, hr) in zip(windows, results, strict=True):
+    for window, (mr, hr, _) in zip(windows, results, strict=True):
         wanted_mr, wanted_hr = here.apply(window)
         assert np.array_equal(mr, wanted_mr)
         assert hr is not None
@@ -123,7 +125,7 @@ def test_many_threads_each_get_their_own_pixels(shared: InferenceProcess, model:
 
 
 def test_results_outlive_the_next_window(shared: InferenceProcess, model: Path) -> None:
-    mr, _ = pixels(shared.submit(model, texture(16, 16, 1), 2, None, 0))
+    mr, _, _ = pixels(shared.submit(model, texture(16, 16, 1), 2, None, 0))
     before = mr.copy()
     for seed in range(2, 2 + SLOTS):
         pixels(shared.submit(model, texture(16, 16, seed), 2, None, 0))
@@ -134,7 +136,7 @@ def test_two_models_do_not_mix(shared: InferenceProcess, model: Path, here: Engi
     others = [write_tiny_model(tmp_path / f"other{seed}.safetensors", seed) for seed in (1, 2)]
     window = texture(16, 16)
     for path in (model, *others, model):
-        _, hr = pixels(shared.submit(path, window, 2, None, 0))
+        _, hr, _ = pixels(shared.submit(path, window, 2, None, 0))
         assert hr is not None
         assert np.array_equal(hr, load_model(path, "cpu", "fp32").apply(window)[1])
 
@@ -178,7 +180,7 @@ def test_a_model_file_that_was_replaced_is_not_taken_for_what_it_was(shared: Inf
     before.run(window, 2)
     write_tiny_model(path, seed=8)
     after = ProcessModel(shared, path)
-    _, hr = after.run(window, 2)
+    _, hr, _ = after.run(window, 2)
     assert hr is not None
     assert np.array_equal(hr, load_model(path, "cpu", "fp32").apply(window)[1])
     with pytest.raises(PathSRGANError, match="was replaced while it was in use"):
@@ -217,7 +219,7 @@ def test_killed_with_a_window_in_flight_it_says_so_and_starts_again(
 
     window = texture(24, 24)
     for _ in range(SLOTS + 1):  # all slots are free again
-        _, hr = pixels(process.submit(model, window, 2, None, 0))
+        _, hr, _ = pixels(process.submit(model, window, 2, None, 0))
         assert hr is not None
         assert np.array_equal(hr, here.apply(window)[1])
     assert process.pid != first

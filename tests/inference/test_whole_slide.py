@@ -255,7 +255,7 @@ def test_blended_tiles_are_the_weighted_sum_of_overlapping_windows(tmp_path: Pat
         for row, col in np.ndindex(2, 2):
             n_rows, n_cols = min(4, rows - 4 * row), min(4, cols - 4 * col)
             top, left = 512 * row - 32, 512 * col - 32
-            _, hr = view.runner.run(
+            _, hr, _ = view.runner.run(
                 slide.read_grid(1.172, top, left, 128 * n_rows + 64, 128 * n_cols + 64), 2, view.glass
             )
             ys, xs = (

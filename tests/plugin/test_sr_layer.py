@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL, BicubicLane
@@ -30,11 +31,11 @@ class Darkener:
     def __init__(self) -> None:
         self.runs = 0
 
-    def run(self, window: np.ndarray, stage: int, glass: Any = None, halo: int = 0) -> tuple[np.ndarray, Any]:
+    def run(self, window: np.ndarray, stage: int, glass: Any = None, halo: int = 0) -> Pictures:
         self.runs += 1
         core = window[halo:-halo, halo:-halo] // 2
         mr, hr = (core.repeat(factor, 0).repeat(factor, 1) for factor in (2, 4))
-        return mr, (hr if stage == 2 else None)
+        return Pictures(mr, hr if stage == 2 else None, [])
 
 
 class Notebook:

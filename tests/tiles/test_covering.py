@@ -1,53 +1,76 @@
-"""Rectangles of blocks: they hold what is asked for, once, and cost little."""
+"""Rectangles of a window: they hold what is asked for, once, and cost little."""
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
-from napari_pathsrgan.tiles.covering import cover, largest_side
-from napari_pathsrgan.tiles.grid import CORE
+from napari_pathsrgan.tiles.covering import CELL_PX, Rectangle, cover, largest_side
 
-BLOCKS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+CELLS = arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+HALOS = st.sampled_from([16, 32])
 
 
-@given(BLOCKS, st.sampled_from([16, 32]), st.tuples(st.integers(0, 90), st.integers(0, 90)))
-def test_every_block_is_held_once_and_rectangles_do_not_overlap(
-    blocks: set[tuple[int, int]], halo: int, corner: tuple[int, int]
+def pixels(cells: npt.NDArray[np.bool_], lack_px: int = 0) -> npt.NDArray[np.bool_]:
+    """One wanted pixel in each cell that is, in a window whose last cells lack some pixels."""
+    window = np.zeros((CELL_PX * cells.shape[0] - lack_px, CELL_PX * cells.shape[1] - lack_px), bool)
+    window[::CELL_PX, ::CELL_PX] = cells
+    return window
+
+
+@given(CELLS, HALOS, st.integers(0, 20))
+def test_each_pixel_is_in_one_rectangle_and_what_is_wanted_in_those_to_compute(
+    cells: npt.NDArray[np.bool_], halo: int, lack_px: int
 ) -> None:
-    moved = {(row + corner[0], col + corner[1]) for row, col in blocks}
-    rectangles = cover(moved, halo)
-    held = [
-        (row, col)
-        for rectangle in rectangles
-        for row in range(rectangle.row, rectangle.row + rectangle.n_rows)
-        for col in range(rectangle.col, rectangle.col + rectangle.n_cols)
-    ]
-    assert len(held) == len(set(held))
-    assert moved <= set(held)
-    assert all(max(rectangle.n_rows, rectangle.n_cols) <= largest_side(halo) for rectangle in rectangles)
-    away = [
-        rectangle._replace(row=rectangle.row - corner[0], col=rectangle.col - corner[1]) for rectangle in rectangles
-    ]
-    assert away == cover(blocks, halo)
+    wanted = pixels(cells, lack_px)
+    computed, left = cover(wanted, halo)
+    times = np.zeros(wanted.shape, int)
+    for rectangle in computed + left:
+        assert rectangle.row % CELL_PX == rectangle.col % CELL_PX == 0
+        times[rectangle.slices()] += 1
+    assert (times == 1).all()
+    assert not any(wanted[rectangle.slices()].any() for rectangle in left)
+    assert all(wanted[rectangle.slices()].any() for rectangle in computed)
+    assert all(max(rectangle.height, rectangle.width) <= largest_side(halo) for rectangle in computed)
 
 
-@given(BLOCKS, st.sampled_from([16, 32]))
-def test_it_never_costs_more_than_block_by_block(blocks: set[tuple[int, int]], halo: int) -> None:
-    cost = sum(rectangle.computed_px(halo) for rectangle in cover(blocks, halo))
-    assert cost <= len(blocks) * (CORE + 2 * halo) ** 2
+def cost(cells: npt.NDArray[np.bool_], halo: int) -> int:
+    return sum(rectangle.computed_px(halo) for rectangle in cover(pixels(cells), halo)[0])
 
 
-@pytest.mark.parametrize(("halo", "side"), [(8, 1), (16, 2), (32, 4)])
-def test_a_full_window_costs_at_most_a_third_more_than_it_keeps(halo: int, side: int) -> None:
-    assert largest_side(halo) == side
-    full = [(row, col) for row in range(4) for col in range(4)]
-    cost = sum(rectangle.computed_px(halo) for rectangle in cover(full, halo))
-    assert cost <= 1.3 * 16 * CORE**2
+@given(CELLS, HALOS)
+def test_it_costs_no_more_than_any_first_cut_or_none(cells: npt.NDArray[np.bool_], halo: int) -> None:
+    cheapest = cost(cells, halo)
+    cuts = [(cells[:at], cells[at:]) for at in range(1, cells.shape[0])]
+    cuts += [(cells[:, :at], cells[:, at:]) for at in range(1, cells.shape[1])]
+    ways = [sum(cost(part, halo) for part in cut) for cut in cuts]
+    side = max(cells.shape)
+    if CELL_PX * side <= largest_side(halo):
+        whole = Rectangle(0, 0, CELL_PX * cells.shape[0], CELL_PX * cells.shape[1])
+        ways.append(whole.computed_px(halo) if cells.any() else 0)
+    assert cheapest == min(ways, default=0)
+
+
+@pytest.mark.parametrize(("halo", "side_px"), [(8, 128), (16, 256), (32, 512)])
+def test_a_full_window_costs_at_most_a_third_more_than_it_keeps(halo: int, side_px: int) -> None:
+    assert largest_side(halo) == side_px
+    computed, left = cover(np.ones((512, 512), bool), halo)
+    assert not left
+    assert sum(rectangle.computed_px(halo) for rectangle in computed) <= 1.3 * 512**2
 
 
 def test_glass_between_cells_is_left_out_where_that_is_cheaper() -> None:
-    corners = [(0, 0), (3, 3)]
-    assert [tuple(rectangle) for rectangle in cover(corners, 16)] == [(0, 0, 1, 1), (3, 3, 1, 1)]
-    assert cover([], 16) == []
+    corners = np.zeros((512, 512), bool)
+    corners[:100, :100] = corners[-100:, -100:] = True
+    computed, _ = cover(corners, 16)
+    assert computed == [Rectangle(0, 0, 128, 128), Rectangle(384, 384, 128, 128)]
+    near = pixels(np.array([[True, True], [True, False]]))
+    assert cover(near, 16)[0] == [Rectangle(0, 0, 64, 64)]
+
+
+def test_nothing_wanted_is_one_rectangle_left() -> None:
+    assert cover(np.zeros((200, 300), bool), 16) == ([], [Rectangle(0, 0, 200, 300)])

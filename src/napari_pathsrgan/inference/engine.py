@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,19 +16,20 @@ from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.choice import prepare
-from napari_pathsrgan.models.blocks import BicubicEnlargement, centre
+from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_parts
+from napari_pathsrgan.models.blocks import centre
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.zoo import find_model
-from napari_pathsrgan.slides.foreground import Glass, foreground_weight
-from napari_pathsrgan.slides.resample import enlarge
+from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision, Runtime
     from napari_pathsrgan.inference.choice import Network
     from napari_pathsrgan.models.card import ModelCard
+    from napari_pathsrgan.slides.foreground import Glass
 
-Pixels = npt.NDArray[np.uint8]
+_Level = TypeVar("_Level", np.uint8, np.float32)
 
 ALIGNMENT_LR_PX = 8
 """Windows are multiples of it on the absolute grid, for the three poolings of the full-size networks."""
@@ -106,8 +109,6 @@ class Engine:
         network = network.to(self.device)
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
-        self._enlarge2 = BicubicEnlargement(2).to(self.device)
-        self._enlarge4 = BicubicEnlargement(4).to(self.device)
         self._network, self.arithmetic = prepare(network, self.device, runtime, precision)
         self._trimmed = self._network.trimmed() if isinstance(self._network, Generator) else None
 
@@ -144,13 +145,11 @@ class Engine:
         ValueError
             For another shape or dtype.
         """
-        mr, hr = self.run(patch, stage=2)
-        assert hr is not None
-        return mr, hr
+        pictures = self.run(patch, stage=2)
+        assert pictures.hr is not None
+        return pictures.mr, pictures.hr
 
-    def run(
-        self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0
-    ) -> tuple[Pixels, Pixels | None]:
+    def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
         """Super-resolve a window to 10×, and to 20× if asked.
 
         Parameters
@@ -160,14 +159,14 @@ class Engine:
         stage : {1, 2}
             1 for the 10× picture alone.
         glass : Glass, optional
-            Where given, glass takes the bicubic path, and a window of glass alone costs no network run.
+            Where given, glass takes the bicubic path: the network runs on as little of the window as cells allow.
         halo : int
             Context to cut off on each side again, input pixels.
 
         Returns
         -------
-        tuple of (2h, 2w, 3) uint8 and (4h, 4w, 3) uint8 or None
-            With h = H − 2 halo and w = W − 2 halo.
+        Pictures
+            Of (H − 2 halo) × (W − 2 halo) input pixels.
 
         Raises
         ------
@@ -178,23 +177,42 @@ class Engine:
             raise ValueError(f"A model takes (H, W, 3) uint8 RGB, not {window.shape} {window.dtype}.")
         if min(window.shape[:2]) <= 2 * halo:
             raise ValueError(f"A halo of {halo} px uses up the whole {window.shape[0]}×{window.shape[1]} window.")
-        weight = None if glass is None else foreground_weight(window, glass)
-        border = max(0, halo - 1)  # enlarged weights reach one pixel further than the core
-        core = tuple(slice(border, size - border) for size in window.shape[:2])
-        if weight is not None and not weight[core].any():
-            return _enlarged(window, 2, halo), _enlarged(window, 4, halo) if stage == 2 else None
+        scales = (2, 4)[:stage]
+        height, width = (size - 2 * halo for size in window.shape[:2])
+        weight, computed, left = network_parts(window, glass, halo)
+        if computed == [Rectangle(0, 0, height, width)]:
+            mr, *hr = self._compute(window, weight, scales, halo)
+            return Pictures(mr, hr[0] if hr else None, computed)
+        pictures = [np.empty((scale * height, scale * width, 3), np.uint8) for scale in scales]
+        for rectangle in computed:
+            part = rectangle.slices(1, 2 * halo)
+            found = self._compute(window[part], None if weight is None else weight[part], scales, halo)
+            for picture, scale, pixels in zip(pictures, scales, found, strict=True):
+                picture[rectangle.slices(scale)] = pixels
+        for rectangle in left:
+            part = rectangle.slices(1, 2 * halo)
+            for picture, scale in zip(pictures, scales, strict=True):
+                picture[rectangle.slices(scale)] = _core(_enlarged(window[part], scale), scale * halo)
+        return Pictures(pictures[0], pictures[1] if stage == 2 else None, computed)
+
+    def _compute(
+        self, window: Pixels, weight: npt.NDArray[np.float32] | None, scales: Sequence[int], halo: int
+    ) -> Iterator[Pixels]:
+        """Run the network on a window, and take as much of its pictures as the weights say."""
         height, width = (size - 2 * halo for size in window.shape[:2])
         with torch.inference_mode():
-            lr = self._to_device(window)
-            mr, hr = self._forward(self._network_for(height, width, halo), lr, stage)
-            if weight is not None and weight.min() < 1:
-                mix = torch.from_numpy(weight)[None, None].to(self.device)
-                mr = _mix(self._enlarge2(lr), mr, mix)
-                hr = None if hr is None else _mix(self._enlarge4(lr), hr, mix)
-            return (
-                _to_pixels(centre(mr, 2 * height, 2 * width)),
-                None if hr is None else _to_pixels(centre(hr, 4 * height, 4 * width)),
-            )
+            pictures = self._forward(self._network_for(height, width, halo), self._to_device(window), len(scales))
+            for picture, scale in zip(pictures, scales, strict=False):
+                assert picture is not None
+                core = centre(picture, scale * height, scale * width)
+                if weight is not None and weight.min() < 1:
+                    bicubic = self._to_device(_core(_enlarged(window, scale), scale * halo))
+                    core = torch.lerp(bicubic, core, self._enlarged_weight(weight, scale, halo))
+                yield _to_pixels(core)
+
+    def _enlarged_weight(self, weight: npt.NDArray[np.float32], scale: int, halo: int) -> Tensor:
+        larger = cv2.resize(weight, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        return torch.from_numpy(_core(larger, scale * halo))[None, None].to(self.device)
 
     def _network_for(self, height: int, width: int, halo: int) -> Network:
         """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
@@ -227,17 +245,19 @@ def _to_pixels(image: Tensor) -> Pixels:
     return pixels
 
 
-def _enlarged(window: Pixels, factor: int, halo: int) -> Pixels:
-    """Enlarge a window without a network, and cut its halo off."""
-    height, width = (factor * size for size in window.shape[:2])
-    border = factor * halo
-    return np.ascontiguousarray(enlarge(window, factor)[border : height - border, border : width - border])
+def _enlarged(window: Pixels, factor: int) -> Pixels:
+    """Enlarge by Keys' kernel as `slides.resample.enlarge` does, but for halves, and sooner."""
+    pixels = torch.from_numpy(np.ascontiguousarray(window, np.float32)).permute(2, 0, 1)[None]
+    # What is called antialiasing has no part in an enlargement, but with it torch takes Keys' a = −0.5.
+    larger = functional.interpolate(pixels, scale_factor=float(factor), mode="bicubic", antialias=True)
+    levels: Pixels = larger.round_().clamp_(0, 255).to(torch.uint8)[0].permute(1, 2, 0).numpy()
+    return levels
 
 
-def _mix(bicubic: Tensor, computed: Tensor, weight: Tensor) -> Tensor:
-    size = computed.shape[2:]
-    grown = functional.interpolate(weight, size=bicubic.shape[2:], mode="bilinear", align_corners=False)
-    return torch.lerp(centre(bicubic, *size), computed, centre(grown, *size))
+def _core(picture: npt.NDArray[_Level], border: int) -> npt.NDArray[_Level]:
+    """Cut a border off, as a view."""
+    height, width = picture.shape[:2]
+    return picture[border : height - border, border : width - border]
 
 
 def load_model(

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.inference.process import Pictures, ProcessModel
+from napari_pathsrgan.inference.process import ProcessModel
 from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, TileKey
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.disk_cache import DiskCache
+    from napari_pathsrgan.inference.network_parts import Pictures
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.lane import Done
 

@@ -21,16 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import PathSRGANError, WorkerError
+from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.window_buffer import SLOTS, WindowBuffer, create_file
 from napari_pathsrgan.models.card import ModelCard, read_card
 from napari_pathsrgan.models.zoo import find_model
+from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Arithmetic
     from napari_pathsrgan.slides.foreground import Glass
 
 Pixels = npt.NDArray[np.uint8]
-Pictures = tuple[Pixels, Pixels | None]
 
 MOST_RESTARTS, WITHIN_S = 3, 60.0
 """A process that dies more often than this is given up: it would die again."""
@@ -296,7 +297,7 @@ class InferenceProcess:
         assert self._buffer is not None
         mr = self._buffer.view(request.slot, "mr", *answer["mr"]).copy()
         hr = self._buffer.view(request.slot, "hr", *answer["hr"]).copy() if answer["hr"] else None
-        return mr, hr
+        return Pictures(mr, hr, [Rectangle(*part) for part in answer["computed"]])
 
     def _speed(self, request: _Request, answer: dict[str, Any]) -> float:
         if request.slot is not None and answer["hr"]:

@@ -20,6 +20,7 @@ from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Arithmetic
+    from napari_pathsrgan.inference.network_parts import Pictures
     from napari_pathsrgan.inference.tile_filler import Filled
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide
@@ -52,9 +53,7 @@ class Runner(Protocol):
     def arithmetic(self) -> Arithmetic | None:
         """How the network is computed; None where that is not settled."""
 
-    def run(
-        self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0
-    ) -> tuple[Pixels, Pixels | None]:
+    def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
         """Super-resolve a window, see `Engine.run`."""
 
 
@@ -197,11 +196,10 @@ class SuperResolvedSlide:
         col_block: int,
         n_row_blocks: int,
         n_col_blocks: int,
-        pictures: tuple[Pixels, Pixels | None],
+        pictures: Pictures,
     ) -> Iterator[tuple[TileKey, Pixels]]:
         """Cut the pictures of a rectangle of blocks into tiles of levels 1 and 0, cropped to the slide."""
-        mr, hr = pictures
-        for level, picture in ((1, mr), (0, hr)):
+        for level, picture in ((1, pictures.mr), (0, pictures.hr)):
             if picture is None:
                 continue
             side = self.grid.tile_px[level]

@@ -7,17 +7,13 @@ killed and resumed writes the same bytes as one that was not, and so do two mach
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import SlideUnreadableError
-from napari_pathsrgan.slides.foreground import foreground_weight
-from napari_pathsrgan.slides.resample import enlarge
-from napari_pathsrgan.tiles.covering import BlockRectangle, cover
-from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, PyramidGrid, RectangleUm, block_window
+from napari_pathsrgan.tiles.covering import Rectangle
+from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, PyramidGrid, RectangleUm
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.region import Region
@@ -25,9 +21,8 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 WINDOW_BLOCKS = 4
-"""Blocks a side of a job, on the absolute grid: what is read at once, and within which rectangles are laid."""
+"""Blocks a side of a job, on the absolute grid: what is read at once, and cut into cells and glass."""
 _COARSE_TILES = 16
-_BICUBIC_REACH = 2
 _HR_PER_LR = 16
 
 
@@ -64,7 +59,7 @@ class Filled:
     glass_tiles : int
         Of those written, the ones that took no network.
     computed_px, kept_px : int
-        20× pixels that networks computed, halos included, and those of them that were written.
+        20× pixels that networks computed, with and without the halos.
     unreadable : tuple of RectangleUm
         Places whose pixels, or whose surroundings, the slide's file does not give.
     """
@@ -148,46 +143,35 @@ class TileFiller:
         return Filled(written=len(missing))
 
     def _fill_blocks(self, job: Job, missing: set[tuple[int, int]]) -> Filled:
-        rows, cols = zip(*job.tiles, strict=True)
-        whole = BlockRectangle(min(rows), min(cols), max(rows) - min(rows) + 1, max(cols) - min(cols) + 1)
-        halo = self._super_resolved.runner.halo
-        window = self._super_resolved.read_window(*whole)
-        cells = self._with_cells(job, whole, window)
         done = Filled()
-        for rectangle in cover(cells, halo):
-            if any(map(rectangle.holds, missing)):
-                written, kept_px = self._compute(rectangle, _cut(window, whole, rectangle, halo), missing)
-                done += Filled(written=written, computed_px=_HR_PER_LR * rectangle.computed_px(halo), kept_px=kept_px)
-                missing = {block for block in missing if not rectangle.holds(block)}
-        for block in sorted(missing):
-            part = _cut(window, whole, BlockRectangle(*block, 1, 1), halo, _BICUBIC_REACH)
-            pictures = (_enlarge_core(part, 2), _enlarge_core(part, 4))
-            for key, tile in self._super_resolved.cut_tiles(*block, 1, 1, pictures):
-                written = self._write(key.level, block, tile)
-                done += Filled(written=written, glass_tiles=written)
+        for blocks in _rectangles(job.tiles):
+            if not missing.isdisjoint(_tiles_of(blocks)):
+                done += self._compute(blocks, missing)
         return done
 
-    def _with_cells(self, job: Job, whole: BlockRectangle, window: Pixels) -> list[tuple[int, int]]:
-        """Blocks of a job that need the network; the same ones whichever window they are seen in."""
-        glass, halo = self._super_resolved.glass, self._super_resolved.runner.halo
-        if glass is None:
-            return list(job.tiles)
-        weight = foreground_weight(window, glass)
-        # Enlarged weights reach one pixel further than the block, as in `Engine.run`.
-        return [block for block in job.tiles if _cut(weight, whole, BlockRectangle(*block, 1, 1), halo, margin=1).any()]
-
-    def _compute(self, rectangle: BlockRectangle, window: Pixels, missing: set[tuple[int, int]]) -> tuple[int, int]:
-        super_resolved = self._super_resolved
+    def _compute(self, blocks: Rectangle, missing: set[tuple[int, int]]) -> Filled:
+        super_resolved, halo = self._super_resolved, self._super_resolved.runner.halo
+        window = super_resolved.read_window(*blocks)
         with self._network:
-            pictures = super_resolved.runner.run(
-                np.ascontiguousarray(window), stage=2, glass=super_resolved.glass, halo=super_resolved.runner.halo
-            )
-        written = kept_px = 0
-        for key, tile in super_resolved.cut_tiles(*rectangle, pictures):
-            if (key.row, key.col) in missing:
-                written += self._write(key.level, (key.row, key.col), tile)
-                kept_px += tile.shape[0] * tile.shape[1] if key.level == 0 else 0
-        return written, kept_px
+            pictures = super_resolved.runner.run(window, stage=2, glass=super_resolved.glass, halo=halo)
+        cells = {
+            (blocks.row + row, blocks.col + col)
+            for part in pictures.computed
+            for row in range(part.row // CORE, -(-(part.row + part.height) // CORE))
+            for col in range(part.col // CORE, -(-(part.col + part.width) // CORE))
+        }
+        written = glass_tiles = 0
+        for key, tile in super_resolved.cut_tiles(*blocks, pictures):
+            block = (key.row, key.col)
+            new = self._write(key.level, block, tile) if block in missing else 0
+            written += new
+            glass_tiles += new if block not in cells else 0
+        return Filled(
+            written=written,
+            glass_tiles=glass_tiles,
+            computed_px=_HR_PER_LR * sum(part.computed_px(halo) for part in pictures.computed),
+            kept_px=_HR_PER_LR * sum(part.height * part.width for part in pictures.computed),
+        )
 
     def _write(self, level: int, block: tuple[int, int], tile: Pixels) -> int:
         if self._store.has(level, *block):
@@ -207,20 +191,24 @@ def is_sound(store: PyramidStore, level: int, row: int, col: int) -> bool:
     return True
 
 
-def _cut(
-    picture: npt.NDArray[Any], whole: BlockRectangle, part: BlockRectangle, halo: int, margin: int | None = None
-) -> npt.NDArray[Any]:
-    """Cut the window of some blocks, with `margin` around them (the halo by default), out of that of more blocks."""
-    margin = halo if margin is None else margin
-    top, left, height, width = block_window(part.row - whole.row, part.col - whole.col, part.n_rows, part.n_cols, 0)
-    rows = slice(top + halo - margin, top + height + halo + margin)
-    cols = slice(left + halo - margin, left + width + halo + margin)
-    return picture[rows, cols]
+def _rectangles(tiles: Sequence[tuple[int, int]]) -> list[Rectangle]:
+    """Put tiles, in reading order, together to rectangles: runs along a row, and below them what is just as wide."""
+    runs: list[Rectangle] = []
+    for row, col in tiles:
+        if runs and (runs[-1].row, runs[-1].col + runs[-1].width) == (row, col):
+            runs[-1] = runs[-1]._replace(width=runs[-1].width + 1)
+        else:
+            runs.append(Rectangle(row, col, 1, 1))
+    rectangles: dict[tuple[int, int, int], Rectangle] = {}  # by where the next run would continue them
+    for run in runs:
+        above = rectangles.pop((run.row, run.col, run.width), run._replace(height=0))
+        rectangles[run.row + 1, run.col, run.width] = above._replace(height=above.height + 1)
+    return list(rectangles.values())
 
 
-def _enlarge_core(core: Pixels, factor: int) -> Pixels:
-    """Enlarge a glass block that has `_BICUBIC_REACH` px around it, and cut them off; all of one colour is quick."""
-    if (core == core[0, 0]).all():
-        return np.broadcast_to(core[0, 0], (CORE * factor, CORE * factor, 3))
-    border = _BICUBIC_REACH * factor
-    return enlarge(np.ascontiguousarray(core), factor)[border:-border, border:-border]
+def _tiles_of(blocks: Rectangle) -> list[tuple[int, int]]:
+    return [
+        (row, col)
+        for row in range(blocks.row, blocks.row + blocks.height)
+        for col in range(blocks.col, blocks.col + blocks.width)
+    ]

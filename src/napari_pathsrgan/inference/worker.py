@@ -92,13 +92,14 @@ def _compute(engine: Engine, request: dict[str, Any], buffer: WindowBuffer) -> d
     slot = request["slot"]
     window = buffer.view(slot, "lr", *request["shape"])
     glass = None if request["glass"] is None else Glass(*request["glass"])
-    mr, hr = engine.run(window, request["stage"], glass, request["halo"])
+    mr, hr, computed = engine.run(window, request["stage"], glass, request["halo"])
     buffer.view(slot, "mr", *mr.shape[:2])[:] = mr
     if hr is not None:
         buffer.view(slot, "hr", *hr.shape[:2])[:] = hr
     return {
         "mr": mr.shape[:2],
         "hr": None if hr is None else hr.shape[:2],
+        "computed": computed,
         "seconds": time.perf_counter() - began,
     }
 

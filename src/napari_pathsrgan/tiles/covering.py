@@ -1,86 +1,127 @@
-"""Which rectangles of blocks a network runs on, so that it computes little that is thrown away.
+"""Which rectangles of a window a network runs on, so that it computes little that is thrown away.
 
-A rectangle of blocks is computed with a halo around it. Large rectangles share more of it, but carry blocks along that
-nobody wants; a light network is also fastest on small ones, whose features stay in the processor's caches.
+A rectangle is computed with a halo around it. Large ones share more of it, but carry glass along that nobody wants; a
+light network is also fastest on small ones, whose features stay in the processor's caches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_pathsrgan.tiles.grid import CORE
 
+CELL_PX = 32
+"""Side of the squares that rectangles are made of, input pixels; a multiple of `grid.GRID_STEP`."""
 MOST_REDUNDANCY = 1.3
-"""Pixels computed per pixel kept that a full rectangle may cost (ours: leaves room for those at the edge of cells)."""
-
-Blocks = frozenset[tuple[int, int]]
+"""Pixels computed per pixel kept that the largest rectangle may cost."""
 
 
-class BlockRectangle(NamedTuple):
-    """A rectangle of blocks."""
+class Rectangle(NamedTuple):
+    """A rectangle of input pixels, or of squares, without its halo."""
 
     row: int
     col: int
-    n_rows: int
-    n_cols: int
-
-    def holds(self, block: tuple[int, int]) -> bool:
-        """Whether a block lies inside."""
-        return 0 <= block[0] - self.row < self.n_rows and 0 <= block[1] - self.col < self.n_cols
+    height: int
+    width: int
 
     def computed_px(self, halo: int) -> int:
         """Input pixels that a network sees for it, halo included."""
-        return (CORE * self.n_rows + 2 * halo) * (CORE * self.n_cols + 2 * halo)
+        return (self.height + 2 * halo) * (self.width + 2 * halo)
+
+    def slices(self, scale: int = 1, context: int = 0) -> tuple[slice, slice]:
+        """Where its pixels are in a picture of the window, so many times as large and with so much more at its end."""
+        rows, cols = (
+            slice(scale * start, scale * (start + size) + context)
+            for start, size in ((self.row, self.height), (self.col, self.width))
+        )
+        return rows, cols
 
 
 def largest_side(halo: int) -> int:
-    """Blocks a side at which a square costs no more than `MOST_REDUNDANCY`: 2 for a halo of 16 px, 4 for one of 32."""
-    side = 1
-    while BlockRectangle(0, 0, side, side).computed_px(halo) > MOST_REDUNDANCY * (CORE * side) ** 2:
-        side += 1
+    """Side of the largest rectangle, in whole blocks, input pixels: 256 for a halo of 16, 512 for one of 32."""
+    side = CORE
+    while Rectangle(0, 0, side, side).computed_px(halo) > MOST_REDUNDANCY * side**2:
+        side += CORE
     return side
 
 
-def cover(blocks: Collection[tuple[int, int]], halo: int) -> list[BlockRectangle]:
-    """Cover blocks by rectangles for the fewest computed pixels.
+def cover(wanted: npt.NDArray[np.bool_], halo: int) -> tuple[list[Rectangle], list[Rectangle]]:
+    """Cut a window into rectangles to compute and others to leave, for the fewest computed pixels.
 
-    Rectangles come from cutting the blocks' bounding box in two, again and again, wherever that is cheaper; none is
-    larger than `largest_side`. The same blocks always give the same rectangles, wherever they lie.
+    The window is cut in two, again and again; every way of doing so is weighed, and no rectangle to compute is larger
+    than `largest_side`. The same is always cut alike.
 
     Parameters
     ----------
-    blocks : collection of (row, col)
-        At most some 4 × 4 of them; all ways of cutting are tried.
+    wanted : (rows, cols) bool
+        Pixels of the window, its halo left out.
     halo : int
         Context around a rectangle, input pixels.
 
     Returns
     -------
-    list of BlockRectangle
-        They don't overlap and hold every block.
+    tuple of two lists of Rectangle
+        Those to compute, which hold all that is wanted, and the others. All together are the window, each pixel once;
+        they begin on multiples of `CELL_PX`.
     """
-    if not blocks:
-        return []
-    top, left = min(row for row, _ in blocks), min(col for _, col in blocks)
-    _, found = _cheapest(frozenset((row - top, col - left) for row, col in blocks), halo, largest_side(halo))
-    return [rectangle._replace(row=rectangle.row + top, col=rectangle.col + left) for rectangle in found]
+    n_rows, n_cols = (-(-size // CELL_PX) for size in wanted.shape)
+    padded = np.zeros((n_rows * CELL_PX, n_cols * CELL_PX), bool)
+    padded[: wanted.shape[0], : wanted.shape[1]] = wanted
+    cells = padded.reshape(n_rows, CELL_PX, n_cols, CELL_PX).max(axis=3).max(axis=1)
+    boxes = _Boxes(cells, halo)
+    computed: list[Rectangle] = []
+    left: list[Rectangle] = []
+    for box, cost in boxes.cheapest(Rectangle(0, 0, n_rows, n_cols)):
+        row, col, height, width = (CELL_PX * part for part in box)
+        height, width = min(height, wanted.shape[0] - row), min(width, wanted.shape[1] - col)
+        (computed if cost else left).append(Rectangle(row, col, height, width))
+    return computed, left
 
 
-@lru_cache(maxsize=1 << 14)
-def _cheapest(blocks: Blocks, halo: int, most: int) -> tuple[float, tuple[BlockRectangle, ...]]:
-    spans = [(min(block[axis] for block in blocks), max(block[axis] for block in blocks) + 1) for axis in (0, 1)]
-    (top, bottom), (left, right) = spans
-    whole = BlockRectangle(top, left, bottom - top, right - left)
-    best: tuple[float, tuple[BlockRectangle, ...]] = (float("inf"), ())
-    if max(whole.n_rows, whole.n_cols) <= most:
-        best = (whole.computed_px(halo), (whole,))
-    for axis, (start, stop) in enumerate(spans):
-        for cut in range(start + 1, stop):
-            before = frozenset(block for block in blocks if block[axis] < cut)
-            parts = [_cheapest(part, halo, most) for part in (before, blocks - before)]
-            cost = parts[0][0] + parts[1][0]
-            if cost < best[0]:
-                best = (cost, parts[0][1] + parts[1][1])
-    return best
+class _Boxes:
+    """What computing a box of cells costs at least, from the smallest boxes up."""
+
+    def __init__(self, cells: npt.NDArray[np.bool_], halo: int) -> None:
+        n_rows, n_cols = cells.shape
+        self._halo, self._largest = halo, largest_side(halo)
+        wanted = np.zeros((n_rows + 1, n_cols + 1), np.int64)
+        wanted[1:, 1:] = cells.cumsum(axis=0).cumsum(axis=1)
+        self._costs: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
+        for height, width in product(range(1, n_rows + 1), range(1, n_cols + 1)):
+            below, above = wanted[height:], wanted[:-height]
+            held = below[:, width:] - below[:, :-width] - above[:, width:] + above[:, :-width]
+            costs = np.where(held > 0, self._in_one(height, width), 0.0)
+            for cut in range(1, height):
+                both = self._costs[cut, width][: len(costs)] + self._costs[height - cut, width][cut:]
+                np.minimum(costs, both, out=costs)
+            for cut in range(1, width):
+                both = self._costs[height, cut][:, : costs.shape[1]] + self._costs[height, width - cut][:, cut:]
+                np.minimum(costs, both, out=costs)
+            self._costs[height, width] = costs
+
+    def _in_one(self, height: int, width: int) -> float:
+        """Cost of a box in one piece."""
+        box = Rectangle(0, 0, CELL_PX * height, CELL_PX * width)
+        return float("inf") if max(box) > self._largest else box.computed_px(self._halo)
+
+    def _cost(self, box: Rectangle) -> float:
+        return float(self._costs[box.height, box.width][box.row, box.col])
+
+    def cheapest(self, box: Rectangle) -> list[tuple[Rectangle, float]]:
+        """The pieces of a box, each with its cost, which is 0 for those to leave."""
+        cost = self._cost(box)
+        if cost in (0, self._in_one(box.height, box.width)):
+            return [(box, cost)]
+        cuts = [
+            (box._replace(height=cut), box._replace(row=box.row + cut, height=box.height - cut))
+            for cut in range(1, box.height)
+        ] + [
+            (box._replace(width=cut), box._replace(col=box.col + cut, width=box.width - cut))
+            for cut in range(1, box.width)
+        ]
+        first, second = next(parts for parts in cuts if sum(map(self._cost, parts)) == cost)
+        return self.cheapest(first) + self.cheapest(second)
