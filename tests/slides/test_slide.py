@@ -13,6 +13,7 @@ import tifffile
 from PIL import ImageCms
 
 from napari_pathsrgan.errors import MissingMppError, OptionError, SlideGoneError, SlideUnreadableError
+from napari_pathsrgan.slides.level_array import UNREADABLE_GREY
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.slide import Slide
 
@@ -329,3 +330,29 @@ def test_a_level_decodes_what_is_in_sight_once(monkeypatch: pytest.MonkeyPatch, 
         assert len(asked) == 5
         again = pickle.loads(pickle.dumps(level))
         np.testing.assert_array_equal(again[:64, :64].compute(), pixels[:64, :64])
+
+
+def test_what_the_file_does_not_give_is_told_and_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "slide.tiff"
+    pixels = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(256, 256))
+    with open_slide(path, 1.465) as slide:
+        read = slide.read_level
+
+        def read_upper_half(level: int, row: int, *rest: int) -> np.ndarray:
+            if row >= 512:
+                raise SlideUnreadableError("slide.tiff cannot be read there.", "Copy it again.")
+            return read(level, row, *rest)
+
+        monkeypatch.setattr(slide, "read_level", read_upper_half)
+        told: list[SlideUnreadableError] = []
+        level = slide.pyramid(told.append)[0]
+        seen = level[400:600, 90:200].compute()
+        np.testing.assert_array_equal(seen[:112], pixels[400:512, 90:200])
+        assert (seen[112:] == UNREADABLE_GREY).all()
+        assert [error.problem for error in told] == ["slide.tiff cannot be read there."]
+        monkeypatch.setattr(slide, "read_level", read)  # the file is back, and nothing grey was kept
+        np.testing.assert_array_equal(level[400:600, 90:200].compute(), pixels[400:600, 90:200])
+        monkeypatch.setattr(slide, "read_level", read_upper_half)
+        with pytest.raises(SlideUnreadableError, match="cannot be read there"):
+            slide.pyramid()[0][600:700, :100].compute()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -197,9 +197,10 @@ class Engine:
 
     def _compute(
         self, window: Pixels, weight: npt.NDArray[np.float32] | None, scales: Sequence[int], halo: int
-    ) -> Iterator[Pixels]:
+    ) -> list[Pixels]:
         """Run the network on a window, and take as much of its pictures as the weights say."""
         height, width = (size - 2 * halo for size in window.shape[:2])
+        found = []
         with torch.inference_mode():
             pictures = self._forward(self._network_for(height, width, halo), self._to_device(window), len(scales))
             for picture, scale in zip(pictures, scales, strict=False):
@@ -208,7 +209,8 @@ class Engine:
                 if weight is not None and weight.min() < 1:
                     bicubic = self._to_device(_core(_enlarged(window, scale), scale * halo))
                     core = torch.lerp(bicubic, core, self._enlarged_weight(weight, scale, halo))
-                yield _to_pixels(core)
+                found.append(_to_pixels(core))
+        return found
 
     def _enlarged_weight(self, weight: npt.NDArray[np.float32], scale: int, halo: int) -> Tensor:
         larger = cv2.resize(weight, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.errors import SlideUnreadableError
     from napari_pathsrgan.slides.slide import Slide
 
 SLIDE_KEY = "pathsrgan_slide"
 """Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str}."""
 NAME_KEY = "pathsrgan_name"
 """Metadata of our layers: the name they were given, without the slide's."""
+
+QUIET_S = 60.0
+"""How long nothing more is said of a part of a scan that can't be read."""
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -104,4 +109,19 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
             "progressive_loader": False,
         },
     }
-    return slide.pyramid(), parameters, "image"
+    return slide.pyramid(_NowAndThen()), parameters, "image"
+
+
+class _NowAndThen:
+    """Tells why a part of a scan is grey: napari draws it again with every step, and one notice is enough."""
+
+    def __init__(self) -> None:
+        self._told_at: dict[str, float] = {}
+
+    def __call__(self, error: SlideUnreadableError) -> None:
+        from napari.utils.notifications import show_warning
+
+        sentence, now = str(error), time.monotonic()
+        if now - self._told_at.get(sentence, -QUIET_S) >= QUIET_S:
+            self._told_at[sentence] = now
+            show_warning(sentence)

@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
+from napari_pathsrgan.errors import SlideUnreadableError
 from napari_pathsrgan.slides.resample import UInt8Image, resample_region
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 CHUNK_PX = 512
 #: Decoded chunks that a level keeps, 15 MiB: what one screen shows. Whoever moves a little decodes only what is new.
 KEPT_CHUNKS = 20
+#: Grey level of what the file does not give, where somebody is told of it instead of an error: no stain looks like it.
+UNREADABLE_GREY = 96
+
+Tell = Callable[[SlideUnreadableError], None]
 
 
 class LevelArray:
@@ -29,14 +34,17 @@ class LevelArray:
     slide : Slide
     index : int
         A level of the file; beyond those, levels half as large each, computed from the file's coarsest.
+    unreadable : callable, optional
+        Told of what the file does not give, which is grey then; without it, an error is raised.
     """
 
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, slide: Slide, index: int) -> None:
+    def __init__(self, slide: Slide, index: int, unreadable: Tell | None = None) -> None:
         self._slide = slide
         self._index = index
+        self._unreadable = unreadable
         self._level = min(index, len(slide.level_shapes) - 1)
         self._factor = 2 ** (index - self._level)
         rows, cols = slide.level_shapes[self._level]
@@ -44,7 +52,7 @@ class LevelArray:
         self._chunk = lru_cache(KEPT_CHUNKS)(self._read_chunk)
 
     def __reduce__(self) -> tuple[type[LevelArray], tuple[Slide, int]]:
-        """Travel to another process without what was decoded."""
+        """Travel to another process, without what was decoded and whoever is told."""
         return type(self), (self._slide, self._index)
 
     def __getitem__(self, key: tuple[slice, ...]) -> UInt8Image:
@@ -52,14 +60,22 @@ class LevelArray:
         (row, bottom, row_step), (col, right, col_step) = (
             part.indices(size) for part, size in zip(key[:2], self.shape, strict=False)
         )
+        try:
+            pixels = self._pixels(row, bottom, col, right)
+        except SlideUnreadableError as error:
+            if self._unreadable is None:
+                raise
+            self._unreadable(error)
+            pixels = np.full((bottom - row, right - col, 3), UNREADABLE_GREY, np.uint8)
+        return pixels[(slice(None, None, row_step), slice(None, None, col_step), *key[2:])]
+
+    def _pixels(self, row: int, bottom: int, col: int, right: int) -> UInt8Image:
         height, width = max(0, bottom - row), max(0, right - col)
         chunk = row // CHUNK_PX, col // CHUNK_PX
         if height and width and chunk == ((bottom - 1) // CHUNK_PX, (right - 1) // CHUNK_PX):  # as dask asks
             top, left = row - chunk[0] * CHUNK_PX, col - chunk[1] * CHUNK_PX
-            pixels = self._chunk(*chunk)[top : top + height, left : left + width]
-        else:
-            pixels = self._read(row, col, height, width)
-        return pixels[(slice(None, None, row_step), slice(None, None, col_step), *key[2:])]
+            return self._chunk(*chunk)[top : top + height, left : left + width]
+        return self._read(row, col, height, width)
 
     def _read_chunk(self, chunk_row: int, chunk_col: int) -> UInt8Image:
         row, col = chunk_row * CHUNK_PX, chunk_col * CHUNK_PX
@@ -77,12 +93,12 @@ class LevelArray:
         return resample_region(read, shape, (1.0, 1.0), float(self._factor), row, col, height, width)
 
 
-def lazy_level(slide: Slide, index: int) -> da.Array:
+def lazy_level(slide: Slide, index: int, unreadable: Tell | None = None) -> da.Array:
     """Wrap a level for dask in chunks of 512 × 512 × 3.
 
     Its name follows from the slide's fingerprint, so dask's caches know a slide that is opened again.
     """
     chunks = (CHUNK_PX, CHUNK_PX, 3)
-    name = f"slide-{tokenize(slide.fingerprint, index, slide.reader, chunks)}"
+    name = f"slide-{tokenize(slide.fingerprint, index, slide.reader, chunks, unreadable is None)}"
     from_array: Callable[..., da.Array] = da.from_array  # dask says nothing of its types
-    return from_array(LevelArray(slide, index), chunks=chunks, name=name, asarray=False, fancy=False)
+    return from_array(LevelArray(slide, index, unreadable), chunks=chunks, name=name, asarray=False, fancy=False)

@@ -17,7 +17,7 @@ import numpy as np
 from napari_pathsrgan.errors import MissingMppError, OptionError, SlideGoneError, SlideUnreadableError
 from napari_pathsrgan.slides.colour import srgb_transform
 from napari_pathsrgan.slides.computed import computed_by
-from napari_pathsrgan.slides.level_array import lazy_level
+from napari_pathsrgan.slides.level_array import Tell, lazy_level
 from napari_pathsrgan.slides.resample import UInt8Image, choose_level, grid_length, resample_region
 
 if TYPE_CHECKING:
@@ -269,13 +269,19 @@ class Slide:
             mpps.append(mpps[-1] * 2.0)
         return tuple(mpps)
 
-    def pyramid(self) -> list[da.Array]:
+    def pyramid(self, unreadable: Tell | None = None) -> list[da.Array]:
         """Make one lazy array per level, each (rows, cols, 3) uint8 in chunks of 512 × 512 × 3.
 
         Levels half as large are added while the coarsest is longer than 1024 px; they're computed from the file's
         coarsest level.
+
+        Parameters
+        ----------
+        unreadable : callable, optional
+            Given a `SlideUnreadableError` of what the file does not give, which is grey then; without it, that is
+            raised.
         """
-        return [lazy_level(self, index) for index in range(len(self.pyramid_mpps))]
+        return [lazy_level(self, index, unreadable) for index in range(len(self.pyramid_mpps))]
 
     def _unreadable(self, where: str) -> SlideUnreadableError:
         if self._closed:
