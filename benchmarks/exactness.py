@@ -14,6 +14,7 @@ import torch
 from measure import Figure, command
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
+from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine, default_threads
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator
@@ -104,8 +105,8 @@ def apart(engine: Engine, picture: Pixels, halo: int) -> tuple[float, int]:
 
 
 def fast_precisions() -> tuple[Precision, ...]:
-    """Those that this processor computes in; in others torch takes minutes and tens of GB for a large network."""
-    return ("fp32", "bf16") if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("fp32",)
+    """Those that this processor computes in; bf16 elsewhere takes minutes and tens of GB for a large network."""
+    return ("fp32", "bf16") if cpu_has_bf16() else ("fp32",)
 
 
 def picture_side_px() -> int:

@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, and write the table of docs/performance.md from what they print.
+"""Run benchmarks, one after the other, and write the table of docs/performance.md from what they print.
 
 Nothing else writes that table. The machine should be idle; a run takes twenty minutes on two cores and, the first time,
 a few more to make the slides. A benchmark that fails is a row that says so.

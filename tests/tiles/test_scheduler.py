@@ -229,6 +229,15 @@ def test_tiles_fetched_ahead_do_not_make_the_first_tile_wait_for_a_group(bench: 
     assert network.started == [tuple(keys(0))]
 
 
+def test_what_is_in_sight_is_not_kept_waiting_by_company_from_beyond(bench: MakeBench) -> None:
+    lane = HandLane(group=3)
+    b = bench(lane)
+    b.scheduler.want("20x", keys(0, 1, 2), prefetch=keys(3, 4, 5))
+    for done in ([0], [1, 2], [3, 4, 5]):
+        lane.finish(*done)
+    assert lane.offered == [tuple(keys(0)), tuple(keys(1, 2)), tuple(keys(3, 4, 5))]
+
+
 def test_two_views_take_turns_and_share_what_both_want(bench: MakeBench) -> None:
     lane = HandLane()
     b = bench(lane)

@@ -19,7 +19,6 @@ from napari_pathsrgan.inference.choice import prepare
 from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_parts
 from napari_pathsrgan.models.blocks import centre
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
-from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.covering import Rectangle
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision, Runtime
     from napari_pathsrgan.inference.choice import Network
     from napari_pathsrgan.models.card import ModelCard
+    from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.slides.foreground import Glass
 
 _Level = TypeVar("_Level", np.uint8, np.float32)
@@ -110,7 +110,7 @@ class Engine:
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
         self._network, self.arithmetic = prepare(network, self.device, runtime, precision)
-        self._trimmed = self._network.trimmed() if isinstance(self._network, Generator) else None
+        self._trimmed = self._network.trimmed()
 
     @property
     def identity(self) -> str:

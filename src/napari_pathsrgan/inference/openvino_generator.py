@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
+from napari_pathsrgan.models.blocks import centre
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision
     from napari_pathsrgan.models.generator import Generator
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
-_TRACED_PX = 16
+_TRACED_PX = (64, 64)
+"""Large enough for a network that pads nothing."""
 
 
 class _Stages(nn.Module):
@@ -67,7 +69,8 @@ class OpenVinoGenerator:
             # Workers that share a machine would all be pinned to the same cores.
             "ENABLE_CPU_PINNING": False,
         }
-        self._both = _convert(openvino, network)
+        self._precision, self._threads = precision, threads
+        self._trimmed: tuple[OpenVinoGenerator, int] | None = None
         self._requests: dict[int, Any] = {}
 
     def pictures(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
@@ -78,15 +81,23 @@ class OpenVinoGenerator:
             stages = [torch.from_numpy(array) for array in found.to_tuple()]
             enlarge = (network.enlarge2, network.enlarge4)
             mr, *hr = (
-                enlarge[at](lr).add_(residual) if network.bicubic_skip else residual.clone()
-                for at, residual in enumerate(stages)
+                centre(enlarge[at](lr), *rest.shape[2:]).add_(rest) if network.bicubic_skip else rest.clone()
+                for at, rest in enumerate(stages)
             )
         return mr, hr[0] if hr else None
 
+    def trimmed(self) -> tuple[OpenVinoGenerator, int] | None:
+        """See `Generator.trimmed`; the same one each time, since converting takes a second."""
+        if self._trimmed is None and (found := self._network.trimmed()):
+            network, context = found
+            self._trimmed = OpenVinoGenerator(network, self._precision, self._threads), context
+        return self._trimmed
+
     def _request(self, stage: int) -> Any:
-        """Compile for both pictures, or for the 10× one alone, when first needed."""
+        """Convert and compile for both pictures, or for the 10× one alone, when first needed."""
         if stage not in self._requests:
-            openvino, model = _openvino(), self._both
+            openvino = _openvino()
+            model = _convert(openvino, self._network)
             if stage == 1:
                 model = openvino.Model([model.output(0)], model.get_parameters())
             self._requests[stage] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
@@ -105,7 +116,7 @@ def precisions() -> tuple[Precision, ...]:
 
 def _convert(openvino: Any, network: Generator) -> Any:
     """Convert for windows of any size."""
-    example = torch.rand(1, 3, _TRACED_PX, _TRACED_PX)
+    example = torch.rand(1, 3, *_TRACED_PX)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing, which torch would rather see done otherwise
         # Checking the trace would take ten times as long; the trial does so with the pixels themselves.

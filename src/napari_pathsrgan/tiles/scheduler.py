@@ -7,8 +7,9 @@ The request cycle
 2. **Reserve.** While a lane has room, the most urgent tile it accepts is marked RUNNING. Lists take turns rank by rank,
    all that is in sight before anything that is fetched ahead.
 3. **Gather.** The lane says which wanted tiles it would like to compute together with that one, because neighbours
-   share their halo. A view that has nothing yet gets its first tile alone, for that is the soonest; so does a tile that
-   failed before, so that it doesn't take others down with it.
+   share their halo; for a tile in sight only those in sight too, or it would wait for the others. A view that has
+   nothing yet gets its first tile alone, for that is the soonest; so does a tile that failed before, so that it doesn't
+   take others down with it.
 4. **Commit.** The gathered tiles are marked RUNNING and the lane starts. If the wish lists changed meanwhile (their
    generation did), tiles that nobody wants any more are let go first, the reserved one included.
 5. **Done.** Tiles go into the cache: READY, by-products too. Tiles that failed wait, and are tried again; after the
@@ -291,6 +292,9 @@ class Scheduler:
             wanted: tuple[TileKey, ...] = (first,)
             if first not in self._failures and (begun or first in wishes.prefetch):
                 wanted = tuple(key for key in due if self._lane_of[key] == lane and key not in self._failures)
+                in_sight = self._wishes.visible()
+                if first in in_sight:
+                    wanted = tuple(key for key in wanted if key in in_sight)
             self._running.add(first)
             self._jobs_on[lane] += 1
             return _Job(lane, first, wanted, self._generation, (first,))

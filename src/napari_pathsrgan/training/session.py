@@ -18,6 +18,7 @@ import torch
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, card_metrics, evaluate_pairs
 from napari_pathsrgan.evaluation.report import contact_sheet
+from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine
 from napari_pathsrgan.models.card import HALO_LR_PX, ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
@@ -140,7 +141,7 @@ def _precision(run: RunOptions) -> str:
         return run.precision
     if run.accelerator in ("auto", "cuda") and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    fast = cpu_has_bf16() and torch.backends.cpu.get_cpu_capability() == "AVX512"
     return "bf16" if fast and run.accelerator in ("auto", "cpu") else "fp32"
 
 
