@@ -47,7 +47,13 @@ def count(steps: int, out: Path) -> tuple[int, str]:
 
 def measure(out: Path, done: int) -> None:
     """Keep figures and pictures as a training does."""
-    row = {"step": done, "phase": 1, "losses": {"pixel": 1 / done, "adversarial": 2.0}, "psnr_20x": 20 + done / 10}
+    row = {
+        "step": done,
+        "phase": 1,
+        "rate": 1e-5,
+        "losses": {"pixel": 1 / done, "adversarial": 2.0},
+        "psnr_20x": 20 + done / 10,
+    }
     with (out / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     if done % 10 == 0:

@@ -1,9 +1,10 @@
-"""A job's figures as curves that grow while it runs: losses above, quality below."""
+"""A training's figures as curves that grow while it runs: losses above, quality below."""
 
 from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
@@ -20,8 +21,13 @@ _COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#
 """Okabe and Ito's, which the colour-blind tell apart."""
 
 _PLOT_PX = 200
-_QUALITY = ("psnr", "ssim", "db")
-_LOSSES_TITLE, _QUALITY_TITLE = "Losses", "Quality on patches left out"
+_LOSSES, _AGAINST, _QUALITY = "Losses", "Against the discriminators", "Quality on patches left out"
+_PLOT_OF = {
+    **dict.fromkeys(("loss", "pixel", "perceptual"), _LOSSES),
+    **dict.fromkeys(("adversarial", "discriminator"), _AGAINST),
+    **dict.fromkeys(("psnr", "ssim"), _QUALITY),
+}
+"""By the first word of a figure's name; others, such as the rate, are kept in the run folder and not drawn."""
 
 
 class JobCurves(QWidget):
@@ -42,20 +48,23 @@ class JobCurves(QWidget):
 
     def show_curves(self, curves: Curves) -> None:
         """Show these; those of another job are taken away. Drawing takes a while, so it is not done for nothing."""
+        curves = {name: curve for name, curve in curves.items() if _kind(name) in _PLOT_OF}
         if curves == self._shown:
             return
         self._shown = curves
         self.empty.setVisible(not curves)
         for gone in set(self.curves) - set(curves):
-            group = _group(gone)
-            self.plots[group].removeItem(self.curves.pop(gone))
+            self.plots[_PLOT_OF[_kind(gone)]].removeItem(self.curves.pop(gone))
+        if curves and not self.plots:
+            for group in dict.fromkeys(_PLOT_OF.values()):
+                self._make_plot(group)
         for name in sorted(curves):
             if name not in self.curves:
                 self.curves[name] = self._add(name)
             steps, values = curves[name]
             self.curves[name].setData(steps, values)
         for group, plot in self.plots.items():
-            mine = [name for name in self.curves if _group(name) == group]
+            mine = [name for name in self.curves if _PLOT_OF[_kind(name)] == group]
             plot.setVisible(bool(mine))
             self.legends[group].setVisible(bool(mine))
             self.legends[group].setText(self._legend(group, mine, curves))
@@ -72,10 +81,8 @@ class JobCurves(QWidget):
     def _add(self, name: str) -> Any:
         import pyqtgraph
 
-        group = _group(name)
-        if group not in self.plots:
-            self._make_plot(group)
-        taken = sum(_group(other) == group for other in self.curves)
+        group = _PLOT_OF[_kind(name)]
+        taken = sum(_PLOT_OF[_kind(other)] == group for other in self.curves)
         pen = pyqtgraph.mkPen(_COLOURS[taken % len(_COLOURS)], width=2)
         return self.plots[group].plot(pen=pen, name=name, symbol=None)
 
@@ -90,9 +97,9 @@ class JobCurves(QWidget):
         plot.hideButtons()
         plot.setDownsampling(auto=True, mode="peak")
         plot.setClipToView(True)
-        if group == _LOSSES_TITLE:
+        if group != _QUALITY:
             plot.setLogMode(x=False, y=True)
-            plot.getViewBox().sigYRangeChanged.connect(self._mark_losses)
+            plot.getViewBox().sigYRangeChanged.connect(partial(self._mark_losses, plot))
         plot.showGrid(x=False, y=True, alpha=0.2)
         for side in ("left", "bottom"):
             axis = plot.getAxis(side)
@@ -108,9 +115,9 @@ class JobCurves(QWidget):
             column.insertWidget(column.count() - 1, part)
         self._colour()
 
-    def _mark_losses(self, _view: Any, exponents: tuple[float, float]) -> None:
+    def _mark_losses(self, plot: PlotWidget, _view: Any, exponents: tuple[float, float]) -> None:
         labelled = [(math.log10(value), f"{value:g}") for value in loss_ticks(*exponents)]
-        self.plots[_LOSSES_TITLE].getAxis("left").setTicks([labelled])
+        plot.getAxis("left").setTicks([labelled])
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Follow the window from dark to light, and from small letters to large ones."""
@@ -151,5 +158,5 @@ def in_words(name: str) -> str:
     return re.sub(r"\b(psnr|ssim)\b", lambda word: word[0].upper(), spaced)
 
 
-def _group(name: str) -> str:
-    return _QUALITY_TITLE if any(word in name.lower() for word in _QUALITY) else _LOSSES_TITLE
+def _kind(name: str) -> str:
+    return name.split("_")[0]
