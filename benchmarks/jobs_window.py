@@ -30,7 +30,7 @@ from napari_pathsrgan.plugin.jobs_widget import JobsWidget
 
 _FINISHED = 200
 _SLIDE_UM = 700.0
-_TRAINING = ("--accelerator", "cpu", "--batch", "4", "--patch-lr-px", "32")
+_TRAINING = ("--accelerator", "cpu", "--batch", "4", "--patch-lr-px", "32", "--epoch-steps", "100000")
 """Small steps, so that curves come often: that is when the window has something to do."""
 
 
@@ -70,6 +70,7 @@ def measure_heartbeat(window: Browser, folder: Path, turns: int, seconds: float)
     dock = JobsWidget(window.viewer)
     window.viewer.window.add_dock_widget(dock, name="Jobs", area="right")
     training = queue("train", "--pairs", str(pairs), "--out", str(folder / "run"), *_TRAINING)
+    window.work(lambda: training.id in {job.id for job in dock.list.jobs})
     dock.list.choose(training.id)
     metrics = folder / "run" / "metrics.jsonl"
     say("The training is on its way …")

@@ -69,7 +69,6 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             middle["swipe"] / middle["slice"],
             "×",
             f"{middle['swipe']:.0f} against {middle['slice']:.0f} ms",
-            at_most=1.0,
         ),
     ]
 

@@ -25,6 +25,7 @@ import zarr
 
 from napari_pathsrgan.inference.allocator import keep_memory
 from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
+from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.slides.open_slide import open_slide
@@ -151,10 +152,11 @@ class Enlarging:
         self.card, self.identity, self.halo = engine.card, engine.identity, engine.halo
         self.arithmetic = engine.arithmetic
 
-    def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> Pictures:
         """Enlarge by the bicubic kernel, whatever is asked."""
         mr, hr = enlarge(window, 2), enlarge(window, 4)
-        return mr[2 * halo : -2 * halo, 2 * halo : -2 * halo], hr[4 * halo : -4 * halo, 4 * halo : -4 * halo]
+        mr, hr = mr[2 * halo : -2 * halo, 2 * halo : -2 * halo], hr[4 * halo : -4 * halo, 4 * halo : -4 * halo]
+        return Pictures(mr, hr, [])
 
 
 def ours(slide: Slide, runner: Any, out: Path) -> dict[str, Any]:
