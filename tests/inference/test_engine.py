@@ -113,6 +113,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(choice, "_seconds", seconds)
         monkeypatch.setattr(choice, "precisions", lambda: ("fp32",))
+        monkeypatch.setattr(choice, "cpu_has_bf16", lambda: True)
 
     return let
 
@@ -138,6 +139,14 @@ def test_auto_takes_the_fastest_that_is_true(pretend: Callable[..., None]) -> No
     assert automatic(tame()) == Arithmetic("openvino", "fp32")
     assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
     pretend(full_s=1, half_s=2, openvino_s=3)
+    assert automatic(tame()) == Arithmetic("torch", "fp32")
+
+
+def test_auto_does_not_try_what_the_processor_only_pretends_to(
+    pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(full_s=3, half_s=1, openvino_s=4)
+    monkeypatch.setattr(choice, "cpu_has_bf16", lambda: False)
     assert automatic(tame()) == Arithmetic("torch", "fp32")
 
 
