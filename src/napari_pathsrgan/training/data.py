@@ -7,7 +7,9 @@ read, gives as many crops as fit into it side by side (at most four), dealt out 
 
 from __future__ import annotations
 
+import atexit
 import itertools
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -294,6 +296,8 @@ def _begin_loader(_worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    # Nothing is left to tidy up when it ends, and libraries that are taken down while their threads work abort.
+    atexit.register(os._exit, 0)
 
 
 def to_device(images: Tensor, device: torch.device) -> Tensor:
