@@ -124,7 +124,7 @@ def main() -> None:
         beside([seen[state] for state in (State.INTERRUPTED, State.FAILED, State.DONE)], "jobs-ended")
         dock.list.choose(jobs[State.RUNNING].id)
         pages = []
-        for page in ("Pictures", "Log", "Settings"):
+        for page in ("Pictures", "Log"):
             dock.details.show_page(page)
             pages.append(picture(dock))
         beside(pages, "jobs-pages")
