@@ -69,6 +69,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             middle["swipe"] / middle["slice"],
             "×",
             f"{middle['swipe']:.0f} against {middle['slice']:.0f} ms",
+            at_most=1.0,
         ),
     ]
 

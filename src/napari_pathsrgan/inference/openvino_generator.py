@@ -6,6 +6,7 @@ import importlib
 import sys
 import threading
 import warnings
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.models.generator import Generator
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
-_TRACED_PX = (64, 64)
+_TRACED_PX = 64
 """Large enough for a network that pads nothing."""
 
 
@@ -93,11 +94,15 @@ class OpenVinoGenerator:
             self._trimmed = OpenVinoGenerator(network, self._precision, self._threads), context
         return self._trimmed
 
+    @cached_property
+    def _both(self) -> Any:
+        """The network converted, with both pictures; a trimmed one may be all that is ever needed."""
+        return _convert(_openvino(), self._network)
+
     def _request(self, stage: int) -> Any:
-        """Convert and compile for both pictures, or for the 10× one alone, when first needed."""
+        """Compile for both pictures, or for the 10× one alone, when first needed."""
         if stage not in self._requests:
-            openvino = _openvino()
-            model = _convert(openvino, self._network)
+            openvino, model = _openvino(), self._both
             if stage == 1:
                 model = openvino.Model([model.output(0)], model.get_parameters())
             self._requests[stage] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
@@ -116,7 +121,7 @@ def precisions() -> tuple[Precision, ...]:
 
 def _convert(openvino: Any, network: Generator) -> Any:
     """Convert for windows of any size."""
-    example = torch.rand(1, 3, *_TRACED_PX)
+    example = torch.rand(1, 3, _TRACED_PX, _TRACED_PX)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing, which torch would rather see done otherwise
         # Checking the trace would take ten times as long; the trial does so with the pixels themselves.

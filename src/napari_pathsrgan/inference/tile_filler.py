@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import SlideUnreadableError
@@ -157,8 +158,7 @@ class TileFiller:
         cells = {
             (blocks.row + row, blocks.col + col)
             for part in pictures.computed
-            for row in range(part.row // CORE, -(-(part.row + part.height) // CORE))
-            for col in range(part.col // CORE, -(-(part.col + part.width) // CORE))
+            for row, col in product(*(range(rows.start // CORE, -(-rows.stop // CORE)) for rows in part.slices()))
         }
         written = glass_tiles = 0
         for key, tile in super_resolved.cut_tiles(*blocks, pictures):
@@ -207,8 +207,5 @@ def _rectangles(tiles: Sequence[tuple[int, int]]) -> list[Rectangle]:
 
 
 def _tiles_of(blocks: Rectangle) -> list[tuple[int, int]]:
-    return [
-        (row, col)
-        for row in range(blocks.row, blocks.row + blocks.height)
-        for col in range(blocks.col, blocks.col + blocks.width)
-    ]
+    rows, cols = blocks.slices()
+    return list(product(range(rows.start, rows.stop), range(cols.start, cols.stop)))
