@@ -269,6 +269,14 @@ def cut_short(folder: Path) -> Path:
     return path
 
 
+def test_a_process_of_its_own_says_no_more_than_that_of_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "cut.svs"
+    path.write_bytes(b"II*\0" + (1_275_950).to_bytes(4, "little") + bytes(1000))  # its directory is beyond the cut
+    command = [sys.executable, "-m", "napari_pathsrgan", "info", str(path)]  # no test's log takes the library's word in
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert_refused(Ended(ended.returncode, ended.stdout, ended.stderr), "cut.svs is a TIFF that is damaged")
+
+
 def without_pixel_size(folder: Path) -> Path:
     return write_tiff(folder / "bare.tiff", None)
 

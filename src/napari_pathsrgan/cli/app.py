@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all went well, 2 on bad input, 3 when only a part could be done, 130 when interrupted.
     """
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told in a sentence of ours
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     return int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
 
