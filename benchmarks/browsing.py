@@ -12,6 +12,7 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.plugin import screen
+from napari_pathsrgan.plugin.canvas_parts import CanvasParts
 from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20, ViewKind
@@ -81,6 +82,11 @@ class Browser:
         self.scan.visible = show_scan
         for kind in (SR_10, SR_20):
             self.session.set_kind_shown(self.scan, kind, kind in kinds)
+        self.drawn = 0
+        """Sharp tiles of what is in sight, as last drawn; 0 from `look` on."""
+        self._refreshed = 0
+        self.session.advanced.connect(self._note_refresh)
+        CanvasParts(self.viewer).on_draw(self._note_drawing)
         self._fit_canvas()
         self.work(lambda: self.process.status.device != "")
 
@@ -130,7 +136,8 @@ class Browser:
         loop.exec()
 
     def look(self, row_um: float, col_um: float, screen_mpp: float) -> None:
-        """Move the camera to a place, µm per screen pixel."""
+        """Move the camera to a place, µm per screen pixel, of which no tile is there."""
+        self.drawn = self._refreshed = 0
         camera = self.viewer.scene.camera
         camera.zoom = 1 / screen_mpp
         camera.center = (row_um, col_um)
@@ -147,6 +154,12 @@ class Browser:
             return time.perf_counter() - since > quiet_s
 
         self.work(quiet)
+
+    def _note_refresh(self) -> None:
+        self._refreshed, _ = self.session.progress()
+
+    def _note_drawing(self, _event: object) -> None:
+        self.drawn = self._refreshed
 
     def _fit_canvas(self) -> None:
         """Size the window so that the canvas has `CANVAS_PX`; its frame and docks take what they need."""

@@ -35,9 +35,8 @@ def visit(window: Browser, side_px: int, place: int) -> tuple[float, float]:
     row, col = divmod(place, 3)
     window.rest()
     window.look(origin + _FIRST_UM[0] + row * _PITCH_UM[0], origin + _FIRST_UM[1] + col * _PITCH_UM[1], MPP_20)
-    progress = window.session.progress
-    first = window.work(lambda: progress()[0] > 0)
-    rest = window.work(lambda: progress()[0] == progress()[1])
+    first = window.work(lambda: window.drawn > 0)
+    rest = window.work(lambda: window.drawn == window.session.progress()[1])
     return first, first + rest
 
 

@@ -362,6 +362,17 @@ def test_a_window_never_outgrows_its_slot(session: Callable[[], Session]) -> Non
         assert len(lane.gather(wanted[4], wanted)) == 2 * blocks**2
 
 
+def test_only_a_graphics_card_is_given_a_window_ahead(session: Callable[[], Session]) -> None:
+    opened = session()
+    wanted = all_keys(opened.view, 0)
+    lane = NetworkLane(lambda _: opened.view, opened.pool)
+    assert lane.capacity == 1
+    for device, capacity in (("cuda:0", 2), ("cpu", 1)):
+        opened.process.status = type(opened.process.status)(device=device)
+        lane.gather(wanted[4], wanted)
+        assert lane.capacity == capacity
+
+
 BLOCKS = st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30)
 
 

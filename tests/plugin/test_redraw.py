@@ -19,9 +19,9 @@ class Canvas:
 
     def __init__(self, parent, draw_s=0.0):
         self.came = []
-        self.all_there = False
+        self.awaited = False
         self._draw_s = draw_s
-        self.redraw = Redraw(parent, lambda: self.all_there)
+        self.redraw = Redraw(parent, lambda fresh: self.awaited)
         self.redraw.due.connect(self._draw)
 
     def _draw(self, fresh):
@@ -58,24 +58,24 @@ def test_slow_drawing_gets_no_more_than_its_share_of_the_time(qtbot, parent):
     assert min(gaps) >= 0.95 * (redraw.PAUSE_SHARE + 1) * 0.06
 
 
-def test_the_last_tile_in_sight_does_not_wait(qtbot, parent):
+def test_a_tile_that_is_awaited_does_not_wait(qtbot, parent):
     canvas = Canvas(parent, draw_s=0.15)
     canvas.redraw.add({key(0)})
     qtbot.waitUntil(lambda: len(canvas.came) == 1)
     qtbot.wait(20)
-    canvas.all_there = True
+    canvas.awaited = True
     asked = time.perf_counter()
     canvas.redraw.add({key(1)})
     qtbot.waitUntil(lambda: len(canvas.came) == 2)
     assert canvas.came[1][0] - asked < 0.1
 
 
-def test_the_last_tile_may_come_while_the_canvas_is_drawn(qtbot, parent):
+def test_a_tile_that_is_awaited_may_come_while_the_canvas_is_drawn(qtbot, parent):
     canvas = Canvas(parent)
 
     def arrives_meanwhile(_fresh):
         if len(canvas.came) == 1:
-            canvas.all_there = True
+            canvas.awaited = True
             canvas.redraw.add({key(1)})
 
     canvas.redraw.due.connect(arrives_meanwhile)

@@ -233,9 +233,9 @@ def test_what_is_in_sight_is_not_kept_waiting_by_company_from_beyond(bench: Make
     lane = HandLane(group=3)
     b = bench(lane)
     b.scheduler.want("20x", keys(0, 1, 2), prefetch=keys(3, 4, 5))
-    for done in ([0], [1, 2], [3, 4, 5]):
+    for done in ([0], [1, 2], [3], [4]):
         lane.finish(*done)
-    assert lane.offered == [tuple(keys(0)), tuple(keys(1, 2)), tuple(keys(3, 4, 5))]
+    assert lane.offered == [tuple(keys(*cols)) for cols in ([0], [1, 2], [3], [4], [5])]
 
 
 def test_two_views_take_turns_and_share_what_both_want(bench: MakeBench) -> None:
@@ -277,6 +277,17 @@ def test_fetching_ahead_comes_last_and_is_not_counted(bench: MakeBench) -> None:
         lane.finish(col)
     assert b.scheduler.progress().wanted == 3
     assert key(5) in b.cache
+
+
+def test_fetching_ahead_leaves_a_lane_room_for_the_next_view(bench: MakeBench) -> None:
+    lane = HandLane(capacity=2)
+    b = bench(lane)
+    b.scheduler.want("a", (), prefetch=keys(5, 6, 7))
+    assert lane.started_cols() == [5]
+    b.scheduler.want("a", keys(0, 1), prefetch=keys(5, 6, 7))
+    assert lane.started_cols() == [5, 0]
+    lane.finish(5)
+    assert lane.started_cols() == [5, 0, 1]
 
 
 def test_fetching_ahead_into_a_full_cache_comes_to_an_end(bench: MakeBench) -> None:

@@ -121,12 +121,10 @@ class NetworkLane:
     slides : callable
         Finds the slide and model of a key; None where its layer was removed.
     pool : ThreadPoolExecutor
-        Reads the windows, so that reading overlaps with the network.
+        Reads the windows, so that reading overlaps with the network; of one thread, so that they come in order.
     keep : callable, optional
         Given every computed tile, for the disk.
     """
-
-    capacity = 2
 
     def __init__(
         self,
@@ -137,6 +135,16 @@ class NetworkLane:
         self._slides = slides
         self._pool = pool
         self._keep = keep
+        self._on_card = False
+
+    @property
+    def capacity(self) -> int:
+        """Two for a graphics card, so that it never waits for a window to be read.
+
+        One for a CPU: reading takes some hundredths of what the network takes, and a second window would keep whoever
+        looks elsewhere waiting twice as long.
+        """
+        return 2 if self._on_card else 1
 
     def accepts(self, key: TileKey) -> bool:
         """Whether it needs a network."""
@@ -167,8 +175,8 @@ class NetworkLane:
         super_resolved = self._slides(key)
         if super_resolved is None or not isinstance(super_resolved.runner, ProcessModel):
             return 1
-        on_card = super_resolved.runner.process.status.device not in ("", "cpu")
-        side = 4 if on_card else 2
+        self._on_card = super_resolved.runner.process.status.device not in ("", "cpu")
+        side = 4 if self._on_card else 2
         return min(side, (LARGEST_WINDOW_PX - 2 * super_resolved.runner.halo) // CORE)
 
     def _read(self, keys: tuple[TileKey, ...], done: Done) -> None:

@@ -21,6 +21,8 @@ _RESERVED_BYTES = 32 * 1024
 """Room kept for the last words of a job, so that they can be written when the disk is full."""
 
 _LOG_TAIL_BYTES = 64 * 1024
+_RECORD_BYTES = 4 * 1024 * 1024
+"""More than the longest record: a command line is shorter."""
 
 
 def jobs_home() -> Path:
@@ -38,7 +40,7 @@ def read_record(folder: Path) -> JobRecord:
         If there is no job, or one of another version.
     """
     try:
-        return JobRecord.from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        return JobRecord.from_json(json.loads(read_end(folder / RECORD, _RECORD_BYTES)[0]))
     except FileNotFoundError as error:
         raise JobError(f"There is no job {folder.name}.", "List them with `pathsrgan jobs list`.") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -100,8 +102,33 @@ def withdraw_stop(folder: Path) -> None:
 def log_tail(folder: Path, most_lines: int = 200) -> str:
     """The last lines of what the verb has printed; empty where there is nothing."""
     try:
-        with (folder / LOG).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-most_lines:])
+        end, _ = read_end(folder / LOG, _LOG_TAIL_BYTES)
     except OSError:
         return ""
+    return "\n".join(end.decode("utf-8", "replace").splitlines()[-most_lines:])
+
+
+def read_end(path: Path, most_bytes: int) -> tuple[bytes, bool]:
+    """Read the end of a file, unbuffered.
+
+    Beside a window at work every call to the system costs a reader its turn, and a list of jobs has hundreds of files.
+
+    Returns
+    -------
+    bytes
+        At most `most_bytes`.
+    bool
+        Whether that is the whole file.
+
+    Raises
+    ------
+    OSError
+        If it can't be read.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        start = max(0, os.lseek(file, 0, os.SEEK_END) - most_bytes)
+        os.lseek(file, start, os.SEEK_SET)
+        return os.read(file, most_bytes), start == 0
+    finally:
+        os.close(file)

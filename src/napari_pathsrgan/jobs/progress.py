@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from napari_pathsrgan.jobs.folder import read_end
+
 PROGRESS_VARIABLE = "PATHSRGAN_PROGRESS"
 """Environment variable with the file that a verb appends its progress to."""
 
@@ -118,12 +120,10 @@ def read_last_progress(path: Path) -> Progress | None:
 def _last_lines(path: Path, most_bytes: int) -> list[bytes]:
     """Give the last whole lines; none where the file can't be read."""
     try:
-        with path.open("rb") as file:
-            start = max(0, file.seek(0, os.SEEK_END) - most_bytes)
-            file.seek(start)
-            return file.read().split(b"\n")[1 if start else 0 : -1]  # the first is cut off, the last not finished
+        end, whole = read_end(path, most_bytes)
     except OSError:
         return []
+    return end.split(b"\n")[0 if whole else 1 : -1]  # the first is cut off, the last not finished
 
 
 @dataclass

@@ -94,8 +94,9 @@ class Computing:
         self.process = InferenceProcess(
             settings.device, settings.precision, settings.runtime, on_restart=listeners.process_died
         )
-        names = ("pathsrgan-slide", "pathsrgan-windows", "pathsrgan-disk", "pathsrgan-trust")
-        self._pools = [ThreadPoolExecutor(READERS, name) for name in names]
+        # One thread for windows: two would hand them over out of order, and a view's first tile would come second.
+        pools = {"slide": READERS, "windows": 1, "disk": READERS, "trust": READERS}
+        self._pools = [ThreadPoolExecutor(threads, f"pathsrgan-{name}") for name, threads in pools.items()]
         slide_pool, window_pool, disk_pool, trust_pool = self._pools
         self.disk: DiskCache | None = None
         lanes: list[Any] = []

@@ -28,13 +28,14 @@ class Redraw(QObject):
     Parameters
     ----------
     parent : QObject
-    all_there : callable () -> bool
-        Whether nothing that is in sight is missing any more. Called in the window's thread.
+    awaited : callable (set of TileKey) -> bool
+        Whether these tiles bring the first sharp ones of what is in sight, or the last. Called in the window's thread.
 
     Attributes
     ----------
     due : Signal(set of TileKey)
-        Tiles that came since the last time. The first and the last come through at once, others after a pause.
+        Tiles that came since the last time. A view's first sharp one and its last come through at once, others after a
+        pause.
     settled : Signal()
         The camera has come to rest.
     """
@@ -43,9 +44,9 @@ class Redraw(QObject):
     settled = Signal()
     _arrived = Signal()
 
-    def __init__(self, parent: QObject, all_there: Callable[[], bool]) -> None:
+    def __init__(self, parent: QObject, awaited: Callable[[Set[TileKey]], bool]) -> None:
         super().__init__(parent)
-        self._all_there = all_there
+        self._awaited = awaited
         self._began_s = 0.0
         self._fresh: set[TileKey] = set()
         self._lock = threading.Lock()
@@ -80,7 +81,7 @@ class Redraw(QObject):
     def _schedule(self) -> None:
         if self._stopped or self._drawn_timer.isActive():
             return
-        if not self._pause_timer.isActive() or self._all_there():
+        if not self._pause_timer.isActive() or self._awaited(self._fresh):
             self._pause_timer.start(0)
 
     def _hand_over(self) -> None:
@@ -92,7 +93,7 @@ class Redraw(QObject):
             self._drawn_timer.start(0)  # its turn comes after the painting that was asked for
 
     def _pause(self) -> None:
-        if self._fresh and self._all_there():
+        if self._fresh and self._awaited(self._fresh):
             self._pause_timer.start(0)
             return
         took_ms = 1e3 * (time.perf_counter() - self._began_s)

@@ -19,6 +19,8 @@ from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20, ViewKind
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, RectangleUm, TileKey
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     import napari
     from napari.layers import Layer
 
@@ -43,7 +45,7 @@ class BrowsingSession(ComputingSession):
         self.viewer = viewer
         self.shown: dict[Layer, ShownSlide] = {}
         self.computed_blocks: dict[tuple[str, str], set[tuple[int, int]]] = {}
-        self._redraw = Redraw(self, self._all_in_sight_is_there)
+        self._redraw = Redraw(self, self._is_awaited)
         self._redraw.due.connect(self._refresh)
         self._redraw.settled.connect(self._look)
         self._removed_event = viewer.layers.events.removed
@@ -174,8 +176,8 @@ class BrowsingSession(ComputingSession):
 
     def progress(self, layer: Layer | None = None) -> tuple[int, int]:
         """Tiles in sight that are sharp, and all that are in sight, over all visible computed views or one layer's."""
-        wanted = {key for shown in self.shown.values() for key in shown.wanted(layer) if key.level < SLIDE_LEVEL}
-        return len(wanted) - len(self.cache.missing(wanted)), len(wanted)
+        ready, missing = self._in_sight(layer)
+        return len(ready), len(ready) + len(missing)
 
     def missing_share(self, layer: Layer) -> float:
         """How much of what is in sight of a layer is being worked on: 0 to 1."""
@@ -280,9 +282,16 @@ class BrowsingSession(ComputingSession):
     def _on_ready(self, keys: frozenset[TileKey]) -> None:
         self._redraw.add(keys)
 
-    def _all_in_sight_is_there(self) -> bool:
-        ready, wanted = self.progress()
-        return ready == wanted
+    def _is_awaited(self, fresh: Set[TileKey]) -> bool:
+        """Whether these are all that is sharp of what is in sight, and so the first; or nothing is missing any more."""
+        ready, missing = self._in_sight()
+        return not missing or (bool(ready) and ready <= fresh)
+
+    def _in_sight(self, layer: Layer | None = None) -> tuple[set[TileKey], set[TileKey]]:
+        """Computed tiles in sight of all visible views or of one layer's: those there, and those missing."""
+        wanted = {key for shown in self.shown.values() for key in shown.wanted(layer) if key.level < SLIDE_LEVEL}
+        missing = set(self.cache.missing(wanted))
+        return wanted - missing, missing
 
     def _refresh(self, fresh: set[TileKey]) -> None:
         self._look_for_gone()

@@ -94,8 +94,9 @@ def tables(results: Results) -> list[tuple[str, Rows]]:
 def _agreement(results: Results) -> Rows:
     rows = [["", "value", "95 %"]]
     if results.icc is not None:
+        pictures = "picture" if results.icc.targets == 1 else "pictures"
         rows.append(
-            [f"ICC(2,k), {results.icc.targets} pictures that all {results.icc.raters} rated",
+            [f"ICC(2,k), {results.icc.targets} {pictures} that all {results.icc.raters} rated",
              _figure(results.icc.value, 3), _interval(results.icc.low, results.icc.high)]
         )  # fmt: skip
     rows += [[f"Krippendorff's α, {level}", _figure(value, 3), ""] for level, value in results.alphas.items()]

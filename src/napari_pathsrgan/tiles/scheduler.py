@@ -5,11 +5,12 @@ The request cycle
 1. **Want.** A view hands over its wish list: the tiles in sight, most urgent first, and those worth fetching ahead. It
    replaces the view's last one, so there is no queue to clean up: what no list names any more is simply not next.
 2. **Reserve.** While a lane has room, the most urgent tile it accepts is marked RUNNING. Lists take turns rank by rank,
-   all that is in sight before anything that is fetched ahead.
+   all that is in sight before anything that is fetched ahead; and that is begun only where a lane has nothing else to
+   do, so that the next view waits for one tile of it at most.
 3. **Gather.** The lane says which wanted tiles it would like to compute together with that one, because neighbours
-   share their halo; for a tile in sight only those in sight too, or it would wait for the others. A view that has
-   nothing yet gets its first tile alone, for that is the soonest; so does a tile that failed before, so that it doesn't
-   take others down with it.
+   share their halo; but only tiles in sight, or they would wait for the others. A view that has nothing yet gets its
+   first tile alone, for that is the soonest; so does a tile that failed before, so that it doesn't take others down
+   with it.
 4. **Commit.** The gathered tiles are marked RUNNING and the lane starts. If the wish lists changed meanwhile (their
    generation did), tiles that nobody wants any more are let go first, the reserved one included.
 5. **Done.** Tiles go into the cache: READY, by-products too. Tiles that failed wait, and are tried again; after the
@@ -281,7 +282,8 @@ class Scheduler:
         with self._lock:
             queue = self._queue()
             due = [key for key in queue if key not in self._failures or self._failures[key].due <= now]
-            first = next((key for key in due if self._has_room(self._lane_of[key])), None)
+            in_sight = self._wishes.visible()
+            first = next((key for key in due if self._has_room(self._lane_of[key], key in in_sight)), None)
             if first is None:
                 self._dispatching = False
                 self._set_timer(queue, now)
@@ -290,17 +292,15 @@ class Scheduler:
             wishes = self._wishes.take_turn(first)
             begun = any(self._state(key) in (TileState.READY, TileState.RUNNING) for key in wishes.visible)
             wanted: tuple[TileKey, ...] = (first,)
-            if first not in self._failures and (begun or first in wishes.prefetch):
-                wanted = tuple(key for key in due if self._lane_of[key] == lane and key not in self._failures)
-                in_sight = self._wishes.visible()
-                if first in in_sight:
-                    wanted = tuple(key for key in wanted if key in in_sight)
+            if begun and first in in_sight and first not in self._failures:
+                together = (key for key in due if key in in_sight and key not in self._failures)
+                wanted = tuple(key for key in together if self._lane_of[key] == lane)
             self._running.add(first)
             self._jobs_on[lane] += 1
             return _Job(lane, first, wanted, self._generation, (first,))
 
-    def _has_room(self, lane: int) -> bool:
-        return self._jobs_on[lane] < self._lanes[lane].capacity
+    def _has_room(self, lane: int, in_sight: bool) -> bool:
+        return self._jobs_on[lane] < (self._lanes[lane].capacity if in_sight else 1)
 
     def _hand_over(self, job: _Job) -> None:
         """Gather, commit and start a reserved job."""
