@@ -84,9 +84,12 @@ class Browser:
             self.session.set_kind_shown(self.scan, kind, kind in kinds)
         self.drawn = 0
         """Sharp tiles of what is in sight, as last drawn; 0 from `look` on."""
+        self.drawings = 0
+        """How often the canvas was drawn."""
         self._refreshed = 0
         self.session.advanced.connect(self._note_refresh)
-        CanvasParts(self.viewer).on_draw(self._note_drawing)
+        self._parts = CanvasParts(self.viewer)
+        self._parts.on_draw(self._note_drawing)
         self._fit_canvas()
         self.work(lambda: self.process.status.device != "")
 
@@ -142,6 +145,12 @@ class Browser:
         camera.zoom = 1 / screen_mpp
         camera.center = (row_um, col_um)
 
+    def draw(self) -> float:
+        """Draw the canvas as it is, and return the seconds that took."""
+        before = self.drawings
+        self._parts.redraw()
+        return self.work(lambda: self.drawings > before)
+
     def rest(self, quiet_s: float = 0.5) -> None:
         """Let everything in sight and around it be computed, until nothing new has come for a while."""
         held, since = -1, time.perf_counter()
@@ -160,6 +169,7 @@ class Browser:
 
     def _note_drawing(self, _event: object) -> None:
         self.drawn = self._refreshed
+        self.drawings += 1
 
     def _fit_canvas(self) -> None:
         """Size the window so that the canvas has `CANVAS_PX`; its frame and docks take what they need."""

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, Qt
 from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
+from vispy.visuals.shaders.program import ModularProgram
 
 from napari_pathsrgan.plugin.canvas_front import cross_lines
 from napari_pathsrgan.plugin.compare_mode import CompareMode
@@ -131,6 +132,23 @@ def test_the_divider_is_dragged_without_panning_and_centred_by_a_double_click(
     assert camera.zoom == zoom
     mouse(window, QEvent.Type.MouseMove, middle + 100, 210)
     assert front._canvas.cursor().shape() != Qt.CursorShape.SplitHCursor
+
+
+def test_a_pan_links_no_shader_anew(
+    make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = make_window(slide_path)
+    window.look(600, 900, 0.3)
+    window.wait_sharp()
+    window.settle()
+    assert len(window.dock.comparison.labels.lines) == 3
+    linked: list[object] = []
+    build = ModularProgram._build
+    monkeypatch.setattr(ModularProgram, "_build", lambda program: (linked.append(program), build(program)))
+    for col_um in (905.0, 910.0, 915.0):
+        window.look(600, col_um, 0.3)
+        window.settle()
+    assert linked == []
 
 
 def test_labels_stay_with_their_side(make_window: Callable[..., Window], slide_path: Path) -> None:

@@ -87,7 +87,7 @@ class PaneLabels:
                     visual = _replace(visual, pane.box, draw_label(lines, fitting, background, ratio))
                 width = visual.size[0] / ratio
                 x = round(pane.rect.width() - MARGIN_PX - width) if label.right else MARGIN_PX
-                visual.transform = STTransform((1 / ratio, 1 / ratio), (x, MARGIN_PX))
+                _place(visual, (1 / ratio, 1 / ratio), (x, MARGIN_PX))
                 seen[slot] = (look, visual)
                 self.lines.append(lines)
         for _, visual in self._drawn.values():
@@ -190,7 +190,15 @@ def _replace(visual: ImageVisual | None, box: ViewBox, picture: npt.NDArray[np.u
     visual = ImageVisual(picture, interpolation="nearest", parent=box)
     visual.order = _ORDER
     visual.set_gl_state("translucent", depth_test=False)
+    visual.transform = STTransform()
     return visual
+
+
+def _place(visual: ImageVisual, scale: tuple[float, float], translate: tuple[float, float]) -> None:
+    """Move a label where it is to be; for one that is there already, vispy would link its shaders anew all the same."""
+    for name, wanted in (("scale", scale), ("translate", translate)):
+        if tuple(getattr(visual.transform, name)[:2]) != wanted:
+            setattr(visual.transform, name, wanted)
 
 
 def short_name(layer: Image) -> str:
