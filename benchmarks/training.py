@@ -7,6 +7,7 @@ patches of 64 px from a pairs file, two loader processes. The first 50 steps, in
 from __future__ import annotations
 
 import argparse
+import contextlib
 import resource
 import tempfile
 from pathlib import Path
@@ -22,13 +23,24 @@ _WARM_STEPS, _MOST_WAITING_PERCENT = 50, 5
 _CASES: dict[str, dict[str, float]] = {"Pixel loss": {"alpha": 0.0, "beta": 0.0}, "Published losses": {}}
 
 
+class _EnoughError(Exception):
+    """As many steps as are to be counted."""
+
+
 def told_by(pairs: Path, folder: Path, steps: int, losses: dict[str, Any]) -> list[dict[str, Any]]:
-    """Train, and return what was told after the first steps."""
+    """Train, and return what was told after the first steps; what a training measures at its end is left out."""
     config = TrainingConfig(
-        pairs=(pairs,), start_from="lite", epochs=(0, 0, 1), epoch_steps=_WARM_STEPS + steps, **losses
+        pairs=(pairs,), start_from="lite", epochs=(0, 0, 1), epoch_steps=2 * (_WARM_STEPS + steps), **losses
     )
     told: list[dict[str, Any]] = []
-    train(config, folder, RunOptions(accelerator="cpu"), told.append)
+
+    def tell(row: dict[str, Any]) -> None:
+        told.append(row)
+        if row["step"] >= _WARM_STEPS + steps:
+            raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        train(config, folder, RunOptions(accelerator="cpu"), tell)
     return [row for row in told if row["step"] > _WARM_STEPS]
 
 

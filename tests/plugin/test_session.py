@@ -19,7 +19,7 @@ from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, Slide
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
-from napari_pathsrgan.tiles.grid import TileKey
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, TileKey
 
 from .conftest import Lease, Window
 
@@ -510,3 +510,21 @@ def test_removing_a_slide_ends_everything_and_it_can_be_opened_again(
     assert len(window.viewer.layers) == 2  # the kinds last asked for
     window.look(500, 600, 0.3)
     window.wait_sharp()
+
+
+def test_the_first_sharp_tile_of_a_view_is_awaited_and_the_last(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.wait_sharp()
+    session = window.session
+    session.set_paused(True)
+    window.look(1100, 1500, 0.29)
+    session.cache.clear()
+    first, *between, last = sorted(key for key in window.shown.wanted() if key.level < SLIDE_LEVEL)
+    assert between
+    assert not session._is_awaited({first})  # it has been dropped again
+    for key in (first, *between, last):
+        side = window.shown.super_resolved.grid.tile_px[key.level]
+        session.cache.put(key, np.zeros((side, side, 3), np.uint8))
+        assert session._is_awaited({key}) == (key in (first, last))
