@@ -516,10 +516,10 @@ def test_the_first_sharp_tile_of_a_view_is_awaited_and_the_last(
     make_window: Callable[..., Window], slide_path: Path
 ) -> None:
     window = make_window(slide_path)
-    window.wait_sharp()
+    window.look(600, 900, 0.3)
     session = window.session
     session.set_paused(True)
-    window.look(1100, 1500, 0.29)
+    window.wait_quiet()
     session.cache.clear()
     first, *between, last = sorted(key for key in window.shown.wanted() if key.level < SLIDE_LEVEL)
     assert between

@@ -127,8 +127,8 @@ def read_end(path: Path, most_bytes: int) -> tuple[bytes, bool]:
     """
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        start = max(0, os.lseek(file, 0, os.SEEK_END) - most_bytes)
-        os.lseek(file, start, os.SEEK_SET)
-        return os.read(file, most_bytes), start == 0
+        end = os.lseek(file, 0, os.SEEK_END)
+        start = os.lseek(file, max(0, end - most_bytes), os.SEEK_SET)
+        return os.read(file, end - start), start == 0
     finally:
         os.close(file)
