@@ -25,8 +25,9 @@ from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
 from napari_pathsrgan.tiles.cache import TileCache
-from napari_pathsrgan.tiles.grid import TileKey
+from napari_pathsrgan.tiles.grid import CORE, PyramidGrid, TileKey, TilePart, block_window
 from napari_pathsrgan.tiles.scheduler import Scheduler
+from napari_pathsrgan.tiles.viewport import part_in_sight
 
 from .networks import write_tiny_model
 from .specimens import specimen, write_slide
@@ -323,7 +324,7 @@ def test_a_broken_result_fails_its_tiles(session: Callable[[], Session], monkeyp
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(SuperResolvedSlide, "cut_tiles", broken)
+    monkeypatch.setattr(SuperResolvedSlide, "cut", broken)
     key = opened.view.key(0, 0, 0)
     opened.scheduler.want("view", [key])
     with opened.arrived:
@@ -379,15 +380,74 @@ BLOCKS = st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, ma
 @given(BLOCKS, st.integers(1, 4), st.data())
 def test_grow_rectangle_finds_the_largest(blocks: set[tuple[int, int]], side: int, data: Any) -> None:
     first = data.draw(st.sampled_from(sorted(blocks)))
-    top, left, n_rows, n_cols = grow_rectangle(first, blocks, side)
+    cores = {block: block_window(*block, 1, 1, 0) for block in blocks}
+    chosen = grow_rectangle(first, cores, side * CORE)
+    rows, cols = zip(*chosen, strict=True)
+    n_rows, n_cols = len(set(rows)), len(set(cols))
 
     def fits(top: int, left: int, n_rows: int, n_cols: int) -> bool:
         inside = {(row, col) for row in range(top, top + n_rows) for col in range(left, left + n_cols)}
         return first in inside and inside <= blocks
 
-    assert fits(top, left, n_rows, n_cols)
+    assert fits(min(rows), min(cols), n_rows, n_cols)
+    assert len(chosen) == n_rows * n_cols
     assert max(n_rows, n_cols) <= side
     larger = [
         (rows, cols) for rows in range(1, side + 1) for cols in range(1, side + 1) if rows * cols > n_rows * n_cols
     ]
     assert not any(fits(row, col, *size) for row, col in blocks for size in larger)
+
+
+@given(st.integers(0, 900), st.integers(0, 900), st.integers(1, 600), st.integers(1, 600), st.data())
+def test_parts_of_one_view_go_together_without_a_gap(row: int, col: int, height: int, width: int, data: Any) -> None:
+    grid = PyramidGrid.over_slide((2000, 2000))
+    rows, cols = (slice(4 * start, 4 * (start + size)) for start, size in ((row, height), (col, width)))
+    tiles = grid.tiles_in(0, rows, cols)
+    keys = {tile: TileKey("", "", 0, *tile, part_in_sight(grid, 0, *tile, rows, cols)) for tile in tiles}
+    cores = {tile: key.core for tile, key in keys.items()}
+    first = data.draw(st.sampled_from(tiles))
+    chosen = grow_rectangle(first, cores, 2 * CORE)
+    assert first in chosen
+    seen = np.zeros((2200, 2200), int)
+    for tile in chosen:
+        top, left, high, wide = cores[tile]
+        seen[top : top + high, left : left + wide] += 1
+    inside = np.argwhere(seen)
+    (top, left), (bottom, right) = inside.min(axis=0), inside.max(axis=0) + 1
+    assert (seen[top:bottom, left:right] == 1).all()
+    assert max(bottom - top, right - left) <= 2 * CORE
+
+
+def test_a_part_is_computed_alone_and_gives_the_tiles_pixels(session: Callable[[], Session]) -> None:
+    opened = session()
+    part = TilePart(1, 0, 4, 2)
+    keys = [opened.view.key(level, 1, 1)._replace(part=part) for level in (0, 1)]
+    tiles = opened.get(*keys)
+    assert opened.process.windows == [((96 + 64, 64 + 64), 2)]
+    for key, tile in zip(keys, tiles, strict=True):
+        whole = opened.view.compute_tile(*key.place)
+        assert differing(tile, whole[part.pixels(key.level)]) <= 1e-3
+    opened.disk.flush()
+    assert not opened.disk.has(opened.view.key(0, 1, 1))  # only whole tiles are kept
+
+
+def test_a_part_at_the_slides_edge_is_cropped_to_the_slide(session: Callable[[], Session]) -> None:
+    opened = session()
+    last = opened.view.key(0, 2, 2)  # the slide's last block has 11 rows
+    key = last._replace(part=TilePart(0, 1, 1, 4))
+    (tile,) = opened.get(key)
+    assert tile.shape == (opened.view.grid.tile_shape(0, 2, 2)[0], 3 * 128, 3)
+    assert differing(tile, opened.view.compute_tile(0, 2, 2)[:, 128:]) <= 1e-3
+
+
+def test_a_tile_on_disk_gives_its_parts(session: Callable[[], Session]) -> None:
+    first = session()
+    whole = first.view.key(0, 1, 1)
+    (tile,) = (found.copy() for found in first.get(whole))
+    first.close()
+    second = session()
+    key = whole._replace(part=TilePart(0, 2, 3, 4))
+    (part,) = second.get(key)
+    assert np.array_equal(part, tile[: 3 * 128, 2 * 128 :])
+    assert np.array_equal(np.asarray(second.cache.peek(whole)), tile)
+    assert second.process.windows == []

@@ -18,7 +18,8 @@ from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, Slide
 from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX, TrustLane
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.cache import TileCache
-from napari_pathsrgan.tiles.grid import TileKey
+from napari_pathsrgan.tiles.grid import TileKey, TilePart
+from napari_pathsrgan.tiles.scheduler import TileState
 
 
 class Darkener:
@@ -41,7 +42,9 @@ class Darkener:
 class Notebook:
     """A scheduler that only notes what is wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: TileCache) -> None:
+        self.cache = cache
+        self.running: set[TileKey] = set()
         self.lists: dict[Any, tuple[list[TileKey], list[TileKey]]] = {}
 
     def want(self, view: Any, keys: Any, prefetch: Any = ()) -> None:
@@ -49,6 +52,11 @@ class Notebook:
 
     def forget(self, view: Any) -> None:
         self.lists.pop(view, None)
+
+    def state(self, key: TileKey) -> TileState:
+        if key in self.cache:
+            return TileState.READY
+        return TileState.RUNNING if key in self.running else TileState.ABSENT
 
 
 @pytest.fixture
@@ -63,7 +71,8 @@ def make_view(super_resolved: SuperResolvedSlide) -> Any:
     overview = super_resolved.read(grid.n_levels - 1, 0, 0, *grid.level_shapes[-1])
 
     def make(kind: Any) -> tuple[SlideView, TileCache, Notebook]:
-        cache, notebook = TileCache(2**28), Notebook()
+        cache = TileCache(2**28)
+        notebook = Notebook(cache)
         return SlideView(kind, super_resolved, overview, cache, notebook), cache, notebook
 
     return make
@@ -134,6 +143,101 @@ def test_coarse_levels_never_run_the_network(make_view: Any, super_resolved: Sup
     assert super_resolved.runner.runs == 0
 
 
+REGION = slice(400, 1100), slice(700, 1500)
+"""In pixels of 20×, over 3 × 2 tiles: (0, 1) to (2, 2), none of them whole but (1, 2)."""
+
+
+def at_rest(view: SlideView, rows: slice = REGION[0], cols: slice = REGION[1]) -> None:
+    view.look(0, rows, cols, at_rest=True)
+
+
+def test_a_moving_view_asks_for_whole_tiles_and_one_at_rest_for_what_is_in_sight(make_view: Any) -> None:
+    view, _, notebook = make_view(SR_20)
+    napari_reads(view.levels()[0], np.s_[REGION])
+    wanted, _ = notebook.lists[view]
+    assert {key.part for key in wanted} == {None}
+    at_rest(view)
+    parts, around = notebook.lists[view]
+    assert [key.whole for key in parts] == wanted
+    assert {(key.row, key.col): key.part for key in parts} == {
+        (0, 1): TilePart(3, 1, 4, 4),
+        (0, 2): TilePart(3, 0, 4, 4),
+        (1, 1): TilePart(0, 1, 4, 4),
+        (1, 2): None,
+        (2, 1): TilePart(0, 1, 1, 4),
+        (2, 2): TilePart(0, 0, 1, 4),
+    }
+    assert {key for key in wanted if key not in parts} <= set(around)  # what is beyond the edge comes later
+    assert len(around) == 5 + 10
+
+
+def test_parts_are_drawn_where_they_are(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+    view, cache, notebook = make_view(SR_20)
+    exact = view.levels()[0][np.s_[REGION]]
+    soft = napari_reads(view.levels()[0], np.s_[REGION])
+    at_rest(view)
+    for key in notebook.lists[view][0]:
+        tile = super_resolved.compute_tile(*key.place)
+        cache.put(key, tile if key.part is None else tile[key.part.pixels(0)])
+    drawn = napari_reads(view.levels()[0], np.s_[REGION])
+    np.testing.assert_array_equal(drawn, exact)
+    assert np.abs(drawn.astype(int) - soft).mean() > 40
+    beyond = napari_reads(view.levels()[0], np.s_[REGION[0], 600:1500])[:, :40]
+    assert np.abs(beyond.astype(int) - super_resolved.read(0, 400, 600, 700, 40)).mean() > 40  # soft still
+
+
+def test_napari_slicing_anew_for_tiles_that_came_changes_no_wishes(make_view: Any) -> None:
+    view, _, notebook = make_view(SR_20)
+    napari_reads(view.levels()[0], np.s_[REGION])
+    at_rest(view)
+    before = dict(notebook.lists)
+    napari_reads(view.levels()[0], np.s_[REGION])
+    assert notebook.lists == before
+    napari_reads(view.levels()[0], np.s_[400:1100, 828:1628])
+    assert {key.part for key in notebook.lists[view][0]} == {None}
+    view.forget()
+    napari_reads(view.levels()[0], np.s_[400:1100, 828:1628])
+    assert view in notebook.lists
+
+
+def test_no_part_of_a_tile_is_computed_twice(make_view: Any) -> None:
+    view, cache, notebook = make_view(SR_20)
+    at_rest(view)
+    (part,) = (key for key in notebook.lists[view][0] if (key.row, key.col) == (1, 1))
+
+    def wanted_of_it() -> TileKey:
+        (found,) = (key for key in notebook.lists[view][0] if (key.row, key.col) == (1, 1))
+        return found
+
+    notebook.running.add(part)
+    at_rest(view, slice(600, 1000), slice(800, 1500))
+    assert wanted_of_it() == part  # which holds all of what is in sight now
+    cache.put(part, np.zeros((512, 384, 3), np.uint8))
+    at_rest(view, slice(600, 1000), slice(800, 1500))
+    assert wanted_of_it() == part
+    at_rest(view, slice(600, 1000), slice(530, 1500))
+    assert wanted_of_it() == part.whole  # not the rest, with a halo of its own, and again a rest of that
+    notebook.running.add(part.whole)
+    at_rest(view)
+    assert wanted_of_it() == part.whole
+
+
+def test_what_lies_beyond_the_edge_is_drawn_when_it_comes(make_view: Any) -> None:
+    view, _, notebook = make_view(SR_20)
+    at_rest(view)
+    (part,) = (key for key in notebook.lists[view][0] if (key.row, key.col) == (0, 1))
+    assert view.shows({part})
+    assert view.shows({part.whole})
+    assert not view.shows({key for key in notebook.lists[view][1] if (key.row, key.col) == (3, 3)})
+
+
+@pytest.mark.parametrize("kind", [BICUBIC, TRUST], ids=lambda kind: kind.name)
+def test_other_pictures_come_in_whole_tiles(make_view: Any, kind: Any) -> None:
+    view, _, notebook = make_view(kind)
+    at_rest(view)
+    assert {key.part for key in notebook.lists[view][0]} == {None}
+
+
 def test_forgetting_empties_the_wish_lists(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
     napari_reads(view.levels()[0], np.s_[0:400, 0:400])
@@ -150,7 +254,7 @@ def test_exchange_keeps_the_arrays_and_refuses_another_grid(make_view: Any, slid
     with open_slide(slide_path) as slide:
         runner = Darkener()
         runner.identity = "another"
-        new = Notebook()
+        new = Notebook(TileCache(2**28))
         view.exchange(SuperResolvedSlide(slide, runner), new)
         assert not old.lists
         napari_reads(level, np.s_[0:400, 0:400])

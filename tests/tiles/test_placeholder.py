@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pathsrgan.tiles.grid import Pixels, PyramidGrid
-from napari_pathsrgan.tiles.placeholder import Lookup, compose
+from napari_pathsrgan.tiles.placeholder import Lookup, Patch, compose
 
 SMALL = PyramidGrid(
     level_shapes=((148, 108), (74, 54), (37, 27), (19, 14), (10, 7)),
@@ -28,8 +28,9 @@ def pictures(grid: PyramidGrid, seed: int = 0) -> list[Pixels]:
 
 
 def cached(grid: PyramidGrid, levels: list[Pixels], there: Callable[[int, int, int], bool]) -> Lookup:
-    def lookup(level: int, row: int, col: int) -> Pixels | None:
-        return levels[level][grid.tile_slices(level, row, col)] if there(level, row, col) else None
+    def lookup(level: int, row: int, col: int) -> list[Patch]:
+        place = grid.tile_slices(level, row, col)
+        return [Patch(*place, levels[level][place])] if there(level, row, col) else []
 
     return lookup
 
@@ -82,7 +83,7 @@ def test_a_ramp_over_the_slide_stays_where_it_was(level: int) -> None:
         values = np.rint(rows_um * slope / SMALL.level_mpps[-1] + 10)
         return np.broadcast_to(values[:, None, None], (*SMALL.level_shapes[at], 3)).astype(np.uint8)
 
-    drawn = compose(level, slice(0, 999), slice(0, 999), SMALL, lambda *_: None, ramp(4))
+    drawn = compose(level, slice(0, 999), slice(0, 999), SMALL, lambda *_: (), ramp(4))
     edge = 3 << 4 - level  # where the picture's last pixel is repeated a ramp has no end
     error = drawn[edge:-edge].astype(int) - ramp(level)[edge:-edge]
     assert abs(error).max() <= 2  # OpenCV's cubic (a = -0.75) makes slight waves of a ramp
@@ -110,19 +111,35 @@ def test_regions_are_cropped_to_the_level_and_the_array_is_new() -> None:
     assert compose(0, slice(500, 600), slice(0, 10), SMALL, lookup, levels[-1]).shape == (0, 10, 3)
 
 
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_part_of_a_tile_is_sharp_and_soft_around(data: st.DataObject) -> None:
+    levels = pictures(SMALL)
+    soft = compose(0, slice(0, 148), slice(0, 108), SMALL, lambda *_: (), levels[-1])
+    place = data.draw(regions(SMALL.level_shapes[0]))
+    place = tuple(SMALL.clip(0, *(slice(max(16, part.start), min(32, part.stop)) for part in place)))
+    place = tuple(slice(part.start, max(part.start, part.stop)) for part in place)
+    parts = {(0, 1, 1): [Patch(*place, levels[0][place])]}
+    drawn = compose(0, slice(0, 148), slice(0, 108), SMALL, lambda *tile: parts.get(tile, ()), levels[-1])
+    mixed = soft.copy()
+    mixed[place] = levels[0][place]
+    np.testing.assert_array_equal(drawn, mixed)
+
+
 def test_a_fallback_of_another_slide_is_refused() -> None:
     with pytest.raises(ValueError, match="coarsest"):
-        compose(0, slice(0, 9), slice(0, 9), SMALL, lambda *_: None, np.zeros((10, 8, 3), np.uint8))
+        compose(0, slice(0, 9), slice(0, 9), SMALL, lambda *_: (), np.zeros((10, 8, 3), np.uint8))
 
 
 def test_a_full_screen_costs_little_more_than_the_plain_enlargement() -> None:
     grid = PyramidGrid.over_slide((2000, 2000))
     slide, coarsest = (np.zeros((*grid.level_shapes[level], 3), np.uint8) for level in (2, -1))
-    tiles = {tile: slide[grid.tile_slices(2, *tile)] for tile in grid.tiles_in(2, slice(0, 2000), slice(0, 2000))}
+    places = {tile: grid.tile_slices(2, *tile) for tile in grid.tiles_in(2, slice(0, 2000), slice(0, 2000))}
+    tiles = {tile: [Patch(*place, slide[place])] for tile, place in places.items()}
     region = slice(2100, 2100 + 1080), slice(3300, 3300 + 1920)
 
     def placeholder() -> None:
-        compose(0, *region, grid, lambda level, row, col: tiles[row, col] if level == 2 else None, coarsest)
+        compose(0, *region, grid, lambda level, row, col: tiles[row, col] if level == 2 else (), coarsest)
 
     def plain() -> None:
         cv2.resize(slide[:270, :480], (1920, 1080), interpolation=cv2.INTER_CUBIC)

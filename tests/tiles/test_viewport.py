@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_pathsrgan.tiles.grid import PyramidGrid
-from napari_pathsrgan.tiles.viewport import ancestor_tiles, nearest_level, prefetch_tiles, split_index, visible_tiles
+from napari_pathsrgan.tiles.grid import PART_PX, PyramidGrid
+from napari_pathsrgan.tiles.viewport import (
+    ancestor_tiles,
+    nearest_level,
+    part_in_sight,
+    prefetch_tiles,
+    split_index,
+    visible_tiles,
+)
 
 SHAPE = (40, 30, 3)
 LEVEL = np.arange(np.prod(SHAPE)).reshape(SHAPE)
@@ -121,3 +128,23 @@ def test_nearest_level(pixel_size_um: float, level: int) -> None:
 def test_a_screen_pixel_has_a_size() -> None:
     with pytest.raises(ValueError, match="wide"):
         nearest_level((0.293,), 0.0)
+
+
+@settings(deadline=None)
+@given(level=st.integers(0, 1), data=st.data())
+def test_a_part_holds_what_is_in_sight_and_no_square_more(level: int, data: st.DataObject) -> None:
+    grid = PyramidGrid.over_slide((300, 421))
+    height, width = grid.level_shapes[level]
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    rows = slice(top, data.draw(st.integers(top + 1, height)))
+    cols = slice(left, data.draw(st.integers(left + 1, width)))
+    step = PART_PX << 2 - level
+    for row, col in grid.tiles_in(level, rows, cols):
+        part = part_in_sight(grid, level, row, col, rows, cols)
+        whole = grid.tile_slices(level, row, col)
+        for held, tile, seen in zip(grid.tile_slices(level, row, col, part), whole, (rows, cols), strict=True):
+            first, last = max(tile.start, seen.start), min(tile.stop, seen.stop)
+            assert first - step < held.start <= first
+            assert last <= held.stop < last + step
+        if part is not None:
+            assert grid.tile_slices(level, row, col, part) != whole

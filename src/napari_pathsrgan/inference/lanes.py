@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.inference.process import ProcessModel
 from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX
-from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, TileKey
+from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, TileKey, Window
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.disk_cache import DiskCache
@@ -49,7 +50,9 @@ class StoredLane:
             for key in keys:
                 tile = self._cache.read(key)
                 if tile is not None:
-                    tiles[key] = tile
+                    tiles[key.whole] = tile
+                    if key.part is not None:
+                        tiles[key] = tile[key.part.pixels(key.level)]
         except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
             done(tiles, error)
             return
@@ -154,42 +157,40 @@ class NetworkLane:
         """Choose a rectangle of blocks around the first, and both views of each block where 20× is wanted of it.
 
         Blocks of one rectangle share their halo: 2 × 2 blocks cost 1.27 of their own pixels with a halo of 16, one
-        alone 1.56. A graphics card takes 4 × 4, since it is slow to start and fast to run.
+        alone 1.56. A graphics card takes 4 × 4, since it is slow to start and fast to run. Parts of blocks go together
+        where they make one rectangle, as those of one view do.
         """
         wished = {key for key in wanted if key.slide == first.slide and key.model == first.model}
         level = 0 if first.level == 0 or sibling(first, 0) in wished else 1
-        blocks = {(key.row, key.col) for key in wished if key.level == level} | {(first.row, first.col)}
-        top, left, n_rows, n_cols = grow_rectangle((first.row, first.col), blocks, self._largest_side(first))
-        return tuple(
-            TileKey(first.slide, first.model, part, row, col)
-            for row in range(top, top + n_rows)
-            for col in range(left, left + n_cols)
-            for part in range(level, SLIDE_LEVEL)
-        )
+        blocks = {(key.row, key.col): key for key in wished if key.level == level}
+        blocks[first.row, first.col] = sibling(first, level)
+        cores = {place: key.core for place, key in blocks.items()}
+        chosen = grow_rectangle((first.row, first.col), cores, self._largest_side(first))
+        return tuple(sibling(blocks[place], part) for place in chosen for part in range(level, SLIDE_LEVEL))
 
     def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
         """Read the window in a thread and hand it to the inference process."""
         self._pool.submit(self._read, keys, done)
 
     def _largest_side(self, key: TileKey) -> int:
+        """Side of what is computed at once, input pixels, without its halo."""
         super_resolved = self._slides(key)
         if super_resolved is None or not isinstance(super_resolved.runner, ProcessModel):
-            return 1
+            return CORE
         self._on_card = super_resolved.runner.process.status.device not in ("", "cpu")
         side = 4 if self._on_card else 2
-        return min(side, (LARGEST_WINDOW_PX - 2 * super_resolved.runner.halo) // CORE)
+        return min(side, (LARGEST_WINDOW_PX - 2 * super_resolved.runner.halo) // CORE) * CORE
 
     def _read(self, keys: tuple[TileKey, ...], done: Done) -> None:
         super_resolved = self._slides(keys[0])
         if super_resolved is None or not isinstance(super_resolved.runner, ProcessModel):
             done({}, None)
             return
-        rows, cols = [key.row for key in keys], [key.col for key in keys]
-        rectangle = min(rows), min(cols), max(rows) - min(rows) + 1, max(cols) - min(cols) + 1
+        core = _hull([key.core for key in keys])
         stage = 2 - min(key.level for key in keys)
         runner = super_resolved.runner
         try:
-            window = super_resolved.read_window(*rectangle)
+            window = super_resolved.read_around(core)
             future = runner.submit(window, stage, super_resolved.glass, runner.halo)
         except Exception as error:  # whatever it is: a job that never ends would hold its lane for ever
             done({}, error)
@@ -199,48 +200,64 @@ class NetworkLane:
             try:
                 pictures = future.result()
                 assert pictures is not None
-                tiles = dict(super_resolved.cut_tiles(*rectangle, pictures))
+                tiles = dict(super_resolved.cut(pictures, core, keys))
             except Exception as error:  # as above
                 done({}, error)
                 return
             done(tiles, None)
             if self._keep:
                 for key, tile in tiles.items():
-                    self._keep(key, tile)
+                    if key.part is None:
+                        self._keep(key, tile)
 
         future.add_done_callback(finish)
 
 
 def sibling(key: TileKey, level: int) -> TileKey:
-    """The tile of the same block at the other network level."""
-    return TileKey(key.slide, key.model, level, key.row, key.col)
+    """The tile of the same block, or the same part of it, at the other network level."""
+    return key._replace(level=level)
 
 
 def grow_rectangle(
-    first: tuple[int, int], blocks: set[tuple[int, int]], largest_side: int
-) -> tuple[int, int, int, int]:
-    """Find the largest rectangle of wanted blocks that holds the first.
+    first: tuple[int, int], cores: Mapping[tuple[int, int], Window], largest_side: int
+) -> list[tuple[int, int]]:
+    """Find the wanted blocks that make the largest rectangle with the first.
 
     Parameters
     ----------
     first : (row, col)
-    blocks : set of (row, col)
-        All that are wanted, `first` among them.
+    cores : mapping of (row, col) to Window
+        What is wanted of each block, the first among them, input pixels.
     largest_side : int
+        Of the rectangle, input pixels.
 
     Returns
     -------
-    tuple of int
-        Top, left, rows and columns; all its blocks are wanted.
+    list of (row, col)
+        Row by row; what is wanted of them covers the rectangle without a gap. The first alone may be larger than that.
     """
-    best = (first[0], first[1], 1, 1)
-    for n_rows in range(1, largest_side + 1):
-        for n_cols in range(1, largest_side + 1):
-            if n_rows * n_cols <= best[2] * best[3]:
+    best, best_px = [first], cores[first].height * cores[first].width
+    most = largest_side // CORE + 1  # the outer ones may be wanted in part
+    for n_rows, n_cols in product(range(1, most + 1), repeat=2):
+        if n_rows * n_cols * CORE**2 <= best_px:
+            continue
+        corners = product(range(first[0] - n_rows + 1, first[0] + 1), range(first[1] - n_cols + 1, first[1] + 1))
+        for top, left in corners:
+            blocks = list(product(range(top, top + n_rows), range(left, left + n_cols)))
+            if not all(block in cores for block in blocks):
                 continue
-            for top in range(first[0] - n_rows + 1, first[0] + 1):
-                for left in range(first[1] - n_cols + 1, first[1] + 1):
-                    inside = ((r, c) for r in range(top, top + n_rows) for c in range(left, left + n_cols))
-                    if all(block in blocks for block in inside):
-                        best = (top, left, n_rows, n_cols)
+            parts = [cores[block] for block in blocks]
+            hull, px = _hull(parts), sum(part.height * part.width for part in parts)
+            if px == hull.height * hull.width and max(hull.height, hull.width) <= largest_side and px > best_px:
+                best, best_px = blocks, px
     return best
+
+
+def _hull(windows: Sequence[Window]) -> Window:
+    """The smallest window around others."""
+    top, left = min(window.row for window in windows), min(window.col for window in windows)
+    bottom, right = (
+        max(window.row + window.height for window in windows),
+        max(window.col + window.width for window in windows),
+    )
+    return Window(top, left, bottom - top, right - left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -187,8 +187,15 @@ class SuperResolvedSlide:
 
     def read_window(self, row_block: int, col_block: int, n_row_blocks: int, n_col_blocks: int) -> Pixels:
         """Read the network's input for a rectangle of blocks with its halo, reflected at the slide's edges."""
-        window = block_window(row_block, col_block, n_row_blocks, n_col_blocks, self.runner.halo)
-        return self.slide.read_grid(self.runner.card.mpp_in, *window)
+        return self.read_around(block_window(row_block, col_block, n_row_blocks, n_col_blocks, 0))
+
+    def read_around(self, core: Window) -> Pixels:
+        """Read the network's input for a window on the grid of `GRID_STEP`, with a halo, reflected at the edges."""
+        row, col, height, width = core
+        halo = self.runner.halo
+        return self.slide.read_grid(
+            self.runner.card.mpp_in, row - halo, col - halo, height + 2 * halo, width + 2 * halo
+        )
 
     def cut_tiles(
         self,
@@ -199,16 +206,24 @@ class SuperResolvedSlide:
         pictures: Pictures,
     ) -> Iterator[tuple[TileKey, Pixels]]:
         """Cut the pictures of a rectangle of blocks into tiles of levels 1 and 0, cropped to the slide."""
-        for level, picture in ((1, pictures.mr), (0, pictures.hr)):
-            if picture is None:
-                continue
-            side = self.grid.tile_px[level]
-            n_rows, n_cols = self.grid.n_tiles(level)
-            for row in range(row_block, min(row_block + n_row_blocks, n_rows)):
-                for col in range(col_block, min(col_block + n_col_blocks, n_cols)):
-                    height, width = self.grid.tile_shape(level, row, col)
-                    top, left = (row - row_block) * side, (col - col_block) * side
-                    yield self.key(level, row, col), picture[top : top + height, left : left + width].copy()
+        n_rows, n_cols = self.grid.n_tiles(0)
+        keys = (
+            self.key(level, row, col)
+            for level in ((1,) if pictures.hr is None else (1, 0))
+            for row in range(row_block, min(row_block + n_row_blocks, n_rows))
+            for col in range(col_block, min(col_block + n_col_blocks, n_cols))
+        )
+        return self.cut(pictures, block_window(row_block, col_block, n_row_blocks, n_col_blocks, 0), keys)
+
+    def cut(self, pictures: Pictures, core: Window, keys: Iterable[TileKey]) -> Iterator[tuple[TileKey, Pixels]]:
+        """Cut the pictures of a window, its halo left out, into tiles that lie in it, cropped to the slide."""
+        for key in keys:
+            picture = pictures.mr if key.level else pictures.hr
+            assert picture is not None
+            rows, cols = self.grid.tile_slices(*key.place, key.part)
+            scale = 1 << SLIDE_LEVEL - key.level
+            top, left = core.row * scale, core.col * scale
+            yield key, picture[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left].copy()
 
 
 class LevelArray:

@@ -283,9 +283,9 @@ class BrowsingSession(ComputingSession):
         self._redraw.add(keys)
 
     def _is_awaited(self, fresh: Set[TileKey]) -> bool:
-        """Whether these are all that is sharp of what is in sight, and so the first; or nothing is missing any more."""
+        """Whether these are all that is sharp of what is in sight, and so the first; or the last that was missing."""
         ready, missing = self._in_sight()
-        return not missing or (bool(ready) and ready <= fresh)
+        return not ready.isdisjoint(fresh) and (not missing or ready <= fresh)
 
     def _in_sight(self, layer: Layer | None = None) -> tuple[set[TileKey], set[TileKey]]:
         """Computed tiles in sight of all visible views or of one layer's: those there, and those missing."""
@@ -296,7 +296,7 @@ class BrowsingSession(ComputingSession):
     def _refresh(self, fresh: set[TileKey]) -> None:
         self._look_for_gone()
         for key in fresh:
-            if key.level < SLIDE_LEVEL:
+            if key.level < SLIDE_LEVEL and key.part is None:
                 self.computed_blocks.setdefault((key.slide, key.model), set()).add((key.row, key.col))
         for shown in list(self.shown.values()):
             shown.refresh(fresh)

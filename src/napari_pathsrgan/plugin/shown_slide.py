@@ -161,7 +161,7 @@ class ShownSlide:
     def refresh(self, fresh: Set[TileKey]) -> None:
         """Redraw the layers that show any of these tiles."""
         for layer, view in self.views.values():
-            if layer.visible and not view.wanted.isdisjoint(fresh):
+            if layer.visible and view.shows(fresh):
                 layer.refresh(thumbnail=False, extent=False, highlight=False)
 
     def look(self, in_sight: RectangleUm) -> None:
@@ -170,7 +170,7 @@ class ShownSlide:
             level = kind.finest_level + layer.data_level
             rows, cols = view.grid.slices_um(level, in_sight)
             if layer.visible and rows.start < rows.stop and cols.start < cols.stop:
-                view.look(level, rows, cols)
+                view.look(level, rows, cols, at_rest=True)
 
     def wanted(self, only: Layer | None = None) -> set[TileKey]:
         """Tiles in sight of all visible views, or of one layer's."""

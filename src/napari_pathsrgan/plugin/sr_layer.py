@@ -7,7 +7,8 @@ How a picture comes about:
 2. What was missing goes to the scheduler as the view's new wish list, the middle of the view first.
 3. Tiles arrive in the cache, from whichever thread; the session refreshes the layers that show them, back to 1.
 4. napari does not slice again while one zooms in within a level, nor for the coarsest one: the session tells the view
-   what is in sight once the camera rests, back to 2.
+   what is in sight once the camera rests, back to 2. From then on, of the tiles at the edge only what is in sight comes
+   first, and the whole of them later, with the tiles around: a third of a view's work is beyond its edge.
 
 Whoever else indexes a level, a script or napari's own writer, gets exact pixels and waits for them.
 """
@@ -23,11 +24,14 @@ import numpy as np
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
 from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey
-from napari_pathsrgan.tiles.placeholder import compose
+from napari_pathsrgan.tiles.placeholder import Patch, compose
 from napari_pathsrgan.tiles.priority import centre_outward
-from napari_pathsrgan.tiles.viewport import ancestor_tiles, prefetch_tiles, split_index, visible_tiles
+from napari_pathsrgan.tiles.scheduler import TileState
+from napari_pathsrgan.tiles.viewport import ancestor_tiles, part_in_sight, prefetch_tiles, split_index, visible_tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.cache import TileCache
     from napari_pathsrgan.tiles.grid import Pixels
@@ -93,6 +97,8 @@ class SlideView:
         self._cache = cache
         self._scheduler = scheduler
         self.wanted: frozenset[TileKey] = frozenset()
+        self._drawn: tuple[int, slice, slice] | None = None  # what napari sliced last
+        self._parts: dict[tuple[int, int, int], TileKey] = {}  # asked for, of each tile that was not whole then
 
     @property
     def grid(self) -> PyramidGrid:
@@ -111,16 +117,26 @@ class SlideView:
         self.super_resolved, self._scheduler = super_resolved, scheduler
 
     def draw(self, level: int, rows: slice, cols: slice) -> Pixels:
-        """Draw a region from what there is, and ask for what is missing."""
-        self.look(level, rows, cols)
+        """Draw a region from what there is, and ask for what is missing; not anew where only tiles have come."""
+        if self._drawn != (level, rows, cols):
+            self._drawn = level, rows, cols
+            self.look(level, rows, cols)
         return self.compose(level, rows, cols)
 
     def compose(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Draw a region from what there is."""
         return compose(level, rows, cols, self.grid, self._lookup, self.overview)
 
-    def look(self, level: int, rows: slice, cols: slice) -> None:
-        """Ask for what a region needs to be sharp, the middle first; it replaces what was asked for before."""
+    def look(self, level: int, rows: slice, cols: slice, at_rest: bool = False) -> None:
+        """Ask for what a region needs to be sharp, the middle first; it replaces what was asked for before.
+
+        Parameters
+        ----------
+        level, rows, cols : int, slice, slice
+            The region, in pixels of the level.
+        at_rest : bool
+            Whether it is exactly what is in sight, and may stay so: then tiles at the edge come in parts.
+        """
         sharp: list[TileKey] = []
         under: list[TileKey] = []
         around: list[TileKey] = []
@@ -129,15 +145,24 @@ class SlideView:
             side = self.grid.tile_px[level]
             sharp = self._keys(level, centre_outward(visible_tiles(self.grid, level, rows, cols), *centre, side))
             around = self._keys(level, centre_outward(prefetch_tiles(self.grid, level, rows, cols), *centre, side))
+        if at_rest and level < SLIDE_LEVEL and self.kind not in (BICUBIC, TRUST):
+            whole, sharp = sharp, [self._in_sight(key, rows, cols) for key in sharp]
+            around = [key for key in whole if key not in sharp] + around
+            self._parts = {place: key for place, key in self._parts.items() if key in self._cache or key in sharp}
         if level < SLIDE_LEVEL < self.grid.n_levels - 1:
             under = self._keys(SLIDE_LEVEL, ancestor_tiles(self.grid, level, rows, cols, SLIDE_LEVEL))
         self.wanted = frozenset([*sharp, *under])
         self._scheduler.want((self, "under"), under)
         self._scheduler.want(self, sharp, around)
 
+    def shows(self, keys: Set[TileKey]) -> bool:
+        """Whether any of these tiles lies in what was drawn last."""
+        return not (self.wanted.isdisjoint(keys) and {key.whole for key in self.wanted}.isdisjoint(keys))
+
     def forget(self) -> None:
         """Want nothing more, for a hidden or removed layer."""
         self.wanted = frozenset()
+        self._drawn = None
         self._scheduler.forget(self)
         self._scheduler.forget((self, "under"))
 
@@ -161,8 +186,32 @@ class SlideView:
             return TrustView(self.super_resolved, self._cache.get).read(level, *region)
         return self.super_resolved.read(level, *region)
 
-    def _lookup(self, level: int, row: int, col: int) -> Pixels | None:
-        return self._cache.get(self.key(level, row, col))
+    def _in_sight(self, key: TileKey, rows: slice, cols: slice) -> TileKey:
+        """Make a tile's key that of its part in sight, unless more of it is there or on its way."""
+        part = part_in_sight(self.grid, *key.place, rows, cols)
+        if part is None or self._is_begun(key):
+            return key
+        last = self._last_part(key)
+        if last is not None and last.part is not None and self._is_begun(last):
+            return last if last.part.holds(part) else key
+        self._parts[key.place] = key._replace(part=part)
+        return self._parts[key.place]
+
+    def _is_begun(self, key: TileKey) -> bool:
+        return self._scheduler.state(key) in (TileState.READY, TileState.RUNNING)
+
+    def _last_part(self, key: TileKey) -> TileKey | None:
+        """The part of a tile asked for last, if it was of this model's."""
+        last = self._parts.get(key.place)
+        return last if last is not None and last.whole == key else None
+
+    def _lookup(self, level: int, row: int, col: int) -> list[Patch]:
+        key = self.key(level, row, col)
+        for there in filter(None, (key, self._last_part(key))):
+            pixels = self._cache.get(there)
+            if pixels is not None:
+                return [Patch(*self.grid.tile_slices(*there.place, there.part), pixels)]
+        return []
 
     def _keys(self, level: int, tiles: list[tuple[int, int]]) -> list[TileKey]:
         return [self.key(level, row, col) for row, col in tiles]

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.tiles.grid import CORE
+from napari_pathsrgan.tiles.grid import PART_PX as CELL_PX
 
-CELL_PX = 32
-"""Side of the squares that rectangles are made of, input pixels; a multiple of `grid.GRID_STEP`."""
 MOST_REDUNDANCY = 1.3
 """Pixels computed per pixel kept that the largest rectangle may cost."""
 

@@ -40,6 +40,9 @@ times, and another phase of that halving gives the same pixel another value (our
 SLIDE_TILE = 256
 """Side of a tile of the slide's own pixels, in pixels of its level."""
 
+PART_PX = 32
+"""Side of the squares that a block may be computed in parts of, in LR pixels; a multiple of `GRID_STEP`."""
+
 _ROUNDING = 1e-6
 """Share of a pixel by which a position in µm may miss a pixel's edge through floating point and still lie on it."""
 
@@ -62,6 +65,29 @@ class RectangleUm(NamedTuple):
     width_um: float
 
 
+class TilePart(NamedTuple):
+    """A rectangle of a block, in squares of `PART_PX` from its upper-left corner: all that is in sight of a tile."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def holds(self, other: TilePart) -> bool:
+        """Whether it has all of another part of the same block."""
+        return (
+            self.top <= other.top
+            and self.left <= other.left
+            and self.bottom >= other.bottom
+            and self.right >= other.right
+        )
+
+    def pixels(self, level: int) -> tuple[slice, slice]:
+        """Pixels of a computed level that it takes of its tile, not cropped to the slide."""
+        step = PART_PX << SLIDE_LEVEL - level
+        return slice(self.top * step, self.bottom * step), slice(self.left * step, self.right * step)
+
+
 class TileKey(NamedTuple):
     """What makes one tile different from every other.
 
@@ -75,6 +101,8 @@ class TileKey(NamedTuple):
         Hash of the network, empty for the slide's own pixels, which all models share.
     level, row, col : int
         Level of the pyramid and position in its grid of tiles.
+    part : TilePart or None
+        Which pixels of a computed tile; None for all of it.
     """
 
     slide: str
@@ -82,6 +110,31 @@ class TileKey(NamedTuple):
     level: int
     row: int
     col: int
+    part: TilePart | None = None
+
+    @property
+    def whole(self) -> TileKey:
+        """The tile that it is a part of."""
+        return self._replace(part=None)
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Level, row and column."""
+        return self.level, self.row, self.col
+
+    @property
+    def core(self) -> Window:
+        """What of the network's input grid a computed tile shows; at the slide's edge it goes past that."""
+        top, left, bottom, right = self.part or _WHOLE_BLOCK
+        return Window(
+            self.row * CORE + top * PART_PX,
+            self.col * CORE + left * PART_PX,
+            (bottom - top) * PART_PX,
+            (right - left) * PART_PX,
+        )
+
+
+_WHOLE_BLOCK = TilePart(0, 0, CORE // PART_PX, CORE // PART_PX)
 
 
 @dataclass(frozen=True)
@@ -182,8 +235,8 @@ class PyramidGrid:
         tile_cols = range(cols.start // side, -(-cols.stop // side))
         return [(row, col) for row in range(rows.start // side, -(-rows.stop // side)) for col in tile_cols]
 
-    def tile_slices(self, level: int, row: int, col: int) -> tuple[slice, slice]:
-        """Pixels of a tile in its level's array, cropped to the level.
+    def tile_slices(self, level: int, row: int, col: int, part: TilePart | None = None) -> tuple[slice, slice]:
+        """Pixels of a tile, or of a part of it, in its level's array, cropped to the level.
 
         Raises
         ------
@@ -194,7 +247,8 @@ class PyramidGrid:
         if not (0 <= row < n_rows and 0 <= col < n_cols):
             raise IndexError(f"Level {level} has {n_rows} × {n_cols} tiles, none at ({row}, {col}).")
         side = self.tile_px[level]
-        return self.clip(level, slice(row * side, (row + 1) * side), slice(col * side, (col + 1) * side))
+        rows, cols = (slice(0, side), slice(0, side)) if part is None else part.pixels(level)
+        return self.clip(level, _moved(rows, row * side), _moved(cols, col * side))
 
     def tile_shape(self, level: int, row: int, col: int) -> tuple[int, int]:
         """Height and width of a tile in pixels, cropped to the level."""
@@ -292,6 +346,10 @@ def snap_window(row: int, col: int, height: int, width: int, step: int = GRID_ST
 
 def _halved(shape: tuple[int, int]) -> tuple[int, int]:
     return -(-shape[0] // 2), -(-shape[1] // 2)
+
+
+def _moved(pixels: slice, by: int) -> slice:
+    return slice(pixels.start + by, pixels.stop + by)
 
 
 def _clip(pixels: slice, length: int) -> slice:

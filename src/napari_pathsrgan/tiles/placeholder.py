@@ -3,7 +3,7 @@
 A level's picture is its own tiles laid over the picture of the next coarser level, enlarged twofold; that one is made
 in the same way, down to the coarsest level, which is always there whole. Three things follow:
 
-- Where a tile is missing, its nearest cached ancestor shows; several may meet in one region.
+- Where a tile is missing, or all but a part of it, its nearest cached ancestor shows; several may meet in one region.
 - A whole region is enlarged in one piece with a margin, from pixels on the absolute grid. So neighbouring placeholder
   tiles have no seam, and a region's pixels don't depend on how much around them was asked for.
 - Twofold enlargement is phase exact by itself: coarse pixel i covers fine pixels 2i and 2i + 1.
@@ -15,15 +15,26 @@ OpenCV's cubic has a = -0.75 and is a little crisper than the -0.5 that exact pi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from napari_pathsrgan.tiles.grid import Pixels, PyramidGrid
+if TYPE_CHECKING:
+    from napari_pathsrgan.tiles.grid import Pixels, PyramidGrid
 
-Lookup = Callable[[int, int, int], Pixels | None]
-"""(level, row, col) → that tile's (h, w, 3) pixels, or None where it isn't there."""
+
+class Patch(NamedTuple):
+    """What there is of a tile: where it lies in its level, and its (h, w, 3) pixels."""
+
+    rows: slice
+    cols: slice
+    pixels: Pixels
+
+
+Lookup = Callable[[int, int, int], Sequence[Patch]]
+"""(level, row, col) → what is there of that tile: all of it as one patch, parts of it, or nothing."""
 
 _CUBIC_MARGIN = 2
 """Coarse pixels that a twofold cubic enlargement reaches beyond the region, on each side."""
@@ -42,7 +53,7 @@ def compose(
         The region, step 1; cropped to the level.
     grid : PyramidGrid
         Levels and tiles.
-    lookup : callable (level, row, col) -> (h, w, 3) uint8 or None
+    lookup : callable (level, row, col) -> sequence of Patch
         Cached tiles, those at the lower and right edge cropped to the level. Must not compute anything.
     fallback : (rows, cols, 3) uint8
         The whole coarsest level.
@@ -66,17 +77,15 @@ def compose(
 def _draw(level: int, rows: slice, cols: slice, grid: PyramidGrid, lookup: Lookup, fallback: Pixels) -> Pixels:
     if level == grid.n_levels - 1:
         return fallback[rows, cols].copy()
-    sharp: list[tuple[slice, slice, Pixels]] = []
+    sharp: list[Patch] = []
     missing: list[tuple[slice, slice]] = []
     for row, col in grid.tiles_in(level, rows, cols):
         tile_rows, tile_cols = grid.tile_slices(level, row, col)
         seen_rows, seen_cols = _common(tile_rows, rows), _common(tile_cols, cols)
-        tile = lookup(level, row, col)
-        if tile is None:
+        patches = [patch for there in lookup(level, row, col) if (patch := _seen(there, rows, cols))]
+        if not any((patch.rows, patch.cols) == (seen_rows, seen_cols) for patch in patches):
             missing.append((seen_rows, seen_cols))
-        else:
-            pixels = tile[_within(seen_rows, tile_rows), _within(seen_cols, tile_cols)]
-            sharp.append((seen_rows, seen_cols, pixels))
+        sharp += patches
 
     if missing and not sharp:
         return _enlarge(level, rows, cols, grid, lookup, fallback)
@@ -98,6 +107,14 @@ def _enlarge(level: int, rows: slice, cols: slice, grid: PyramidGrid, lookup: Lo
     enlarged = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     top, left = rows.start - 2 * coarse_rows.start, cols.start - 2 * coarse_cols.start
     return enlarged[top : top + rows.stop - rows.start, left : left + cols.stop - cols.start]  # type: ignore[return-value]
+
+
+def _seen(patch: Patch, rows: slice, cols: slice) -> Patch | None:
+    """What of a patch lies in a region, if anything."""
+    seen_rows, seen_cols = _common(patch.rows, rows), _common(patch.cols, cols)
+    if seen_rows.start >= seen_rows.stop or seen_cols.start >= seen_cols.stop:
+        return None
+    return Patch(seen_rows, seen_cols, patch.pixels[_within(seen_rows, patch.rows), _within(seen_cols, patch.cols)])
 
 
 def _halved(pixels: slice) -> slice:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
+from napari_pathsrgan.tiles.grid import PART_PX, SLIDE_LEVEL, TilePart
+
 if TYPE_CHECKING:
     from napari_pathsrgan.tiles.grid import PyramidGrid
 
@@ -65,6 +67,33 @@ def split_index(index: IndexItem | tuple[IndexItem, ...], shape: tuple[int, int,
 def visible_tiles(grid: PyramidGrid, level: int, rows: slice, cols: slice) -> list[tuple[int, int]]:
     """Tiles (row, col) of `level` that the region touches, row by row."""
     return grid.tiles_in(level, rows, cols)
+
+
+def part_in_sight(grid: PyramidGrid, level: int, row: int, col: int, rows: slice, cols: slice) -> TilePart | None:
+    """Find the least part of a computed tile that holds what a region shows of it.
+
+    Parameters
+    ----------
+    grid : PyramidGrid
+    level, row, col : int
+        A tile of a computed level that the region touches.
+    rows, cols : slice
+        The region, in pixels of `level`.
+
+    Returns
+    -------
+    TilePart or None
+        None where that is the whole tile.
+    """
+    step = PART_PX << SLIDE_LEVEL - level
+    spans = []
+    for tile, seen in zip(grid.tile_slices(level, row, col), (rows, cols), strict=True):
+        first = (max(seen.start, tile.start) - tile.start) // step
+        last = -(-(min(seen.stop, tile.stop) - tile.start) // step)
+        spans.append((first, last, -(-(tile.stop - tile.start) // step)))
+    (top, bottom, height), (left, right, width) = spans
+    part = TilePart(top, left, bottom, right)
+    return None if part == TilePart(0, 0, height, width) else part
 
 
 def prefetch_tiles(
