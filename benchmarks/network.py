@@ -20,6 +20,7 @@ from measure import Figure, command, in_turns, paired_ratio
 from sample_slides import SLIDES_OPTION
 
 from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
+from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.openvino_generator import precisions
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import find_model
@@ -54,6 +55,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     ways = [("torch", precision) for precision in fast_precisions()]
     ways += [("openvino", precision) for precision in precisions()]
     exact, *others = (Engine(*load_generator(path), "cpu", precision, runtime) for runtime, precision in ways)
+    preview = Engine(*load_generator(path), "cpu", "int8")
     window = np.ascontiguousarray(picture[: _BLOCKS * CORE + 2 * halo, : _BLOCKS * CORE + 2 * halo])
     tiles = [
         np.ascontiguousarray(window[row : row + CORE + 2 * halo, col : col + CORE + 2 * halo])
@@ -62,8 +64,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     ]
     return [
         *_speed(engine, exact, plain, window, tiles, halo, options.runs),
-        *(_other_way(other, exact, window, options.runs) for other in others),
+        *(_other_way(other, exact, window, options.runs) for other in (*others, preview)),
         *(_precision(other, exact, picture) for other in others),
+        _deviation(preview, exact, picture),
         *_halos(engine, picture, halo),
     ]
 
@@ -137,6 +140,17 @@ def _precision(engine: Engine, exact: Engine, picture: Pixels) -> Figure:
         "%",
         f"largest difference {differences.max()} grey levels, {100 * (differences > 0).mean():.1f} % not equal",
         at_least=99.9,
+    )
+
+
+def _deviation(preview: Engine, exact: Engine, picture: Pixels) -> Figure:
+    deviation = Deviation()
+    deviation.note(preview.apply(picture)[1], exact.apply(picture)[1])
+    return Figure(
+        f"lite by {preview.arithmetic}, a preview, against {exact.arithmetic}: root mean square",
+        deviation.rms,
+        "grey levels",
+        f"largest difference {deviation.largest} grey levels",
     )
 
 

@@ -57,7 +57,7 @@ class Counted:
         """(N, 3, H, W) 0 to 1 → (N, 3, 4H, 4W), as the network of the engine gives it."""
         self.computed_px += lr.shape[0] * lr.shape[2] * lr.shape[3] * _SCALE**2
         with torch.no_grad():  # MONAI changes the result in place, which inference mode forbids
-            _, hr = self.engine._network.pictures(lr, 2)
+            _, hr = self.engine._network.whole.pictures(lr, 2)
         assert hr is not None
         return hr
 
@@ -168,6 +168,7 @@ def ours(slide: Slide, runner: Any, out: Path) -> dict[str, Any]:
 WAYS: dict[str, tuple[str, Callable[..., Any]]] = {
     "ours": ("auto", ours),
     "ours, torch fp32": ("fp32", ours),
+    "ours, int8 preview": ("int8", ours),
     "no network": ("fp32", ours),
     "MONAI": ("fp32", monai),
     "Real-ESRGAN style": ("fp32", real_esrgan_style),

@@ -171,6 +171,7 @@ def test_upscale_with_workers(run, scan: Path, tmp_path: Path) -> None:
     assert ended.code == 0
     assert json.loads(ended.out)["written"] > 0
     assert_refused(run("upscale", scan, tmp_path / "b.ome.zarr", "--workers", 1, "--blend"), "--blend")
+    assert_refused(run("upscale", scan, tmp_path / "b.ome.zarr", "--workers", 1, "--precision", "int8"), "--workers")
 
 
 def test_upscale_maps_trust_beside_the_picture(run, scan: Path, tmp_path: Path) -> None:

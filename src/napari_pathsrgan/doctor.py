@@ -109,15 +109,16 @@ def _devices() -> Iterator[Finding]:
     yield Finding(topic, "chosen by itself", str(choose_device()))
     fast_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     yield Finding(topic, "bf16 on the CPU", "supported" if fast_bf16 else "not supported", need="speed")
-    yield Finding(topic, "OpenVINO", _openvino(), need="speed")
+    yield Finding(topic, "OpenVINO", _speed_package("openvino", "may make networks faster on a CPU"), need="speed")
+    yield Finding(topic, "NNCF", _speed_package("nncf", "makes int8 previews possible"), need="speed")
     yield Finding(topic, "threads for networks", str(default_threads()))
 
 
-def _openvino() -> str:
+def _speed_package(package: str, use: str) -> str:
     try:
-        return version("openvino")
+        return version(package)
     except PackageNotFoundError:
-        return "not installed; pip install 'napari-pathsrgan[openvino]' may make networks faster on a CPU"
+        return f"not installed; pip install 'napari-pathsrgan[openvino]' {use}"
 
 
 def _readers() -> Iterator[Finding]:

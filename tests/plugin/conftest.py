@@ -168,6 +168,10 @@ class Lease:
     def pid(self) -> int | None:
         return self._owner.pid
 
+    @property
+    def precision(self) -> str:
+        return self._owner.precision
+
     def load(self, model: Path) -> Future[Any]:
         return self._owner.load(model)
 

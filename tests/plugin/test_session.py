@@ -5,6 +5,7 @@ import shutil
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from napari.utils._dask_utils import _DASK_CACHE
 
 from napari_pathsrgan.errors import SlideGoneError, SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.models.zoo import user_folder
+from napari_pathsrgan.plugin import computing
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -528,3 +531,30 @@ def test_the_first_sharp_tile_of_a_view_is_awaited_and_the_last(
         rows, cols = window.shown.super_resolved.grid.tile_slices(*key.place, key.part)
         session.cache.put(key, np.zeros((rows.stop - rows.start, cols.stop - cols.start, 3), np.uint8))
         assert session._is_awaited({key}) == (key in (first, last))
+
+
+def test_an_int8_preview_is_called_one_and_its_tiles_are_no_others(
+    make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(computing, "InferenceProcess", InferenceProcess)  # the shared one computes in fp32 alone
+    window = make_window(slide_path)
+    session = window.session
+    window.look(600, 900, 0.3)
+    window.wait_sharp()
+    layer, _ = window.view("SR-20")
+    name, exact = layer.name, window.drawn(layer)[3].copy()
+
+    session.restart(replace(session.settings, precision="int8"))
+    window.wait_sharp()
+    assert layer.name == f"{name} · int8 preview"
+    assert session.computing.process.status.precision == "int8"
+    assert "int8 preview, off by" in window.dock.progress.speed.text()
+    off = np.abs(window.drawn(layer)[3].astype(int) - exact)
+    assert off.max() > 0
+    assert off.mean() < 6
+
+    session.restart(replace(session.settings, precision="fp32"))
+    assert session.progress()[0] > 0  # the exact tiles are still there
+    window.wait_sharp()
+    assert layer.name == name
+    np.testing.assert_array_equal(window.drawn(layer)[3], exact)

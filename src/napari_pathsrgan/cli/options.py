@@ -28,8 +28,9 @@ class NetworkOptions:
         faithful model on NAME's card to NAME itself.
     device : str
         auto, cpu, cuda, cuda:1 or mps.
-    precision : {"auto", "fp32", "bf16", "fp16"}
-        auto takes what is fastest here and gives the same pixels.
+    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
+        auto takes what is fastest here and gives the same pixels. int8 is a preview by OpenVINO: sooner, but a few grey
+        levels off; how far is said.
     runtime : {"auto", "torch", "openvino"}
         What computes. auto takes OpenVINO where it is installed, faster, and gives the same pixels; with a precision
         that is named, torch.
@@ -37,7 +38,7 @@ class NetworkOptions:
 
     model: str = "lite"
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     runtime: Literal["auto", "torch", "openvino"] = "auto"
 
 

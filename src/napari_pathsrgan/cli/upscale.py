@@ -95,6 +95,8 @@ def upscale(
 
     if options.blend and (options.workers or options.scheduler):
         raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
+    if options.looking.precision == "int8" and (options.workers or options.scheduler):
+        raise OptionError("An int8 preview is computed by one process.", "Leave out --workers, --scheduler or int8.")
     if options.workers < 0:
         raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
     looking = options.looking
@@ -107,7 +109,8 @@ def upscale(
 
         keep_memory()
         runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
-        computed = super_resolve(opened, load_model(looking.model, looking.device, precision, runtime))
+        engine = load_model(looking.model, looking.device, precision, runtime)
+        computed = super_resolve(opened, engine)
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
@@ -118,6 +121,7 @@ def upscale(
             print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)
             return INTERRUPTED
     record = _describe(out, options.region, done, time.perf_counter() - began)
+    record["deviation"] = str(engine.deviation or "") or None
     tell(record, _in_words(record), json)
     for row, col, height, width in done.unreadable:
         print(
@@ -203,6 +207,8 @@ def _in_words(record: dict[str, Any]) -> list[str]:
     lines = [f"Written: {record['out']}", f"{thousands(written)} tiles in {record['seconds']:.0f} s, {cost}"]
     if there:
         lines.append(f"{thousands(there)} tiles were there already, or could not be made.")
+    if record["deviation"]:
+        lines.append(f"This is an int8 preview, {record['deviation']}, where it was compared with the exact picture.")
     return lines
 
 

@@ -9,7 +9,8 @@ from typing import Literal, Self
 from napari_pathsrgan.errors import StoreMismatchError
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+"""int8 is a preview: it is taken only where it is named, and its pixels are no other precision's."""
 Runtime = Literal["auto", "torch", "openvino"]
 
 
@@ -20,7 +21,7 @@ class Arithmetic:
     Attributes
     ----------
     runtime : {"torch", "openvino"}
-    precision : {"fp32", "bf16", "fp16"}
+    precision : {"fp32", "bf16", "fp16", "int8"}
     """
 
     runtime: Runtime
@@ -34,6 +35,19 @@ class Arithmetic:
         """Read it as `str` writes it."""
         runtime, precision = text.split()
         return cls(runtime, precision)  # type: ignore[arg-type]
+
+
+_PREVIEW = "+int8"
+
+
+def pixels_identity(weights_hash: str, precision: str) -> str:
+    """What tells a model's pixels from another's in caches and stores: its weights, and whether it is a preview."""
+    return weights_hash + (_PREVIEW if precision == "int8" else "")
+
+
+def is_preview(identity: str) -> bool:
+    """Whether pixels of this identity are a preview's."""
+    return identity.endswith(_PREVIEW)
 
 
 def go_on_with(store: Path, runtime: Runtime, precision: Precision) -> tuple[Runtime, Precision]:

@@ -58,8 +58,17 @@ def prepare(
         raise DeviceError("OpenVINO computes on the CPU.", "Use --device cpu, or --runtime torch.")
     if precision == "auto":
         return _fastest(network, device, runtime)
-    chosen = Arithmetic("torch" if runtime == "auto" else runtime, precision)
-    return _made(network, device, chosen), chosen
+    if precision == "int8" and (runtime == "torch" or device.type != "cpu"):
+        raise DeviceError(
+            "Only OpenVINO computes in int8, on the CPU.",
+            "Use --device cpu with --runtime auto, or another --precision.",
+        )
+    usual: Runtime = "openvino" if precision == "int8" else "torch"
+    chosen = Arithmetic(usual if runtime == "auto" else runtime, precision)
+    made = _made(network, device, chosen)
+    if precision == "int8":  # it takes seconds to make, and may lack something: now, not when a tile is waited for
+        _levels((made.trimmed() or (made, 0))[0], _blobs(device))
+    return made, chosen
 
 
 def _made(network: Generator, device: torch.device, wanted: Arithmetic) -> Network:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
+from napari_pathsrgan.inference.arithmetic import is_preview
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels, TileKey
 
@@ -165,6 +166,8 @@ def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = F
         See `PyramidStore.open_or_create`.
     """
     grid, arithmetic = super_resolved.grid, super_resolved.runner.arithmetic
+    name = super_resolved.runner.card.name
+    name += (", int8 preview" if is_preview(super_resolved.runner.identity) else "") + (", blended" if blended else "")
     return PyramidStore.open_or_create(
         path,
         level_shapes=grid.level_shapes,
@@ -173,6 +176,6 @@ def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = F
         slide_fingerprint=super_resolved.slide.fingerprint,
         model_hash=super_resolved.runner.identity + ("+blend" if blended else ""),
         slide_name=super_resolved.slide.path.name,
-        model_name=super_resolved.runner.card.name + (", blended" if blended else ""),
+        model_name=name,
         arithmetic="" if arithmetic is None else str(arithmetic),
     )

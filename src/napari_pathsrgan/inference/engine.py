@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
+from napari_pathsrgan.inference.arithmetic import pixels_identity
 from napari_pathsrgan.inference.choice import prepare
+from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_parts
 from napari_pathsrgan.models.blocks import centre
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
@@ -79,9 +81,9 @@ class Engine:
     card : ModelCard
     device : str
         See `choose_device`.
-    precision : {"auto", "fp32", "bf16", "fp16"}
+    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         "auto" takes what a trial shows to be the fastest that is true to fp32 within one grey level on 99.9 % of the
-        pixels.
+        pixels. "int8" is not: it is a preview, by OpenVINO.
     runtime : {"auto", "torch", "openvino"}
         What computes. "auto" takes part in that trial where OpenVINO is installed and the device is a CPU; beside a
         precision that is named, it is torch.
@@ -90,6 +92,8 @@ class Engine:
     ----------
     arithmetic : Arithmetic
         What was chosen.
+    deviation : Deviation or None
+        Of a preview: how far it is off, compared on some of the windows that it computes.
     """
 
     def __init__(
@@ -109,13 +113,15 @@ class Engine:
         network = network.to(self.device)
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
-        self._network, self.arithmetic = prepare(network, self.device, runtime, precision)
-        self._trimmed = self._network.trimmed()
+        prepared, self.arithmetic = prepare(network, self.device, runtime, precision)
+        self._network = _Networks(prepared)
+        self.deviation = Deviation() if self.arithmetic.precision == "int8" else None
+        self._exact = self._network if self.deviation is None else _Networks(network)
 
     @property
     def identity(self) -> str:
         """What tells this model's pixels from another's in caches and stores."""
-        return self.card.weights_hash
+        return pixels_identity(self.card.weights_hash, self.arithmetic.precision)
 
     @property
     def halo(self) -> int:
@@ -124,7 +130,7 @@ class Engine:
 
     @property
     def precision(self) -> Precision:
-        """Of the network's numbers: "fp32", "bf16" or "fp16"."""
+        """Of the network's numbers: "fp32", "bf16", "fp16" or "int8"."""
         return self.arithmetic.precision
 
     def apply(self, patch: Pixels) -> tuple[Pixels, Pixels]:
@@ -199,10 +205,23 @@ class Engine:
         self, window: Pixels, weight: npt.NDArray[np.float32] | None, scales: Sequence[int], halo: int
     ) -> list[Pixels]:
         """Run the network on a window, and take as much of its pictures as the weights say."""
+        found = self._mixed(self._network, window, weight, scales, halo)
+        if self.deviation is not None and self.deviation.is_due():
+            self.deviation.note(found[-1], self._mixed(self._exact, window, weight, scales, halo)[-1])
+        return found
+
+    def _mixed(
+        self,
+        networks: _Networks,
+        window: Pixels,
+        weight: npt.NDArray[np.float32] | None,
+        scales: Sequence[int],
+        halo: int,
+    ) -> list[Pixels]:
         height, width = (size - 2 * halo for size in window.shape[:2])
         found = []
         with torch.inference_mode():
-            pictures = self._forward(self._network_for(height, width, halo), self._to_device(window), len(scales))
+            pictures = self._forward(networks.fit(height, width, halo), self._to_device(window), len(scales))
             for picture, scale in zip(pictures, scales, strict=False):
                 assert picture is not None
                 core = centre(picture, scale * height, scale * width)
@@ -215,13 +234,6 @@ class Engine:
     def _enlarged_weight(self, weight: npt.NDArray[np.float32], scale: int, halo: int) -> Tensor:
         larger = cv2.resize(weight, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         return torch.from_numpy(_core(larger, scale * halo))[None, None].to(self.device)
-
-    def _network_for(self, height: int, width: int, halo: int) -> Network:
-        """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
-        on_grid = height % ALIGNMENT_LR_PX == width % ALIGNMENT_LR_PX == halo % ALIGNMENT_LR_PX == 0
-        if self._trimmed is None or not on_grid or halo < self._trimmed[1]:
-            return self._network
-        return self._trimmed[0]
 
     def _forward(self, network: Network, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
         """Run a network over a whole window, made larger where it has to be."""
@@ -238,6 +250,21 @@ class Engine:
         # Writeable, since torch warns of arrays that are not, such as those from the tile cache.
         pixels = torch.from_numpy(np.require(window, requirements=["C", "W"])).to(self.device)
         return pixels.permute(2, 0, 1)[None].float().div_(255)
+
+
+class _Networks:
+    """A network, and the same for windows with context."""
+
+    def __init__(self, network: Network) -> None:
+        self.whole = network
+        self._trimmed = network.trimmed()
+
+    def fit(self, height: int, width: int, halo: int) -> Network:
+        """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
+        on_grid = height % ALIGNMENT_LR_PX == width % ALIGNMENT_LR_PX == halo % ALIGNMENT_LR_PX == 0
+        if self._trimmed is None or not on_grid or halo < self._trimmed[1]:
+            return self.whole
+        return self._trimmed[0]
 
 
 def _to_pixels(image: Tensor) -> Pixels:
@@ -273,7 +300,7 @@ def load_model(
         A shipped name, a .safetensors file of ours, or a run folder.
     device : str
         See `choose_device`.
-    precision : {"auto", "fp32", "bf16", "fp16"}
+    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
     runtime : {"auto", "torch", "openvino"}
         See `Engine`.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision
     from napari_pathsrgan.models.generator import Generator
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _TRACED_PX = 64
 """Large enough for a network that pads nothing."""
 
@@ -43,13 +43,13 @@ class OpenVinoGenerator:
     ----------
     network : Generator
         float32, on the CPU, in eval mode.
-    precision : {"fp32", "bf16"}
+    precision : {"fp32", "bf16", "int8"}
     threads : int
 
     Raises
     ------
     MissingPartError
-        If OpenVINO is not installed.
+        If OpenVINO, or what int8 takes besides, is not installed.
     DeviceError
         If the processor has no fast arithmetic of this precision.
     """
@@ -57,7 +57,7 @@ class OpenVinoGenerator:
     def __init__(self, network: Generator, precision: Precision, threads: int) -> None:
         openvino = _openvino()
         self._core = openvino.Core()
-        if precision not in precisions():
+        if precision not in (*precisions(), *(("int8",) if _has("INT8", self._core) else ())):
             raise DeviceError(
                 f"OpenVINO has no fast {precision} on this processor.", "Use --precision auto, or --runtime torch."
             )
@@ -97,7 +97,12 @@ class OpenVinoGenerator:
     @cached_property
     def _both(self) -> Any:
         """The network converted, with both pictures; a trimmed one may be all that is ever needed."""
-        return _convert(_openvino(), self._network)
+        model = _convert(_openvino(), self._network)
+        if self._precision != "int8":
+            return model
+        from napari_pathsrgan.inference.int8 import quantised
+
+        return quantised(model)
 
     def _request(self, stage: int) -> Any:
         """Compile for both pictures, or for the 10× one alone, when first needed."""
@@ -110,13 +115,16 @@ class OpenVinoGenerator:
 
 
 def precisions() -> tuple[Precision, ...]:
-    """Tell in which precisions OpenVINO is fast on this processor; empty where it is not installed."""
+    """Tell in which true precisions OpenVINO is fast on this processor; empty where it is not installed."""
     try:
         openvino = _openvino()
     except MissingPartError:
         return ()
-    fast_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("fp32", "bf16") if fast_bf16 else ("fp32",)
+    return ("fp32", "bf16") if _has("BF16", openvino.Core()) else ("fp32",)
+
+
+def _has(arithmetic: str, core: Any) -> bool:
+    return arithmetic in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _convert(openvino: Any, network: Generator) -> Any:

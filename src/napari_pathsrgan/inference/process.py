@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import PathSRGANError, WorkerError
+from napari_pathsrgan.inference.arithmetic import pixels_identity
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.window_buffer import SLOTS, WindowBuffer, create_file
 from napari_pathsrgan.models.card import ModelCard, read_card
@@ -57,6 +58,8 @@ class WorkerStatus:
     device, precision, runtime : str
         Empty before the first model is loaded.
     threads : int
+    deviation : str
+        Of a preview, once it is known: how far it is off.
     mpx_per_s : float
         20× pixels computed per second of network time, over the last windows; 0 before the first.
     restarts : int
@@ -67,6 +70,7 @@ class WorkerStatus:
     precision: str = ""
     runtime: str = ""
     threads: int = 0
+    deviation: str = ""
     mpx_per_s: float = 0.0
     restarts: int = 0
 
@@ -103,6 +107,7 @@ class InferenceProcess:
         on_restart: Callable[[], None] | None = None,
     ) -> None:
         self._arguments = [device, precision, runtime, str(threads)]
+        self.precision = precision
         self._on_restart = on_restart
         self._lock = threading.RLock()
         self._free_slots = threading.Semaphore(SLOTS)
@@ -280,6 +285,7 @@ class InferenceProcess:
                     answer["precision"],
                     answer["runtime"],
                     answer["threads"],
+                    answer["deviation"],
                     speed,
                     self.status.restarts,
                 )
@@ -353,7 +359,7 @@ class ProcessModel:
     @property
     def identity(self) -> str:
         """See `Engine.identity`."""
-        return self.card.weights_hash
+        return pixels_identity(self.card.weights_hash, self.process.precision)
 
     @property
     def halo(self) -> int:

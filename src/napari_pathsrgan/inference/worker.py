@@ -58,6 +58,7 @@ def serve(
             }
             if "slot" in request:
                 answer |= _compute(engine, request, buffer)
+            answer["deviation"] = str(engine.deviation or "")
         except PathSRGANError as error:
             answer |= {"problem": error.problem, "remedy": error.remedy}
         except torch.OutOfMemoryError:

@@ -56,9 +56,10 @@ class AdvancedPanel(Section):
         self.precision = combo_box(
             "How numbers are kept while computing.\n"
             "auto: what is fastest here and within one grey level of fp32,\n"
-            "by OpenVINO where that is installed (default); any other by torch"
+            "by OpenVINO where that is installed (default); any other by torch.\n"
+            "int8: a preview by OpenVINO, sooner, a few grey levels off; how far is said"
         )
-        self.precision.addItems(["auto", "fp32", "bf16", "fp16"])
+        self.precision.addItems(["auto", "fp32", "bf16", "fp16", "int8"])
         self.precision.setCurrentText(settings.precision)
         self.memory = QSpinBox()
         self.memory.setRange(64, 65536)

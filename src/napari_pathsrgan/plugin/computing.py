@@ -33,7 +33,7 @@ class SessionSettings:
     device : str
         "auto", "cpu", "cuda", "mps" …
     precision : str
-        "auto", "fp32", "bf16" or "fp16".
+        "auto", "fp32", "bf16", "fp16", or "int8" for a preview.
     runtime : str
         "auto", "torch" or "openvino".
     memory_bytes : int

@@ -99,7 +99,8 @@ class ProgressBox(QWidget):
         device = status.device.upper().replace("CUDA", "GPU")
         speed = f"{status.mpx_per_s:.2g} Mpx/s · " if status.mpx_per_s else ""
         runtime = "OpenVINO " if status.runtime == "openvino" else ""
-        self.speed.setText(f"{speed}{device}, {runtime}{status.precision}")
+        preview = f" preview, {status.deviation}" if status.deviation else ""
+        self.speed.setText(f"{speed}{device}, {runtime}{status.precision}{preview}")
 
     def _on_pause(self, paused: bool) -> None:
         self._word_pause(paused)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathsrgan.errors import PathSRGANError
+from napari_pathsrgan.inference.arithmetic import is_preview
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
 from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
-from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_20, SlideView, ViewKind
+from napari_pathsrgan.plugin.sr_layer import BICUBIC, PANE_ORDER, SR_20, TRUST, SlideView, ViewKind
 from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.grid import CORE
@@ -109,7 +110,7 @@ class ShownSlide:
         else:
             view = SlideView(kind, guest, _read_overview(guest), cache, scheduler)
         mpp = view.grid.level_mpps[kind.finest_level]
-        label = f"{kind.name} · {mpp:.3f} µm/px"
+        label = _label(kind, view)
         layer = Image(
             view.levels(),
             multiscale=True,
@@ -143,16 +144,14 @@ class ShownSlide:
             return False
         for kind, (layer, view) in self.views.items():
             if kind not in self.guests:
-                view.exchange(super_resolved, scheduler)
-                layer.refresh(thumbnail=False, extent=False, highlight=False)
+                _exchange(layer, kind, view, super_resolved, scheduler)
         return True
 
     def bind_guest(self, kind: ViewKind, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> None:
         """Go on with the same other model in another process."""
         self.guests[kind] = super_resolved
         layer, view = self.views[kind]
-        view.exchange(super_resolved, scheduler)
-        layer.refresh(thumbnail=False, extent=False, highlight=False)
+        _exchange(layer, kind, view, super_resolved, scheduler)
 
     def kinds(self) -> list[ViewKind]:
         """What is shown, in the order of the panes."""
@@ -201,6 +200,25 @@ class ShownSlide:
         for _, view in taken:
             view.forget()
         return [own for own, _ in taken]
+
+
+def _label(kind: ViewKind, view: SlideView) -> str:
+    """What a view's pane is called."""
+    preview = kind.computed and kind not in (BICUBIC, TRUST) and is_preview(view.super_resolved.runner.identity)
+    mpp = view.grid.level_mpps[kind.finest_level]
+    return f"{kind.name} · {mpp:.3f} µm/px{' · int8 preview' if preview else ''}"
+
+
+def _exchange(
+    layer: Image, kind: ViewKind, view: SlideView, super_resolved: SuperResolvedSlide, scheduler: Scheduler
+) -> None:
+    """Go on with another model or process in the same layer, under a name that says so."""
+    view.exchange(super_resolved, scheduler)
+    last, now = layer.metadata[NAME_KEY], _label(kind, view)
+    layer.metadata[NAME_KEY] = now
+    if last in layer.name:  # else the user renamed it
+        layer.name = layer.name.replace(last, now)
+    layer.refresh(thumbnail=False, extent=False, highlight=False)
 
 
 def _place(kind: ViewKind) -> int:
