@@ -92,6 +92,8 @@ class Engine:
     ----------
     arithmetic : Arithmetic
         What was chosen.
+    identity : str
+        What tells this model's pixels from another's in caches and stores.
     deviation : Deviation or None
         Of a preview: how far it is off, compared on some of the windows that it computes.
     """
@@ -114,14 +116,10 @@ class Engine:
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
         prepared, self.arithmetic = prepare(network, self.device, runtime, precision)
+        self.identity = pixels_identity(self.card.weights_hash, self.arithmetic.precision)
         self._network = _Networks(prepared)
         self.deviation = Deviation() if self.arithmetic.precision == "int8" else None
         self._exact = self._network if self.deviation is None else _Networks(network)
-
-    @property
-    def identity(self) -> str:
-        """What tells this model's pixels from another's in caches and stores."""
-        return pixels_identity(self.card.weights_hash, self.arithmetic.precision)
 
     @property
     def halo(self) -> int:
