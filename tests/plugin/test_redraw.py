@@ -90,3 +90,17 @@ def test_nothing_comes_after_the_end(qtbot, parent):
     canvas.redraw.stop()
     qtbot.wait(50)
     assert canvas.came == []
+
+
+def test_a_window_that_draws_all_the_while_is_not_at_rest(qtbot, parent):
+    canvas = Canvas(parent)
+    settled = []
+    canvas.redraw.settled.connect(lambda: settled.append(True))
+    for _ in range(4):
+        canvas.redraw.camera_moved()
+        time.sleep(2e-3 * redraw.SETTLED_MS)  # drawing; the next move waits in the queue meanwhile
+        qtbot.wait(5)
+    assert not settled
+    qtbot.waitUntil(lambda: len(settled) == 1)
+    qtbot.wait(2 * redraw.SETTLED_MS)
+    assert len(settled) == 1

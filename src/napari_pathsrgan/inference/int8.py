@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import io
 import logging
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -78,19 +79,16 @@ def quantised(model: Any) -> Any:
     MissingPartError
         If NNCF, which knows how, is not installed.
     """
-    try:
-        logging.disable(logging.WARNING)  # it looks for compilers that nobody needs, and tells of it
-        nncf = importlib.import_module("nncf")
-        ranges = importlib.import_module("nncf.quantization.range_estimator").RangeEstimatorParametersSet
-    except ImportError as error:
-        raise MissingPartError(
-            "NNCF, which int8 needs, is not installed.", "Install it with `pip install 'napari-pathsrgan[openvino]'`."
-        ) from error
-    finally:
-        logging.disable(logging.NOTSET)
-    nncf.set_log_level(logging.ERROR)
     windows = calibration_windows()
-    with contextlib.redirect_stdout(io.StringIO()):  # bars of progress
+    with _silence():
+        try:
+            nncf = importlib.import_module("nncf")
+            ranges = importlib.import_module("nncf.quantization.range_estimator").RangeEstimatorParametersSet
+        except ImportError as error:
+            raise MissingPartError(
+                "NNCF, which int8 needs, is not installed.",
+                "Install it with `pip install 'napari-pathsrgan[openvino]'`.",
+            ) from error
         return nncf.quantize(
             model,
             nncf.Dataset(windows),
@@ -101,6 +99,17 @@ def quantised(model: Any) -> Any:
                 disable_bias_correction=True,  # it would fit the made-up scans
             ),
         )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep NNCF's bars of progress, and torch's words on compilers that nobody needs, from the terminal."""
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def calibration_windows() -> list[npt.NDArray[np.float32]]:

@@ -19,7 +19,7 @@ PAUSE_SHARE = 3
 more than a quarter of the time goes into drawing."""
 LONGEST_PAUSE_MS = 500
 SETTLED_MS = 80
-"""How long the camera rests before what is in sight is looked at afresh."""
+"""How long the camera rests, in a window that is not busy drawing, before what is in sight is looked at afresh."""
 
 
 class Redraw(QObject):
@@ -47,14 +47,14 @@ class Redraw(QObject):
     def __init__(self, parent: QObject, awaited: Callable[[Set[TileKey]], bool]) -> None:
         super().__init__(parent)
         self._awaited = awaited
-        self._began_s = 0.0
+        self._began_s = self._waits_since_s = 0.0
         self._fresh: set[TileKey] = set()
         self._lock = threading.Lock()
         self._stopped = False
         self._pause_timer, self._look_timer, self._drawn_timer = QTimer(self), QTimer(self), QTimer(self)
         for timer, then in (
             (self._pause_timer, self._hand_over),
-            (self._look_timer, self.settled),
+            (self._look_timer, self._settle),
             (self._drawn_timer, self._pause),
         ):
             timer.setSingleShot(True)
@@ -70,7 +70,15 @@ class Redraw(QObject):
 
     def camera_moved(self, _event: Any = None) -> None:
         """Begin to wait for the camera to rest."""
+        self._waits_since_s = time.perf_counter()
         self._look_timer.start(SETTLED_MS)
+
+    def _settle(self) -> None:
+        """Tell that the camera rests, unless the window was drawing all the while: the next move may be in the queue."""
+        if 1e3 * (time.perf_counter() - self._waits_since_s) > 1.5 * SETTLED_MS:
+            self.camera_moved()
+        else:
+            self.settled.emit()
 
     def stop(self) -> None:
         """Hand over nothing more."""
