@@ -113,3 +113,21 @@ def test_a_precision_that_it_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -
     for precision in ("bf16", "fp16"):
         with pytest.raises(DeviceError, match=f"no fast {precision}"):
             Engine(lively("lite", **TINY), ModelCard(name="x", preset="lite"), "cpu", precision, "openvino")
+
+
+def test_it_leaves_the_threads_signals_alone() -> None:
+    script = (
+        "import os, signal, gc\n"
+        "from napari_pathsrgan.inference.engine import load_model\n"
+        "import numpy\n"
+        "window = numpy.zeros((96, 96, 3), numpy.uint8)\n"
+        "for _ in range(3):\n"
+        "    engine = load_model('lite', 'cpu', 'fp32', 'openvino')\n"
+        "    engine.run(window, 2, halo=16)\n"
+        "    del engine\n"
+        "    gc.collect()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('taken'))\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "taken\n"

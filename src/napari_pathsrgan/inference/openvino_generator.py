@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
+from napari_pathsrgan.inference.signal_stack import signal_stack_kept
 from napari_pathsrgan.models.blocks import centre
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class OpenVinoGenerator:
     """
 
     def __init__(self, network: Generator, precision: Precision, threads: int) -> None:
-        openvino = _openvino()
-        self._core = openvino.Core()
+        self._core = _core()
         if precision not in (*precisions(), *(("int8",) if _has("INT8", self._core) else ())):
             raise DeviceError(
                 f"OpenVINO has no fast {precision} on this processor.", "Use --precision auto, or --runtime torch."
@@ -117,10 +117,18 @@ class OpenVinoGenerator:
 def precisions() -> tuple[Precision, ...]:
     """Tell in which true precisions OpenVINO is fast on this processor; empty where it is not installed."""
     try:
-        openvino = _openvino()
+        core = _core()
     except MissingPartError:
         return ()
-    return ("fp32", "bf16") if _has("BF16", openvino.Core()) else ("fp32",)
+    return ("fp32", "bf16") if _has("BF16", core) else ("fp32",)
+
+
+def _core() -> Any:
+    """Load OpenVINO with its plugin for CPUs, and leave this thread's signals alone."""
+    core = _openvino().Core()
+    with signal_stack_kept():
+        core.get_property("CPU", "FULL_DEVICE_NAME")
+    return core
 
 
 def _has(arithmetic: str, core: Any) -> bool:
