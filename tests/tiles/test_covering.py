@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from napari_pathsrgan.tiles.covering import CELL_PX, Rectangle, cover, largest_side
+from napari_pathsrgan.tiles.covering import PART_PX, Rectangle, cover, largest_side
 
 CELLS = arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 HALOS = st.sampled_from([16, 32])
@@ -17,8 +17,8 @@ HALOS = st.sampled_from([16, 32])
 
 def pixels(cells: npt.NDArray[np.bool_], lack_px: int = 0) -> npt.NDArray[np.bool_]:
     """One wanted pixel in each cell that is, in a window whose last cells lack some pixels."""
-    window = np.zeros((CELL_PX * cells.shape[0] - lack_px, CELL_PX * cells.shape[1] - lack_px), bool)
-    window[::CELL_PX, ::CELL_PX] = cells
+    window = np.zeros((PART_PX * cells.shape[0] - lack_px, PART_PX * cells.shape[1] - lack_px), bool)
+    window[::PART_PX, ::PART_PX] = cells
     return window
 
 
@@ -30,7 +30,7 @@ def test_each_pixel_is_in_one_rectangle_and_what_is_wanted_in_those_to_compute(
     computed, left = cover(wanted, halo)
     times = np.zeros(wanted.shape, int)
     for rectangle in computed + left:
-        assert rectangle.row % CELL_PX == rectangle.col % CELL_PX == 0
+        assert rectangle.row % PART_PX == rectangle.col % PART_PX == 0
         times[rectangle.slices()] += 1
     assert (times == 1).all()
     assert not any(wanted[rectangle.slices()].any() for rectangle in left)
@@ -49,8 +49,8 @@ def test_it_costs_no_more_than_any_first_cut_or_none(cells: npt.NDArray[np.bool_
     cuts += [(cells[:, :at], cells[:, at:]) for at in range(1, cells.shape[1])]
     ways = [sum(cost(part, halo) for part in cut) for cut in cuts]
     side = max(cells.shape)
-    if CELL_PX * side <= largest_side(halo):
-        whole = Rectangle(0, 0, CELL_PX * cells.shape[0], CELL_PX * cells.shape[1])
+    if PART_PX * side <= largest_side(halo):
+        whole = Rectangle(0, 0, PART_PX * cells.shape[0], PART_PX * cells.shape[1])
         ways.append(whole.computed_px(halo) if cells.any() else 0)
     assert cheapest == min(ways, default=0)
 

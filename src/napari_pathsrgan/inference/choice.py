@@ -67,7 +67,7 @@ def prepare(
     chosen = Arithmetic(usual if runtime == "auto" else runtime, precision)
     made = _made(network, device, chosen)
     if precision == "int8":  # it takes seconds to make, and may lack something: now, not when a tile is waited for
-        _levels((made.trimmed() or (made, 0))[0], _blobs(device))
+        _levels(_on_windows(made), _blobs(device))
     return made, chosen
 
 
@@ -105,7 +105,7 @@ def _fastest(network: Generator, device: torch.device, runtime: Runtime) -> tupl
     for way in _ways(device, runtime):
         try:
             made = _made(network, device, way)
-            on_windows = (made.trimmed() or (made, 0))[0]
+            on_windows = _on_windows(made)
             pixels = _levels(on_windows, window)  # the first run of a shape also prepares kernels
             exact = pixels if exact is None else exact
             if (np.abs(exact - pixels) > 1).mean() > 1e-3 or (runtime == "openvino" and way.runtime == "torch"):
@@ -127,6 +127,12 @@ def _blobs(device: torch.device) -> Tensor:
     coarse = np.random.default_rng(0).integers(60, 245, (12, 12, 3)).astype(np.float32)
     window = torch.from_numpy(np.kron(coarse, np.ones((8, 8, 1), np.float32)).astype(np.uint8)).to(device)
     return window.permute(2, 0, 1)[None].float().div_(255)
+
+
+def _on_windows(network: Network) -> Network:
+    """The network as it runs on windows with context."""
+    trimmed = network.trimmed()
+    return trimmed[0] if trimmed else network
 
 
 def _levels(network: Network, window: Tensor) -> npt.NDArray[np.int16]:

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.tiles.grid import CORE
-from napari_pathsrgan.tiles.grid import PART_PX as CELL_PX
+from napari_pathsrgan.tiles.grid import CORE, PART_PX
 
 MOST_REDUNDANCY = 1.3
 """Pixels computed per pixel kept that the largest rectangle may cost."""
@@ -65,17 +64,17 @@ def cover(wanted: npt.NDArray[np.bool_], halo: int) -> tuple[list[Rectangle], li
     -------
     tuple of two lists of Rectangle
         Those to compute, which hold all that is wanted, and the others. All together are the window, each pixel once;
-        they begin on multiples of `CELL_PX`.
+        they begin on multiples of `PART_PX`.
     """
-    n_rows, n_cols = (-(-size // CELL_PX) for size in wanted.shape)
-    padded = np.zeros((n_rows * CELL_PX, n_cols * CELL_PX), bool)
+    n_rows, n_cols = (-(-size // PART_PX) for size in wanted.shape)
+    padded = np.zeros((n_rows * PART_PX, n_cols * PART_PX), bool)
     padded[: wanted.shape[0], : wanted.shape[1]] = wanted
-    cells = padded.reshape(n_rows, CELL_PX, n_cols, CELL_PX).max(axis=3).max(axis=1)
+    cells = padded.reshape(n_rows, PART_PX, n_cols, PART_PX).max(axis=3).max(axis=1)
     boxes = _Boxes(cells, halo)
     computed: list[Rectangle] = []
     left: list[Rectangle] = []
     for box, cost in boxes.cheapest(Rectangle(0, 0, n_rows, n_cols)):
-        row, col, height, width = (CELL_PX * part for part in box)
+        row, col, height, width = (PART_PX * part for part in box)
         height, width = min(height, wanted.shape[0] - row), min(width, wanted.shape[1] - col)
         (computed if cost else left).append(Rectangle(row, col, height, width))
     return computed, left
@@ -104,7 +103,7 @@ class _Boxes:
 
     def _in_one(self, height: int, width: int) -> float:
         """Cost of a box in one piece."""
-        box = Rectangle(0, 0, CELL_PX * height, CELL_PX * width)
+        box = Rectangle(0, 0, PART_PX * height, PART_PX * width)
         return float("inf") if max(box) > self._largest else box.computed_px(self._halo)
 
     def _cost(self, box: Rectangle) -> float:
