@@ -95,8 +95,6 @@ def upscale(
 
     if options.blend and (options.workers or options.scheduler):
         raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
-    if options.looking.precision == "int8" and (options.workers or options.scheduler):
-        raise OptionError("An int8 preview is computed by one process.", "Leave out --workers, --scheduler or int8.")
     if options.workers < 0:
         raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
     looking = options.looking
@@ -109,6 +107,10 @@ def upscale(
 
         keep_memory()
         runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
+        if precision == "int8" and (options.workers or options.scheduler):  # named, or what the store was begun in
+            raise OptionError(
+                "An int8 preview is computed by one process.", "Leave out --workers, --scheduler or int8."
+            )
         engine = load_model(looking.model, looking.device, precision, runtime)
         computed = super_resolve(opened, engine)
         if computed.resampling_note:
