@@ -150,7 +150,7 @@ class Enlarging:
 
     def __init__(self, engine: Engine) -> None:
         self.card, self.identity, self.halo = engine.card, engine.identity, engine.halo
-        self.arithmetic = engine.arithmetic
+        self.arithmetic, self.at_once = engine.arithmetic, engine.at_once
 
     def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> Pictures:
         """Enlarge by the bicubic kernel, whatever is asked."""

@@ -289,9 +289,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     forward = Engine._forward
 
-    def counted(self: Engine, network: Any, lr: Any, stage: int) -> Any:
+    def counted(self: Engine, network: Any, lr: Any, stage: int, weight: Any) -> Any:
         seen.append(stage)
-        return forward(self, network, lr, stage)
+        return forward(self, network, lr, stage, weight)
 
     monkeypatch.setattr(Engine, "_forward", counted)
     return seen

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from napari_pathsrgan.errors import OptionError, OutputError, SlideUnreadableError, StoreMismatchError
 from napari_pathsrgan.inference.arithmetic import go_on_with
-from napari_pathsrgan.inference.engine import load_model
+from napari_pathsrgan.inference.engine import Engine, load_model
+from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.slides.foreground import Glass
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
+from napari_pathsrgan.tiles import covering
 from napari_pathsrgan.tiles.blending import blend_axis_weights
+from napari_pathsrgan.tiles.grid import CORE
 
 from .networks import TINY, engine, tiny_engine, write_tiny_model
 from .specimens import specimen, write_slide
@@ -49,6 +56,62 @@ def test_every_level_holds_the_exact_pixels(super_resolved: SuperResolvedSlide, 
     assert filled.tiles == filled.written == there
     assert 0 < filled.glass_tiles < filled.written
     assert [count for count, _ in seen] == sorted(count for count, _ in seen)
+
+
+class Meeting:
+    """A network in which windows wait for one another, as many as are to be computed at once."""
+
+    def __init__(self, inner: Engine, at_once: int) -> None:
+        self.card, self.identity, self.halo, self.arithmetic = inner.card, inner.identity, inner.halo, inner.arithmetic
+        self.at_once = at_once
+        self.threads: set[int] = set()
+        self._inner = inner
+        self._inside = 0
+        self.most = 0
+        self._met = threading.Barrier(at_once)
+        self._lock = threading.Lock()
+
+    def run(self, window: np.ndarray, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+            self.threads.add(torch.get_num_threads())
+        with contextlib.suppress(threading.BrokenBarrierError):  # the last one may have nobody to meet
+            self._met.wait(timeout=5)
+        try:
+            return self._inner.run(window, stage, glass, halo)
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
+@pytest.mark.parametrize(("at_once", "share"), [(1, 4), (2, 2), (4, 1)])
+def test_windows_are_computed_at_once_by_a_share_of_the_threads_each(
+    tmp_path: Path, at_once: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(covering, "LEAST_SIDE_PX", CORE)
+    monkeypatch.setattr(covering, "MOST_REDUNDANCY", 4)  # a block a job, whatever the halo
+    torch.set_num_threads(4)
+    try:
+        with open_slide(write_slide(tmp_path / "slide.tiff", specimen(250, 330))) as slide:
+            meeting = Meeting(tiny_engine(), at_once)
+            write_whole_slide(super_resolve(slide, meeting), tmp_path / "one.ome.zarr")
+        assert meeting.most == at_once
+        assert meeting.threads == {share}
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_light_network_computes_several_windows_at_once_on_a_cpu_and_a_large_one_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = engine("paper", width=8)
+    for threads, expected in ((1, 1), (3, 3), (64, 4)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert tiny_engine().at_once == expected
+        assert large.at_once == 1
 
 
 def test_a_region_is_written_alone_and_filled_further_later(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathsrgan.errors import SlideUnreadableError
-from napari_pathsrgan.inference.tile_filler import WINDOW_BLOCKS, Filled, Job, is_sound
+from napari_pathsrgan.inference.tile_filler import Filled, Job, is_sound
 from napari_pathsrgan.tiles.blending import OVERLAP, blend_axis_weights
 from napari_pathsrgan.tiles.grid import CORE, Pixels, block_window
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
+WINDOW_BLOCKS = 4
+"""Blocks a side of a window, and of a job."""
 _MARGIN = OVERLAP // 2
 _SCALES = {1: 2, 0: 4}
 

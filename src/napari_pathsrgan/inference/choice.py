@@ -27,7 +27,7 @@ _TRIALS = 3
 class Network(Protocol):
     """A generator, whatever computes it."""
 
-    def pictures(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+    def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """See `Generator.pictures`."""
 
     def trimmed(self) -> tuple[Network, int] | None:

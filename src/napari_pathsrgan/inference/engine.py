@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,6 +21,7 @@ from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_p
 from napari_pathsrgan.models.blocks import centre
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
+from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _Level = TypeVar("_Level", np.uint8, np.float32)
 
 ALIGNMENT_LR_PX = 8
 """Windows are multiples of it on the absolute grid, for the three poolings of the full-size networks."""
+MOST_AT_ONCE = 4
+"""Windows computed at the same time, at most: each takes some 400 MB for its features."""
+_BICUBIC_REACH_PX = 2
 
 
 def default_threads() -> int:
@@ -127,6 +130,15 @@ class Engine:
         return self.card.halo_lr_px
 
     @property
+    def at_once(self) -> int:
+        """Windows of a whole slide that are best computed at the same time; see `threads.shared_threads`.
+
+        On a CPU, no core idles then while another ends a layer or does something else. Full-size networks have the
+        memory to themselves.
+        """
+        return min(torch.get_num_threads(), MOST_AT_ONCE) if self.device.type == "cpu" and self._network.is_light else 1
+
+    @property
     def precision(self) -> Precision:
         """Of the network's numbers: "fp32", "bf16", "fp16" or "int8"."""
         return self.arithmetic.precision
@@ -196,7 +208,7 @@ class Engine:
         for rectangle in left:
             part = rectangle.slices(1, 2 * halo)
             for picture, scale in zip(pictures, scales, strict=True):
-                picture[rectangle.slices(scale)] = _core(_enlarged(window[part], scale), scale * halo)
+                picture[rectangle.slices(scale)] = _enlarged(window[part], scale, halo)
         return Pictures(pictures[0], pictures[1] if stage == 2 else None, computed)
 
     def _compute(
@@ -217,31 +229,27 @@ class Engine:
         halo: int,
     ) -> list[Pixels]:
         height, width = (size - 2 * halo for size in window.shape[:2])
-        found = []
+        taken = None
+        if weight is not None and _core(weight, max(0, halo - 1)).min() < 1:  # enlarged, they reach a pixel further
+            taken = torch.from_numpy(weight)[None, None].to(self.device)
         with torch.inference_mode():
-            pictures = self._forward(networks.fit(height, width, halo), self._to_device(window), len(scales))
-            for picture, scale in zip(pictures, scales, strict=False):
-                assert picture is not None
-                core = centre(picture, scale * height, scale * width)
-                if weight is not None and weight.min() < 1:
-                    bicubic = self._to_device(_core(_enlarged(window, scale), scale * halo))
-                    core = torch.lerp(bicubic, core, self._enlarged_weight(weight, scale, halo))
-                found.append(_to_pixels(core))
-        return found
+            network = networks.fit(height, width, halo)
+            pictures = self._forward(network, self._to_device(window), len(scales), taken)
+            return [
+                _to_pixels(centre(picture, scale * height, scale * width))
+                for picture, scale in zip(pictures, scales, strict=False)
+                if picture is not None
+            ]
 
-    def _enlarged_weight(self, weight: npt.NDArray[np.float32], scale: int, halo: int) -> Tensor:
-        larger = cv2.resize(weight, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-        return torch.from_numpy(_core(larger, scale * halo))[None, None].to(self.device)
-
-    def _forward(self, network: Network, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+    def _forward(self, network: Network, lr: Tensor, stage: int, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Run a network over a whole window, made larger where it has to be."""
         height, width = lr.shape[2:]
         down, right = -height % ALIGNMENT_LR_PX, -width % ALIGNMENT_LR_PX
-        padded = lr
         if down or right:
             mode = "reflect" if down < height and right < width else "replicate"
-            padded = functional.pad(lr, (0, right, 0, down), mode=mode)
-        mr, hr = network.pictures(padded, stage)
+            lr = functional.pad(lr, (0, right, 0, down), mode=mode)
+            weight = None if weight is None else functional.pad(weight, (0, right, 0, down), mode="replicate")
+        mr, hr = network.pictures(lr, stage, weight)
         return mr[:, :, : 2 * height, : 2 * width], None if hr is None else hr[:, :, : 4 * height, : 4 * width]
 
     def _to_device(self, window: Pixels) -> Tensor:
@@ -256,6 +264,11 @@ class _Networks:
     def __init__(self, network: Network) -> None:
         self.whole = network
         self._trimmed = network.trimmed()
+
+    @property
+    def is_light(self) -> bool:
+        """Whether its features are few, as those of a network without poolings are."""
+        return self._trimmed is not None
 
     def fit(self, height: int, width: int, halo: int) -> Network:
         """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
@@ -272,13 +285,10 @@ def _to_pixels(image: Tensor) -> Pixels:
     return pixels
 
 
-def _enlarged(window: Pixels, factor: int) -> Pixels:
-    """Enlarge by Keys' kernel as `slides.resample.enlarge` does, but for halves, and sooner."""
-    pixels = torch.from_numpy(np.ascontiguousarray(window, np.float32)).permute(2, 0, 1)[None]
-    # What is called antialiasing has no part in an enlargement, but with it torch takes Keys' a = −0.5.
-    larger = functional.interpolate(pixels, scale_factor=float(factor), mode="bicubic", antialias=True)
-    levels: Pixels = larger.round_().clamp_(0, 255).to(torch.uint8)[0].permute(1, 2, 0).numpy()
-    return levels
+def _enlarged(window: Pixels, factor: int, halo: int) -> Pixels:
+    """Enlarge all but the halo by the bicubic kernel."""
+    reach = min(halo, _BICUBIC_REACH_PX)
+    return _core(enlarge(_core(window, halo - reach), factor), factor * reach)
 
 
 def _core(picture: npt.NDArray[_Level], border: int) -> npt.NDArray[_Level]:

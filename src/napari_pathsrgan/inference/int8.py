@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import io
 import logging
+import threading
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -31,9 +32,10 @@ _NOISE_LEVELS = 1.0
 
 
 class Deviation:
-    """How far a preview's pixels are from the exact ones, in grey levels, where both were computed."""
+    """How far a preview's pixels are from the exact ones, in grey levels, where both were computed; for any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._windows = 0
         self._values = 0
         self._squares = 0.0
@@ -46,15 +48,18 @@ class Deviation:
 
     def is_due(self) -> bool:
         """Count a window, and tell whether this one is to be compared."""
-        self._windows += 1
-        return self._windows % CHECKED_ONE_IN == 2
+        with self._lock:
+            self._windows += 1
+            return self._windows % CHECKED_ONE_IN == 2
 
     def note(self, preview: npt.NDArray[np.uint8], exact: npt.NDArray[np.uint8]) -> None:
         """Compare two pictures of one shape."""
         apart = np.abs(preview.astype(np.int16) - exact)
-        self._values += apart.size
-        self._squares += float(np.square(apart, dtype=np.float64).sum())
-        self.largest = max(self.largest, int(apart.max()))
+        squares, largest = float(np.square(apart, dtype=np.float64).sum()), int(apart.max())
+        with self._lock:
+            self._values += apart.size
+            self._squares += squares
+            self.largest = max(self.largest, largest)
 
     def __str__(self) -> str:
         """Say it; empty as long as nothing was compared."""

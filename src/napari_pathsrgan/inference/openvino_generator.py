@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
 from napari_pathsrgan.inference.signal_stack import signal_stack_kept
-from napari_pathsrgan.models.blocks import centre
+from napari_pathsrgan.models.generator import over_bicubic
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision
@@ -74,7 +74,7 @@ class OpenVinoGenerator:
         self._trimmed: tuple[OpenVinoGenerator, int] | None = None
         self._requests: dict[int, Any] = {}
 
-    def pictures(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+    def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """See `Generator.pictures`."""
         network = self._network
         with self._lock:  # what a request gave is overwritten by its next window
@@ -82,8 +82,8 @@ class OpenVinoGenerator:
             stages = [torch.from_numpy(array) for array in found.to_tuple()]
             enlarge = (network.enlarge2, network.enlarge4)
             mr, *hr = (
-                centre(enlarge[at](lr), *rest.shape[2:]).add_(rest) if network.bicubic_skip else rest.clone()
-                for at, rest in enumerate(stages)
+                over_bicubic(enlarge[at], lr, computed, network.bicubic_skip, weight)
+                for at, computed in enumerate(stages if network.bicubic_skip else [stage.clone() for stage in stages])
             )
         return mr, hr[0] if hr else None
 

@@ -367,6 +367,11 @@ class ProcessModel:
         return self.card.halo_lr_px
 
     @property
+    def at_once(self) -> int:
+        """See `Engine.at_once`; the process computes one after the other."""
+        return 1
+
+    @property
     def arithmetic(self) -> Arithmetic | None:
         """None: the process settles it once it has loaded the model, and anew each time it is started."""
         return None

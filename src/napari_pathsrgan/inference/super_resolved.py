@@ -50,6 +50,10 @@ class Runner(Protocol):
         """Context needed around a window, input pixels."""
 
     @property
+    def at_once(self) -> int:
+        """Windows that are best computed at the same time, see `Engine.at_once`."""
+
+    @property
     def arithmetic(self) -> Arithmetic | None:
         """How the network is computed; None where that is not settled."""
 

@@ -13,7 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import SlideUnreadableError
-from napari_pathsrgan.tiles.covering import Rectangle
+from napari_pathsrgan.tiles.covering import Rectangle, largest_side
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, PyramidGrid, RectangleUm
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
-WINDOW_BLOCKS = 4
-"""Blocks a side of a job, on the absolute grid: what is read at once, and cut into cells and glass."""
 _COARSE_TILES = 16
 _HR_PER_LR = 16
 
@@ -88,31 +86,49 @@ class Filled:
         return self.computed_px / self.kept_px if self.kept_px else 1.0
 
 
-def plan(grid: PyramidGrid, region: Region) -> list[Job]:
-    """Split a region into jobs: the coarse levels first, so that other tools can show the slide at once."""
+def window_blocks(halo: int) -> int:
+    """Blocks a side of a job that is computed exactly: as large as a rectangle to compute may be.
+
+    Larger ones would compute no less, and cores would wait longer for the last of them.
+    """
+    return largest_side(halo) // CORE
+
+
+def plan(grid: PyramidGrid, region: Region, blocks: int) -> list[Job]:
+    """Split a region into jobs: the coarse levels first, so that other tools can show the slide at once.
+
+    Parameters
+    ----------
+    grid : PyramidGrid
+    region : Region
+    blocks : int
+        Side of the jobs of blocks, on the absolute grid: what is read at once, and cut into cells and glass.
+    """
     jobs = []
     for level in reversed(range(SLIDE_LEVEL, grid.n_levels)):
         tiles = region.tiles(grid, level)
         jobs += [Job(level, tuple(tiles[at : at + _COARSE_TILES])) for at in range(0, len(tiles), _COARSE_TILES)]
     windows: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row, col in sorted(set(region.tiles(grid, 0)) | set(region.tiles(grid, 1))):
-        windows.setdefault((row // WINDOW_BLOCKS, col // WINDOW_BLOCKS), []).append((row, col))
+        windows.setdefault((row // blocks, col // blocks), []).append((row, col))
     return jobs + [Job(0, tuple(windows[window])) for window in sorted(windows)]
 
 
 class TileFiller:
-    """Does jobs; may be called from several threads, of which one at a time is in the network.
+    """Does jobs; may be called from several threads.
 
     Parameters
     ----------
     super_resolved : SuperResolvedSlide
     store : PyramidStore
+    at_once : int
+        How many of the threads may be in the network at a time.
     """
 
-    def __init__(self, super_resolved: SuperResolvedSlide, store: PyramidStore) -> None:
+    def __init__(self, super_resolved: SuperResolvedSlide, store: PyramidStore, at_once: int = 1) -> None:
         self._super_resolved = super_resolved
         self._store = store
-        self._network = threading.Lock()
+        self._network = threading.Semaphore(at_once)
 
     def fill(self, job: Job) -> Filled:
         """Make what is missing of a job's tiles.

@@ -1,8 +1,8 @@
 """Fill a pyramid store with what is missing of a whole slide or a region, on this machine.
 
-A few threads take jobs (`tile_filler.Job`) one after the other: while one is in the network, the others read, compress
-and write, all of which leave the interpreter free. Few jobs are under way at a time, so memory doesn't grow with the
-slide. A tile on disk is done: whoever stops this, however, loses the tiles under way and nothing else.
+A few threads take jobs (`tile_filler.Job`) one after the other: while some are in the network, the others read,
+compress and write, all of which leave the interpreter free. Few jobs are under way at a time, so memory doesn't grow
+with the slide. A tile on disk is done: whoever stops this, however, loses the tiles under way and nothing else.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.inference.blended import BlendedFiller
+from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
 from napari_pathsrgan.inference.disk_cache import open_store
 from napari_pathsrgan.inference.region import RegionUm, find_region, outside
-from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller, plan
+from napari_pathsrgan.inference.threads import shared_threads
+from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller, plan, window_blocks
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
-THREADS = 3
+_LEAST_THREADS = 3
 """One in the network, one reading ahead, one compressing and writing."""
 
 Progress = Callable[[int, int], None]
@@ -71,7 +72,8 @@ def write_whole_slide(
     OptionError
         If the region lies outside the slide.
     """
-    jobs = plan(super_resolved.grid, find_region(region, super_resolved.slide))
+    blocks = WINDOW_BLOCKS if blend else window_blocks(super_resolved.runner.halo)
+    jobs = plan(super_resolved.grid, find_region(region, super_resolved.slide), blocks)
     if not any(job.level == 0 for job in jobs):
         raise outside(super_resolved.slide)
     store = open_store(super_resolved, path, blend)
@@ -90,12 +92,14 @@ def in_threads(
     super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Iterable[Job]
 ) -> Iterator[tuple[Job, Filled]]:
     """Do jobs in a few threads of this process, exactly; see `Spread`."""
-    fill = TileFiller(super_resolved, store).fill
+    at_once = super_resolved.runner.at_once
+    threads = max(at_once, _LEAST_THREADS)
+    fill = TileFiller(super_resolved, store, at_once).fill
     under_way: dict[Future[Filled], Job] = {}
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="pathsrgan-tiles") as pool:
+    with shared_threads(at_once), ThreadPoolExecutor(threads, thread_name_prefix="pathsrgan-tiles") as pool:
         try:
             for job in jobs:
-                if len(under_way) >= 2 * THREADS:
+                if len(under_way) >= 2 * threads:
                     yield from _finished(under_way)
                 under_way[pool.submit(fill, job)] = job
             while under_way:

@@ -199,20 +199,32 @@ class Generator(nn.Module):
         features, mr = self.mr_features(lr)
         return mr, self.hr_from(features, lr)
 
-    def pictures(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
-        """Run both stages, or the first alone: what `forward` gives, and None for the 20× picture after stage 1."""
-        features, mr = self.mr_features(lr)
-        return mr, self.hr_from(features, lr) if stage == 2 else None
+    def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Run both stages, or the first alone.
 
-    def mr_features(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        Parameters
+        ----------
+        lr : (N, 3, H, W) float32
+        stage : {1, 2}
+        weight : (N, 1, H, W) float32, optional
+            How much of the network's pictures to take, 0 to 1; the rest is the bicubic enlargement.
+
+        Returns
+        -------
+        tuple of Tensor
+            As `forward` gives them; None for the 20× picture after stage 1.
+        """
+        features, mr = self.mr_features(lr, weight)
+        return mr, self.hr_from(features, lr, weight) if stage == 2 else None
+
+    def mr_features(self, lr: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run stage 1 alone: features on the 10× grid in the stages' dtype, and the 10× picture in float32."""
         features, mr = self.stage1(lr.to(self._dtype))
-        return features, centre(self.enlarge2(lr), *mr.shape[2:]).add_(mr) if self.bicubic_skip else mr.float()
+        return features, over_bicubic(self.enlarge2, lr, mr, self.bicubic_skip, weight)
 
-    def hr_from(self, features: Tensor, lr: Tensor) -> Tensor:
+    def hr_from(self, features: Tensor, lr: Tensor, weight: Tensor | None = None) -> Tensor:
         """Run stage 2 on stage 1's features: the 20× picture in float32."""
-        hr: Tensor = self.stage2(features)
-        return centre(self.enlarge4(lr), *hr.shape[2:]).add_(hr) if self.bicubic_skip else hr.float()
+        return over_bicubic(self.enlarge4, lr, self.stage2(features), self.bicubic_skip, weight)
 
     def trimmed(self) -> tuple[Generator, int] | None:
         """Make a copy for windows with context: it computes only pixels whose own context lies in the window.
@@ -241,6 +253,38 @@ class Generator(nn.Module):
         """Cast the stages' weights, leaving the bicubic skip in float32."""
         self.stage1.to(dtype)
         self.stage2.to(dtype)
+
+
+def over_bicubic(
+    enlarge: BicubicEnlargement, lr: Tensor, computed: Tensor, is_residual: bool, weight: Tensor | None
+) -> Tensor:
+    """Make a stage's picture of what its layers gave.
+
+    Parameters
+    ----------
+    enlarge : BicubicEnlargement
+        By the stage's factor.
+    lr : (N, 3, H, W) float32
+        The network's input.
+    computed : (N, 3, h, w) float
+        Of the input's enlarged centre.
+    is_residual : bool
+        Whether it is to be added to the bicubic enlargement; else it is the picture itself.
+    weight : (N, 1, H, W) float32, optional
+        How much of the difference to the bicubic enlargement to take, 0 to 1.
+
+    Returns
+    -------
+    (N, 3, h, w) float32
+    """
+    if weight is None and not is_residual:
+        return computed.float()
+    bicubic = centre(enlarge(lr), *computed.shape[2:])
+    rest = computed if is_residual else computed - bicubic
+    if weight is not None:
+        enlarged = functional.interpolate(weight, scale_factor=enlarge.factor, mode="bilinear", align_corners=False)
+        rest = rest * centre(enlarged, *computed.shape[2:])
+    return bicubic.add_(rest)
 
 
 def initialise(network: nn.Module, scale: float = 0.1) -> None:
