@@ -9,16 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
 from napari_pathsrgan.inference import openvino_generator
 from napari_pathsrgan.inference.arithmetic import Arithmetic
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.process import InferenceProcess
+from napari_pathsrgan.inference.super_resolved import super_resolve
+from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.models.card import ModelCard
+from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 from .networks import TINY, lively, write_tiny_model
-from .specimens import GLASS, specimen, texture
+from .specimens import GLASS, specimen, texture, write_slide
 
 PATIENCE_S = 60
 HALO = 32
@@ -74,6 +79,21 @@ def test_threads_get_their_own_pictures_which_last() -> None:
         pictures = list(pool.map(computed.apply, windows))
     for window, (_, hr) in zip(windows, pictures, strict=True):
         assert_same(hr, wanted.apply(window)[1])
+
+
+def test_windows_computed_at_once_by_a_share_of_the_threads_each_are_the_same(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with open_slide(write_slide(tmp_path / "slide.tiff", specimen(420, 420))) as slide:
+            one = super_resolve(slide, pair("lite", **TINY)[0])
+            write_whole_slide(one, tmp_path / "out.ome.zarr")
+            store = PyramidStore.open(tmp_path / "out.ome.zarr")
+            for level in (0, 1):
+                written = np.moveaxis(np.asarray(store.array(level)[:]), 0, -1)
+                assert np.abs(written.astype(int) - one.levels[level].compute()).max() <= 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_inference_process_takes_it(tmp_path: Path) -> None:

@@ -18,15 +18,19 @@ from napari_pathsrgan.cli.options import options_again
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
-from napari_pathsrgan.training.session import CardWords, train
+from napari_pathsrgan.training.session import MEASURED_PATCHES, CardWords, train
 
 RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
 
 
 def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_config: TrainingConfig) -> None:
     words = CardWords(name="ours", credit="Slides: ward 3.", licence="CC0", limits="Of ward 3 alone.", command="…")
-    card = train(a_config, tmp_path / "run", RUN, words=words)
+    told: list[dict[str, float]] = []
+    card = train(a_config, tmp_path / "run", RUN, told.append, words)
     assert card is not None
+    measuring = [(row["measured"], row["patches"]) for row in told if "measured" in row]
+    assert measuring == [(done, len(measuring)) for done in range(1, len(measuring) + 1)]
+    assert 0 < len(measuring) <= MEASURED_PATCHES
     assert card == model_card(tmp_path / "run")
     assert (card.name, card.licence, card.command) == ("ours", "CC0", "…")
     assert card.training_data.startswith("“phantoms.zarr”: 1 single pictures seen through simulated scanners, ")

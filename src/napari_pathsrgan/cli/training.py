@@ -77,6 +77,8 @@ def train(
                     f"At step {row['went_wrong_at']} {row['trouble']}: back at step {row['step']}, with half the rate.",
                     file=sys.stderr,
                 )
+            elif "measured" in row:
+                told(row["measured"], row["patches"], "Measuring on test patches")
             elif "steps" in row:
                 told(row["step"], row["steps"], f"Training, phase {row['phase']}")
 

@@ -38,7 +38,9 @@ class _Stages(nn.Module):
 
 
 class OpenVinoGenerator:
-    """A generator converted for OpenVINO; its threads take turns.
+    """A generator converted for OpenVINO; several threads may compute at the same time.
+
+    Where each has its share of torch's threads (`threads.shared_threads`), it has as many of OpenVINO's.
 
     Parameters
     ----------
@@ -62,29 +64,23 @@ class OpenVinoGenerator:
                 f"OpenVINO has no fast {precision} on this processor.", "Use --precision auto, or --runtime torch."
             )
         self._network = network
-        self._lock = threading.Lock()
-        self._settings = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            # Workers that share a machine would all be pinned to the same cores.
-            "ENABLE_CPU_PINNING": False,
-        }
         self._precision, self._threads = precision, threads
         self._trimmed: tuple[OpenVinoGenerator, int] | None = None
-        self._requests: dict[int, Any] = {}
+        self._making = threading.Lock()
+        self._compiled: dict[tuple[int, int], Any] = {}
+        self._of_thread = threading.local()
 
     def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """See `Generator.pictures`."""
         network = self._network
-        with self._lock:  # what a request gave is overwritten by its next window
-            found = self._request(stage).infer([lr.contiguous().numpy()], share_inputs=True, share_outputs=True)
-            stages = [torch.from_numpy(array) for array in found.to_tuple()]
-            enlarge = (network.enlarge2, network.enlarge4)
-            mr, *hr = (
-                over_bicubic(enlarge[at], lr, computed, network.bicubic_skip, weight)
-                for at, computed in enumerate(stages if network.bicubic_skip else [stage.clone() for stage in stages])
-            )
+        found = self._request(stage).infer([lr.contiguous().numpy()], share_inputs=True, share_outputs=True)
+        stages = [torch.from_numpy(array) for array in found.to_tuple()]
+        if not network.bicubic_skip:  # these are the pictures themselves, which the thread's next window overwrites
+            stages = [computed.clone() for computed in stages]
+        enlarge = (network.enlarge2, network.enlarge4)
+        mr, *hr = (
+            over_bicubic(enlarge[at], lr, computed, network.bicubic_skip, weight) for at, computed in enumerate(stages)
+        )
         return mr, hr[0] if hr else None
 
     def trimmed(self) -> tuple[OpenVinoGenerator, int] | None:
@@ -105,13 +101,28 @@ class OpenVinoGenerator:
         return quantised(model)
 
     def _request(self, stage: int) -> Any:
-        """Compile for both pictures, or for the 10× one alone, when first needed."""
-        if stage not in self._requests:
-            openvino, model = _openvino(), self._both
-            if stage == 1:
-                model = openvino.Model([model.output(0)], model.get_parameters())
-            self._requests[stage] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        return self._requests[stage]
+        """Make a request for both pictures or for the 10× one alone, each thread its own, when first needed."""
+        share = min(torch.get_num_threads(), self._threads)
+        requests: dict[tuple[int, int], Any] = self._of_thread.__dict__.setdefault("requests", {})
+        if (stage, share) not in requests:
+            with self._making:
+                if (stage, share) not in self._compiled:
+                    self._compiled[stage, share] = self._compile(stage, share)
+            requests[stage, share] = self._compiled[stage, share].create_infer_request()
+        return requests[stage, share]
+
+    def _compile(self, stage: int, share: int) -> Any:
+        openvino, model = _openvino(), self._both
+        if stage == 1:
+            model = openvino.Model([model.output(0)], model.get_parameters())
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self._precision],
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": self._threads // share,
+            # Workers that share a machine would all be pinned to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        return self._core.compile_model(model, "CPU", settings)
 
 
 def precisions() -> tuple[Precision, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, card_metrics, evaluate_pairs
+from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, PatchScore, card_metrics, evaluate_pairs
 from napari_pathsrgan.evaluation.report import contact_sheet
 from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine
@@ -87,7 +87,8 @@ def train(
         The run folder.
     run : RunOptions, optional
     report : callable, optional
-        Gets a row of figures now and then, see `Trainer.run`.
+        Gets a row of figures now and then, see `Trainer.run`; and, while the figures of the card are taken, how many
+        ``patches`` are ``measured``.
     words : CardWords, optional
         For the card.
 
@@ -169,7 +170,7 @@ def _train(
     if fabric.is_global_zero:
         network = trainer.averaged().to("cpu")
         sheets.draw(trainer.step, network)
-        card = card.model_copy(update={"metrics": _measured(network, config, card)})
+        card = card.model_copy(update={"metrics": _measured(network, config, card, report)})
         card = save_generator(network, card, folder.path / RUN_FOLDER_FILE)
     fabric.barrier()
     return card
@@ -198,19 +199,28 @@ class _Sheets:
         self._folder.log({"step": step, **card_metrics(scores)})
 
 
-def _measured(network: Generator, config: TrainingConfig, card: ModelCard) -> dict[str, float]:
-    """Measure on test patches of all pairs files, spread evenly over each."""
+def _measured(network: Generator, config: TrainingConfig, card: ModelCard, report: Report | None) -> dict[str, float]:
+    """Measure on test patches of all pairs files, spread evenly over each, and report how far that is."""
     from napari_pathsrgan.evaluation.perceptual import PerceptualDistance
 
     engine = Engine(copy.deepcopy(network), card, device="cpu", precision="fp32")
     distance = PerceptualDistance()
-    scores = []
-    for path in config.pairs:
-        pairs = PairsFile(path)
+    most = max(1, MEASURED_PATCHES // len(config.pairs))
+    parts = []
+    for pairs in map(PairsFile, config.pairs):
         rows = pairs.rows("test")
-        most = max(1, MEASURED_PATCHES // len(config.pairs))
-        chosen = rows[:: max(1, -(-len(rows) // most))]
-        scores += evaluate_pairs(engine, pairs, chosen, distance=distance, wanted=CARD_METRICS)
+        parts.append((pairs, rows[:: max(1, -(-len(rows) // most))]))
+    total = sum(len(chosen) for _, chosen in parts)
+    scores: list[PatchScore] = []
+    before = 0
+    for pairs, chosen in parts:
+
+        def tell(done: float, _of: float, before: int = before) -> None:
+            if report is not None:
+                report({"measured": before + done, "patches": total})
+
+        scores += evaluate_pairs(engine, pairs, chosen, tell, distance, CARD_METRICS)
+        before += len(chosen)
     return card_metrics(scores)
 
 
