@@ -140,6 +140,8 @@ def test_auto_takes_the_fastest_that_is_true(pretend: Callable[..., None]) -> No
     assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
     pretend(full_s=1, half_s=2, openvino_s=3)
     assert automatic(tame()) == Arithmetic("torch", "fp32")
+    pretend(full_s=1, half_s=2, openvino_s=0.97)  # which the next trial may see the other way round
+    assert automatic(tame()) == Arithmetic("torch", "fp32")
 
 
 def test_auto_does_not_try_what_the_processor_only_pretends_to(

@@ -63,13 +63,20 @@ class Meeting:
 
     def __init__(self, inner: Engine, at_once: int) -> None:
         self.card, self.identity, self.halo, self.arithmetic = inner.card, inner.identity, inner.halo, inner.arithmetic
-        self.at_once = at_once
         self.threads: set[int] = set()
         self._inner = inner
+        self._at_once = at_once
         self._inside = 0
         self.most = 0
         self._met = threading.Barrier(at_once)
         self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[int]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("napari_pathsrgan.inference.engine.MOST_AT_ONCE", self._at_once)
+            with self._inner.at_once() as count:
+                yield count
 
     def run(self, window: np.ndarray, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
         with self._lock:
@@ -108,10 +115,13 @@ def test_a_light_network_computes_several_windows_at_once_on_a_cpu_and_a_large_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     large = engine("paper", width=8)
-    for threads, expected in ((1, 1), (3, 3), (64, 4)):
+    for threads, expected, share in ((1, 1, 1), (3, 3, 1), (64, 4, 16)):
+        told: list[int] = []
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        assert tiny_engine().at_once == expected
-        assert large.at_once == 1
+        monkeypatch.setattr(torch, "set_num_threads", told.append)
+        with tiny_engine().at_once() as several, large.at_once() as one:
+            assert (several, one) == (expected, 1)
+        assert told == [share, threads, threads, threads]
 
 
 def test_a_region_is_written_alone_and_filled_further_later(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class _Stages(nn.Module):
 class OpenVinoGenerator:
     """A generator converted for OpenVINO; several threads may compute at the same time.
 
-    Where each has its share of torch's threads (`threads.shared_threads`), it has as many of OpenVINO's.
+    Where each has its share of torch's threads (`Engine.at_once`), it has as many of OpenVINO's.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -366,10 +367,9 @@ class ProcessModel:
         """See `Engine.halo`."""
         return self.card.halo_lr_px
 
-    @property
-    def at_once(self) -> int:
+    def at_once(self) -> AbstractContextManager[int]:
         """See `Engine.at_once`; the process computes one after the other."""
-        return 1
+        return nullcontext(1)
 
     @property
     def arithmetic(self) -> Arithmetic | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,9 +50,8 @@ class Runner(Protocol):
     def halo(self) -> int:
         """Context needed around a window, input pixels."""
 
-    @property
-    def at_once(self) -> int:
-        """Windows that are best computed at the same time, see `Engine.at_once`."""
+    def at_once(self) -> AbstractContextManager[int]:
+        """How many windows may be computed at the same time, see `Engine.at_once`."""
 
     @property
     def arithmetic(self) -> Arithmetic | None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
 from napari_pathsrgan.inference.disk_cache import open_store
 from napari_pathsrgan.inference.region import RegionUm, find_region, outside
-from napari_pathsrgan.inference.threads import shared_threads
 from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller, plan, window_blocks
 
 if TYPE_CHECKING:
@@ -92,20 +91,20 @@ def in_threads(
     super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Iterable[Job]
 ) -> Iterator[tuple[Job, Filled]]:
     """Do jobs in a few threads of this process, exactly; see `Spread`."""
-    at_once = super_resolved.runner.at_once
-    threads = max(at_once, _LEAST_THREADS)
-    fill = TileFiller(super_resolved, store, at_once).fill
     under_way: dict[Future[Filled], Job] = {}
-    with shared_threads(at_once), ThreadPoolExecutor(threads, thread_name_prefix="pathsrgan-tiles") as pool:
-        try:
-            for job in jobs:
-                if len(under_way) >= 2 * threads:
+    with super_resolved.runner.at_once() as at_once:
+        fill = TileFiller(super_resolved, store, at_once).fill
+        threads = max(at_once, _LEAST_THREADS)
+        with ThreadPoolExecutor(threads, thread_name_prefix="pathsrgan-tiles") as pool:
+            try:
+                for job in jobs:
+                    if len(under_way) >= 2 * threads:
+                        yield from _finished(under_way)
+                    under_way[pool.submit(fill, job)] = job
+                while under_way:
                     yield from _finished(under_way)
-                under_way[pool.submit(fill, job)] = job
-            while under_way:
-                yield from _finished(under_way)
-        finally:  # on an error or Ctrl-C, what is under way is finished, and what waits is dropped
-            pool.shutdown(wait=True, cancel_futures=True)
+            finally:  # on an error or Ctrl-C, what is under way is finished, and what waits is dropped
+                pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_overlap(
