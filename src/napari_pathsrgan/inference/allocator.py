@@ -15,8 +15,8 @@ def keep_memory() -> None:
 
     A network's features are tens of MB, which glibc maps and unmaps one by one: thousands of page faults a window
     (`inference.process` does the same by the environment of the process that it starts).
-    Threads that take turns in the network share one arena, or each would keep as much: ours, measured with
-    `benchmarks/tile_loops.py` on 8,960 × 8,960 px of 20×: a peak of 1157 instead of 1561 MiB.
+    Threads of the network share one arena, or each would keep what only some of them need at a time: ours, measured
+    with `benchmarks/tile_loops.py` on 8,960 × 8,960 px of 20×: a peak of 1157 instead of 1561 MiB.
     """
     if not sys.platform.startswith("linux"):
         return

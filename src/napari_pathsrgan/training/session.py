@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import multiprocessing
 import os
@@ -211,16 +212,15 @@ def _measured(network: Generator, config: TrainingConfig, card: ModelCard, repor
         rows = pairs.rows("test")
         parts.append((pairs, rows[:: max(1, -(-len(rows) // most))]))
     total = sum(len(chosen) for _, chosen in parts)
+    measured = itertools.count(1)
+
+    def tell(*_: float) -> None:
+        if report is not None:
+            report({"measured": next(measured), "patches": total})
+
     scores: list[PatchScore] = []
-    before = 0
     for pairs, chosen in parts:
-
-        def tell(done: float, _of: float, before: int = before) -> None:
-            if report is not None:
-                report({"measured": before + done, "patches": total})
-
         scores += evaluate_pairs(engine, pairs, chosen, tell, distance, CARD_METRICS)
-        before += len(chosen)
     return card_metrics(scores)
 
 
