@@ -28,6 +28,7 @@ from napari_pathsrgan.inference.engine import Engine, default_threads, load_mode
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.models.blocks import BicubicEnlargement
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.resample import enlarge
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 TILE_PX = 256
 """Side of the others' tiles, input pixels: what their examples use for networks of this kind."""
 _SCALE = 4
+_ENLARGE = BicubicEnlargement(_SCALE)
 
 
 @dataclass
@@ -57,9 +59,11 @@ class Counted:
         """(N, 3, H, W) 0 to 1 → (N, 3, 4H, 4W), as the network of the engine gives it."""
         self.computed_px += lr.shape[0] * lr.shape[2] * lr.shape[3] * _SCALE**2
         with torch.no_grad():  # MONAI changes the result in place, which inference mode forbids
-            _, hr = self.engine._network.whole.pictures(lr, 2)
-        assert hr is not None
-        return hr
+            network = self.engine._network.whole
+            _, hr = network.stages(lr, 2)
+            assert hr is not None
+            assert network.bicubic_skip
+            return _ENLARGE(lr).add_(hr)
 
 
 def whole_input(slide: Slide, engine: Engine) -> torch.Tensor:

@@ -183,8 +183,8 @@ def flop_per_px() -> float:
     """Operations of the network per 20× pixel."""
     side = 64
     network = load_model("lite", "cpu", "fp32", "torch")._network.whole
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network.pictures(torch.zeros(1, 3, side, side), 2)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.stages(torch.zeros(1, 3, side, side), 2)
     return counter.get_total_flops() / (4 * side) ** 2
 
 
@@ -196,7 +196,7 @@ def roofline(record: dict[str, Any]) -> tuple[list[Figure], float]:
     best = float("inf")
     for _ in range(6):
         began = time.perf_counter()
-        engine.run(window, 2, halo=16)
+        engine.run(window, 2, halo=engine.halo)
         best = min(best, time.perf_counter() - began)
     network = cost * (4 * 288) ** 2 / best
     whole = cost * record["computed_px"] / record["seconds"]

@@ -68,6 +68,8 @@ def test_a_tile_alone_equals_the_same_pixels_of_one_big_pass() -> None:
     _, whole = computed.apply(image)
     _, alone, _ = computed.run(image[8:104, 8:104], 2, halo=HALO)
     assert_same(alone, whole[4 * 40 : 4 * 72, 4 * 40 : 4 * 72])
+    _, among_others, _ = computed.run(image, 2, halo=24)
+    assert np.array_equal(alone, among_others[4 * 16 : 4 * 48, 4 * 16 : 4 * 48])
     _, cells, _ = computed.run(specimen(64, 128), 2, GLASS)
     assert cells.shape == (256, 512, 3)
 

@@ -14,6 +14,7 @@ from napari_pathsrgan.models.blocks import (
     DenseStackingBlock,
     ResidualBlock,
     ShuffleUp,
+    conv,
 )
 from napari_pathsrgan.slides.resample import enlarge
 
@@ -100,6 +101,19 @@ def test_shuffle_up_doubles_both_sides() -> None:
     out = up(torch.randn(1, 3, 4, 6, dtype=torch.float64))
     assert out.shape == (1, 5, 8, 12)
     assert out.min() == 0
+
+
+@pytest.mark.parametrize("side", [5, 20, 90])
+def test_a_convolution_gives_a_crop_the_bits_it_gives_the_whole(side: int) -> None:
+    torch.manual_seed(0)
+    layer = conv(8, 8).eval()
+    layer.padding = (0, 0)
+    image = torch.randn(1, 8, 200, 200)
+    with torch.inference_mode():
+        whole, part = layer(image), layer(image[:, :, 30 : 30 + side, 50 : 50 + side])
+    assert torch.equal(part, whole[:, :, 30 : 28 + side, 50 : 48 + side])
+    with torch.no_grad():
+        torch.testing.assert_close(layer(image), whole)
 
 
 @pytest.mark.parametrize("factor", [2, 4])

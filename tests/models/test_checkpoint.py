@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import resource
 import signal
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OutputError
@@ -220,6 +221,14 @@ def test_a_card_whose_pixel_sizes_contradict_the_network(saved: Path, sizes: dic
         load_generator(saved)
 
 
+@pytest.mark.parametrize(
+    ("preset", "halo_lr_px", "fits"), [("lite", 17, True), ("paper", 17, False), ("paper", 24, True)]
+)
+def test_poolings_ask_for_a_context_of_whole_eights(preset: str, halo_lr_px: int, fits: bool) -> None:
+    with contextlib.nullcontext() if fits else pytest.raises(ValidationError, match="multiple of 8"):
+        ModelCard(name="x", preset=preset, halo_lr_px=halo_lr_px)
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_pixel_size_that_is_none(saved: Path, value: float) -> None:
     rewrite_card(saved, lambda card: card.update(mpp_in=value, mpp_mr=value, mpp_hr=value))
@@ -230,7 +239,7 @@ def test_a_pixel_size_that_is_none(saved: Path, value: float) -> None:
 # --- writing fails ----------------------------------------------------------------------------------------------
 
 
-@contextmanager
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
     """Let no file of this process grow beyond a kilobyte; only for as long as needed, since a log is a file, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

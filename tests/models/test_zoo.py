@@ -70,7 +70,8 @@ def test_the_models_that_ship_load_and_can_be_mixed(tmp_path: Path, monkeypatch:
         np.testing.assert_allclose(halfway[name], (value + faithful[name]) / 2, atol=1e-6)
     for path in files.values():
         assert path.stat().st_size < 5e6
-        _, card = load_generator(path)
+        network, card = load_generator(path)
         assert card.name == path.stem
+        assert card.halo_lr_px == network.halo_lr_px
         for view in ("10x", "20x"):
             assert card.metrics[f"psnr_{view}_clean"] > card.metrics[f"psnr_{view}_clean_bicubic"]

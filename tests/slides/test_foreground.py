@@ -31,7 +31,7 @@ def scan(rows: int, cols: int, seed: int = 0, noise: float = 1.0) -> np.ndarray:
 
 
 GLASS = Glass(tuple(map(float, WHITE)), 0.4)  # type: ignore[arg-type]
-IMAGE = scan(160, 200)
+IMAGE = scan(420, 500)
 WEIGHT = foreground_weight(IMAGE, GLASS)
 
 

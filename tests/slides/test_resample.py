@@ -10,6 +10,7 @@ from napari_pathsrgan.slides.resample import (
     choose_level,
     cubic_taps,
     enlarge,
+    enlarge_unrounded,
     grid_length,
     reflect_index,
     resample_array,
@@ -173,6 +174,14 @@ def test_an_enlarged_crop_is_the_crop_of_the_enlarged(factor: int) -> None:
         crop[halo:-halo, halo:-halo],
         whole[20 * factor : 60 * factor, 33 * factor : 90 * factor][halo:-halo, halo:-halo],
     )
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_enlarging_rounds_what_is_enlarged_unrounded(factor: int) -> None:
+    levels = enlarge_unrounded(IMAGE, factor)
+    assert levels.dtype == np.float32
+    assert np.any(levels != np.rint(levels))
+    np.testing.assert_array_equal(np.clip(np.rint(levels), 0, 255).astype(np.uint8), enlarge(IMAGE, factor))
 
 
 def test_enlarging_keeps_a_dot_in_place() -> None:

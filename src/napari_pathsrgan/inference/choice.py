@@ -29,8 +29,12 @@ _WORTH_IT = 0.95
 class Network(Protocol):
     """A generator, whatever computes it."""
 
-    def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """See `Generator.pictures`."""
+    @property
+    def bicubic_skip(self) -> bool:
+        """See `Generator`."""
+
+    def stages(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """See `Generator.stages`; the tensors may be overwritten by what the thread computes next."""
 
     def trimmed(self) -> tuple[Network, int] | None:
         """See `Generator.trimmed`."""
@@ -139,11 +143,11 @@ def _on_windows(network: Network) -> Network:
 
 
 def _levels(network: Network, window: Tensor) -> npt.NDArray[np.int16]:
-    """Compute the 20× picture in grey levels."""
+    """Compute what stage 2 gives in grey levels; the bicubic skip, if any, is the same whatever computes."""
     with torch.inference_mode():
-        _, hr = network.pictures(window, 2)
+        _, hr = network.stages(window, 2)
         assert hr is not None
-        levels: npt.NDArray[np.int16] = hr.mul(255).round_().clamp_(0, 255).to(torch.int16).cpu().numpy()
+        levels: npt.NDArray[np.int16] = hr.float().mul_(255).round_().to(torch.int16).cpu().numpy()
     return levels
 
 

@@ -6,23 +6,21 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.arithmetic import pixels_identity
 from napari_pathsrgan.inference.choice import prepare
 from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_parts
-from napari_pathsrgan.models.blocks import centre
+from napari_pathsrgan.inference.over_bicubic import OverBicubic, core, only_enlarged
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
-from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
@@ -32,13 +30,10 @@ if TYPE_CHECKING:
     from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.slides.foreground import Glass
 
-_Level = TypeVar("_Level", np.uint8, np.float32)
-
 ALIGNMENT_LR_PX = 8
 """Windows are multiples of it on the absolute grid, for the three poolings of the full-size networks."""
 MOST_AT_ONCE = 4
 """Windows computed at the same time, at most: the second took 0.2 GB more where `Engine.at_once` was measured."""
-_BICUBIC_REACH_PX = 2
 
 
 def default_threads() -> int:
@@ -122,6 +117,7 @@ class Engine:
         prepared, self.arithmetic = prepare(network, self.device, runtime, precision)
         self.identity = pixels_identity(self.card.weights_hash, self.arithmetic.precision)
         self._network = _Networks(prepared)
+        self._over_bicubic = OverBicubic(self.device)
         self.deviation = Deviation() if self.arithmetic.precision == "int8" else None
         self._exact = self._network if self.deviation is None else _Networks(network)
 
@@ -222,7 +218,7 @@ class Engine:
         for rectangle in left:
             part = rectangle.slices(1, 2 * halo)
             for picture, scale in zip(pictures, scales, strict=True):
-                picture[rectangle.slices(scale)] = _enlarged(window[part], scale, halo)
+                picture[rectangle.slices(scale)] = only_enlarged(window[part], scale, halo)
         return Pictures(pictures[0], pictures[1] if stage == 2 else None, computed)
 
     def _compute(
@@ -242,29 +238,23 @@ class Engine:
         scales: Sequence[int],
         halo: int,
     ) -> list[Pixels]:
+        network, spared = networks.fit(halo)
+        window, halo = core(window, spared), halo - spared
+        weight = None if weight is None else core(weight, spared)
         height, width = (size - 2 * halo for size in window.shape[:2])
-        taken = None
-        if weight is not None and _core(weight, max(0, halo - 1)).min() < 1:  # enlarged, they reach a pixel further
-            taken = torch.from_numpy(weight)[None, None].to(self.device)
+        if network is networks.whole:
+            window, weight = _on_grid(window, weight)
+        if weight is not None and core(weight, max(0, halo - 1)).min() == 1:  # enlarged, they reach a pixel further
+            weight = None
         with torch.inference_mode():
-            network = networks.fit(height, width, halo)
-            pictures = self._forward(network, self._to_device(window), len(scales), taken)
+            stages = network.stages(self._to_device(window), len(scales))
             return [
-                _to_pixels(centre(picture, scale * height, scale * width))
-                for picture, scale in zip(pictures, scales, strict=False)
-                if picture is not None
+                self._over_bicubic.pixels(computed, window, scale, halo, network.bicubic_skip, weight)[
+                    : scale * height, : scale * width
+                ]
+                for computed, scale in zip(stages, scales, strict=False)
+                if computed is not None
             ]
-
-    def _forward(self, network: Network, lr: Tensor, stage: int, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Run a network over a whole window, made larger where it has to be."""
-        height, width = lr.shape[2:]
-        down, right = -height % ALIGNMENT_LR_PX, -width % ALIGNMENT_LR_PX
-        if down or right:
-            mode = "reflect" if down < height and right < width else "replicate"
-            lr = functional.pad(lr, (0, right, 0, down), mode=mode)
-            weight = None if weight is None else functional.pad(weight, (0, right, 0, down), mode="replicate")
-        mr, hr = network.pictures(lr, stage, weight)
-        return mr[:, :, : 2 * height, : 2 * width], None if hr is None else hr[:, :, : 4 * height, : 4 * width]
 
     def _to_device(self, window: Pixels) -> Tensor:
         # Writeable, since torch warns of arrays that are not, such as those from the tile cache.
@@ -284,31 +274,29 @@ class _Networks:
         """Whether its features are few, as those of a network without poolings are."""
         return self._trimmed is not None
 
-    def fit(self, height: int, width: int, halo: int) -> Network:
-        """Choose the network that spares the halo's pixels, where the window has all the context it takes."""
-        on_grid = height % ALIGNMENT_LR_PX == width % ALIGNMENT_LR_PX == halo % ALIGNMENT_LR_PX == 0
-        if self._trimmed is None or not on_grid or halo < self._trimmed[1]:
-            return self.whole
-        return self._trimmed[0]
+    def fit(self, halo: int) -> tuple[Network, int]:
+        """Choose the network that spares the halo's pixels, where it has all the context that takes.
+
+        Returns
+        -------
+        tuple of Network and int
+            And how much of the halo to leave out.
+        """
+        if self._trimmed is None or halo < self._trimmed[1]:
+            return self.whole, 0
+        network, context = self._trimmed
+        return network, halo - context
 
 
-def _to_pixels(image: Tensor) -> Pixels:
-    """Round and clamp; clamped before the cast, since a value above 255 would wrap around to black."""
-    levels = image[0].permute(1, 2, 0).mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    pixels: Pixels = levels.contiguous().cpu().numpy()
-    return pixels
-
-
-def _enlarged(window: Pixels, factor: int, halo: int) -> Pixels:
-    """Enlarge all but the halo by the bicubic kernel."""
-    reach = min(halo, _BICUBIC_REACH_PX)
-    return _core(enlarge(_core(window, halo - reach), factor), factor * reach)
-
-
-def _core(picture: npt.NDArray[_Level], border: int) -> npt.NDArray[_Level]:
-    """Cut a border off, as a view."""
-    height, width = picture.shape[:2]
-    return picture[border : height - border, border : width - border]
+def _on_grid(window: Pixels, weight: npt.NDArray[np.float32] | None) -> tuple[Pixels, npt.NDArray[np.float32] | None]:
+    """Make a window larger, below and on the right, until its sides are multiples of `ALIGNMENT_LR_PX`."""
+    height, width = window.shape[:2]
+    more = (0, -height % ALIGNMENT_LR_PX), (0, -width % ALIGNMENT_LR_PX)
+    if not any(added for _, added in more):
+        return window, weight
+    mirrors = more[0][1] < height and more[1][1] < width
+    larger = np.pad(window, (*more, (0, 0)), mode="reflect" if mirrors else "edge")
+    return larger, None if weight is None else np.pad(weight, more, mode="edge")
 
 
 def load_model(

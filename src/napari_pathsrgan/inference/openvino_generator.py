@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
 from napari_pathsrgan.inference.signal_stack import signal_stack_kept
-from napari_pathsrgan.models.generator import over_bicubic
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision
@@ -70,17 +69,15 @@ class OpenVinoGenerator:
         self._compiled: dict[tuple[int, int], Any] = {}
         self._of_thread = threading.local()
 
-    def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """See `Generator.pictures`."""
-        network = self._network
+    @property
+    def bicubic_skip(self) -> bool:
+        """See `Generator`."""
+        return self._network.bicubic_skip
+
+    def stages(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """See `Generator.stages`; the tensors are overwritten by what the thread computes next."""
         found = self._request(stage).infer([lr.contiguous().numpy()], share_inputs=True, share_outputs=True)
-        stages = [torch.from_numpy(array) for array in found.to_tuple()]
-        if not network.bicubic_skip:  # these are the pictures themselves, which the thread's next window overwrites
-            stages = [computed.clone() for computed in stages]
-        enlarge = (network.enlarge2, network.enlarge4)
-        mr, *hr = (
-            over_bicubic(enlarge[at], lr, computed, network.bicubic_skip, weight) for at, computed in enumerate(stages)
-        )
+        mr, *hr = (torch.from_numpy(array) for array in found.to_tuple())
         return mr, hr[0] if hr else None
 
     def trimmed(self) -> tuple[OpenVinoGenerator, int] | None:
@@ -149,7 +146,8 @@ def _has(arithmetic: str, core: Any) -> bool:
 def _convert(openvino: Any, network: Generator) -> Any:
     """Convert for windows of any size."""
     example = torch.rand(1, 3, _TRACED_PX, _TRACED_PX)
-    with torch.inference_mode(), warnings.catch_warnings():
+    # Not in inference mode, where convolutions are oneDNN's, which OpenVINO does not know.
+    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing, which torch would rather see done otherwise
         # Checking the trace would take ten times as long; the trial does so with the pixels themselves.
         traced = torch.jit.trace(_Stages(network), example, check_trace=False)  # type: ignore[no-untyped-call]

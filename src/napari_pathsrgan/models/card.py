@@ -7,13 +7,11 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError
 
 PRESET_NAMES = ("lite", "paper", "authors")
-HALO_LR_PX = {"lite": 16, "paper": 32, "authors": 32}
-"""Context each network needs around a tile, input pixels (ours, measured: ``python benchmarks/exactness.py``)."""
 CARD_KEY = "pathsrgan_card"
 _LARGEST_HEADER = 50_000_000
 
@@ -32,7 +30,8 @@ class ModelCard(BaseModel):
     mpp_scan : float
         Pixel size of the scans the weights were made for, µm: scans coarser than this by 15 % are refused.
     halo_lr_px : int
-        Context a tile needs on each side so that it equals the same pixels of one big pass, input pixels.
+        Context a tile takes on each side, input pixels, see `Generator.halo_lr_px`; a multiple of 8 for networks with
+        poolings.
     training_data, licence, command, limits : str
         In words for the user; the command makes the weights again.
     faithful : str
@@ -54,7 +53,7 @@ class ModelCard(BaseModel):
     mpp_mr: float = Field(default=0.586, gt=0, allow_inf_nan=False)
     mpp_hr: float = Field(default=0.293, gt=0, allow_inf_nan=False)
     mpp_scan: float = Field(default=1.465, gt=0, allow_inf_nan=False)
-    halo_lr_px: int = Field(default=32, ge=0, multiple_of=8)
+    halo_lr_px: int = Field(default=32, ge=0)
     training_data: str = "unknown"
     licence: str = "unknown"
     command: str = "unknown"
@@ -63,6 +62,13 @@ class ModelCard(BaseModel):
     metrics: dict[str, float] = Field(default_factory=dict)
     date: str = ""
     weights_hash: str = ""
+
+    @field_validator("halo_lr_px")
+    @classmethod
+    def _on_the_grid_of_poolings(cls, halo_lr_px: int, info: ValidationInfo) -> int:
+        if info.data.get("preset") != "lite" and halo_lr_px % 8:
+            raise ValueError("a multiple of 8 is wanted")
+        return halo_lr_px
 
     def check_ratios(self) -> None:
         """Refuse a card whose pixel sizes are not those of a ×2, ×2 network.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
-from napari_pathsrgan.models.card import HALO_LR_PX, ModelCard
+from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.weights_file import hash_arrays, read_weights, write_weights
 
@@ -186,7 +186,7 @@ def import_authors(source: Path, destination: Path, name: str | None = None) -> 
     card = ModelCard(
         name=name or source.stem,
         preset="authors",
-        halo_lr_px=HALO_LR_PX["authors"],
+        halo_lr_px=network.halo_lr_px,
         training_data="The authors' own slides (Ma et al. 2020, § IV-A).",
         licence="Not stated by the authors: ask them before passing it on.",
         command=f"pathsrgan models import {source.name} --preset authors",

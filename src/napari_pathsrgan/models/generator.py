@@ -26,6 +26,8 @@ from napari_pathsrgan.models.lite import LiteStage1, LiteStage2
 
 DenseSum = Literal["running", "literal"]
 
+_UNET_HALO_LR_PX = 32
+
 
 class _DownBlock(nn.Module):
     def __init__(self, inputs: int, width: int, block: _BlockSettings, entry: Literal["none", "linear", "prelu"]):
@@ -199,32 +201,36 @@ class Generator(nn.Module):
         features, mr = self.mr_features(lr)
         return mr, self.hr_from(features, lr)
 
-    def pictures(self, lr: Tensor, stage: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Run both stages, or the first alone.
+    def stages(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
+        """Run both stages, or the first alone, without the bicubic skip.
 
         Parameters
         ----------
         lr : (N, 3, H, W) float32
         stage : {1, 2}
-        weight : (N, 1, H, W) float32, optional
-            How much of the network's pictures to take, 0 to 1; the rest is the bicubic enlargement.
 
         Returns
         -------
         tuple of Tensor
-            As `forward` gives them; None for the 20× picture after stage 1.
+            Where there is a skip the residuals, else the pictures, in the stages' dtype; None for stage 2 where it is
+            not asked for.
         """
-        features, mr = self.mr_features(lr, weight)
-        return mr, self.hr_from(features, lr, weight) if stage == 2 else None
+        features, mr = self.stage1(lr.to(self._dtype))
+        return mr, self.stage2(features) if stage == 2 else None
 
-    def mr_features(self, lr: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def mr_features(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Run stage 1 alone: features on the 10× grid in the stages' dtype, and the 10× picture in float32."""
         features, mr = self.stage1(lr.to(self._dtype))
-        return features, over_bicubic(self.enlarge2, lr, mr, self.bicubic_skip, weight)
+        return features, self._with_skip(self.enlarge2, lr, mr)
 
-    def hr_from(self, features: Tensor, lr: Tensor, weight: Tensor | None = None) -> Tensor:
+    def hr_from(self, features: Tensor, lr: Tensor) -> Tensor:
         """Run stage 2 on stage 1's features: the 20× picture in float32."""
-        return over_bicubic(self.enlarge4, lr, self.stage2(features), self.bicubic_skip, weight)
+        return self._with_skip(self.enlarge4, lr, self.stage2(features))
+
+    def _with_skip(self, enlarge: BicubicEnlargement, lr: Tensor, computed: Tensor) -> Tensor:
+        if not self.bicubic_skip:
+            return computed.float()
+        return centre(enlarge(lr), *computed.shape[2:]).add_(computed)
 
     def trimmed(self) -> tuple[Generator, int] | None:
         """Make a copy for windows with context: it computes only pixels whose own context lies in the window.
@@ -234,8 +240,8 @@ class Generator(nn.Module):
         Returns
         -------
         tuple of Generator and int
-            And the context it takes on each side, input pixels: with a halo at least as wide, nothing is missing.
-            None for networks whose layers need a window of even halves.
+            And the context it takes on each side, `halo_lr_px`. None for networks whose layers need a window of even
+            halves.
         """
         if not (isinstance(self.stage1, LiteStage1) and isinstance(self.stage2, LiteStage2)):
             return None
@@ -243,7 +249,18 @@ class Generator(nn.Module):
         for stage in (copied.stage1, copied.stage2):
             assert isinstance(stage, LiteStage1 | LiteStage2)
             stage.trim()
-        return copied, self.stage1.reach + -(-self.stage2.reach // 2)
+        return copied, self.halo_lr_px
+
+    @property
+    def halo_lr_px(self) -> int:
+        """Context a tile takes on each side, input pixels.
+
+        All that the layers look at where that is little. The U-Nets' look farther than their 32 px, and their tiles
+        equal the same pixels of one big pass within a grey level (ours, measured: ``python benchmarks/exactness.py``).
+        """
+        if isinstance(self.stage1, LiteStage1) and isinstance(self.stage2, LiteStage2):
+            return self.stage1.reach + -(-self.stage2.reach // 2)
+        return _UNET_HALO_LR_PX
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -253,38 +270,6 @@ class Generator(nn.Module):
         """Cast the stages' weights, leaving the bicubic skip in float32."""
         self.stage1.to(dtype)
         self.stage2.to(dtype)
-
-
-def over_bicubic(
-    enlarge: BicubicEnlargement, lr: Tensor, computed: Tensor, is_residual: bool, weight: Tensor | None
-) -> Tensor:
-    """Make a stage's picture of what its layers gave.
-
-    Parameters
-    ----------
-    enlarge : BicubicEnlargement
-        By the stage's factor.
-    lr : (N, 3, H, W) float32
-        The network's input.
-    computed : (N, 3, h, w) float
-        Of the input's enlarged centre.
-    is_residual : bool
-        Whether it is to be added to the bicubic enlargement; else it is the picture itself.
-    weight : (N, 1, H, W) float32, optional
-        How much of the difference to the bicubic enlargement to take, 0 to 1.
-
-    Returns
-    -------
-    (N, 3, h, w) float32
-    """
-    if weight is None and not is_residual:
-        return computed.float()
-    bicubic = centre(enlarge(lr), *computed.shape[2:])
-    rest = computed if is_residual else computed - bicubic
-    if weight is not None:
-        enlarged = functional.interpolate(weight, scale_factor=enlarge.factor, mode="bilinear", align_corners=False)
-        rest = rest * centre(enlarged, *computed.shape[2:])
-    return bicubic.add_(rest)
 
 
 def initialise(network: nn.Module, scale: float = 0.1) -> None:

@@ -38,11 +38,11 @@ class LiteStage1(nn.Module):
     @property
     def reach(self) -> int:
         """Pixels of the input grid that `trim` takes off the features on each side."""
-        return 2 * len(self.blocks) + 1
+        return 2 * len(self.blocks) + 2
 
     def trim(self) -> None:
-        """Pad nothing but the input: what lacks its context is not computed, and the features get smaller."""
-        _pad_nothing(self.blocks, self.upsample, self.picture)
+        """Pad nothing: what lacks its context is not computed, and the features get smaller."""
+        _pad_nothing(self)
 
 
 class LiteStage2(nn.Module):
@@ -73,10 +73,10 @@ class LiteStage2(nn.Module):
 
     def trim(self) -> None:
         """As `LiteStage1.trim`."""
-        _pad_nothing(self.blocks, self.picture)
+        _pad_nothing(self)
 
 
-def _pad_nothing(*parts: nn.Module) -> None:
-    for module in (module for part in parts for module in part.modules()):
+def _pad_nothing(stage: nn.Module) -> None:
+    for module in stage.modules():
         if isinstance(module, nn.Conv2d):
             module.padding = (0, 0)

@@ -23,6 +23,8 @@ REACH_PX = 16
 _GROW_PX, _RAMP_PX = 3, 4
 _DARKEST_GLASS = 140
 _LEAST_GLASS_PX = 32
+_LUMINANCE_STEPS = 256
+"""Per grey level: OpenCV blurs whole numbers to the same bits wherever a window begins, and floats not quite."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,9 @@ def _noise(image: Pixels) -> float:
 
 
 def _blurred_luminance(image: Pixels) -> npt.NDArray[np.float32]:
-    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(luminance, (5, 5), 1.0, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32)
+    finely = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint16) * _LUMINANCE_STEPS
+    blurred = cv2.GaussianBlur(finely, (5, 5), 1.0, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred / np.float32(_LUMINANCE_STEPS), dtype=np.float32)
 
 
 def _local_range(luminance: npt.NDArray[np.float32] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

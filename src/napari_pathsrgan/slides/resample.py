@@ -14,7 +14,7 @@ eq. 4). When pixels get coarser it is stretched by the ratio, which averages ins
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -232,6 +232,30 @@ def enlarge(image: UInt8Image, factor: int) -> UInt8Image:
     ValueError
         If the factor is below 1.
     """
+    height, width = image.shape[:2]
+    enlarged = np.empty((height, max(factor, 1), width * factor * 3), np.uint8)
+    for phase, rows in _enlarged_rows(image, factor):
+        enlarged[:, phase] = cv2.add(rows, _NOTHING, dtype=cv2.CV_8U)  # rounds, and keeps within 0 to 255
+    return enlarged.reshape(height * factor, width * factor, 3)
+
+
+def enlarge_unrounded(image: UInt8Image, factor: int) -> npt.NDArray[np.float32]:
+    """Enlarge an image as `enlarge` does, in fractions of grey levels that may lie outside 0 to 255.
+
+    Returns
+    -------
+    (H · factor, W · factor, 3) float32
+        Rounded and kept within 0 to 255, what `enlarge` gives.
+    """
+    height, width = image.shape[:2]
+    enlarged = np.empty((height, max(factor, 1), width * factor * 3), np.float32)
+    for phase, rows in _enlarged_rows(image, factor):
+        enlarged[:, phase] = rows
+    return enlarged.reshape(height * factor, width * factor, 3)
+
+
+def _enlarged_rows(image: UInt8Image, factor: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """For each phase of the enlarged rows, those rows: (H, W · factor · 3)."""
     if factor < 1:
         raise ValueError(f"An image can be enlarged 1, 2, 3 … times, not {factor} times.")
     height, width = image.shape[:2]
@@ -242,11 +266,9 @@ def enlarge(image: UInt8Image, factor: int) -> UInt8Image:
     for phase, taps in enumerate(phases):
         wide[:, :, phase] = cv2.sepFilter2D(image, cv2.CV_32F, taps, _ONE_TAP, borderType=cv2.BORDER_REFLECT_101)
     rows = wide.reshape(height, width * factor * 3)
-    enlarged = np.empty((height, factor, width * factor * 3), np.uint8)
     for phase, taps in enumerate(phases):  # float64 holds 2, 4 and 8 times exactly, in whatever order it is added up
         tall = cv2.sepFilter2D(rows, cv2.CV_64F, _ONE_TAP, taps, borderType=cv2.BORDER_REFLECT_101)
-        enlarged[:, phase] = cv2.add(tall, _NOTHING, dtype=cv2.CV_8U)  # rounds, and keeps within 0 to 255
-    return enlarged.reshape(height * factor, width * factor, 3)
+        yield phase, tall.astype(np.float32)
 
 
 def _keys_cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

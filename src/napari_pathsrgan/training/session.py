@@ -21,10 +21,11 @@ from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, PatchScore, card_
 from napari_pathsrgan.evaluation.report import contact_sheet
 from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine
-from napari_pathsrgan.models.card import HALO_LR_PX, ModelCard
+from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE
 from napari_pathsrgan.registration.pairs import PairsFile
+from napari_pathsrgan.slides.foreground import REACH_PX
 from napari_pathsrgan.training.config import RunOptions
 from napari_pathsrgan.training.metrics_log import tail_metrics, tensorboard_log
 from napari_pathsrgan.training.run_folder import RunFolder
@@ -167,7 +168,8 @@ def _train(
         finished = trainer.run(tell, sheets.draw if fabric.is_global_zero else _draw_nothing)
     if not finished:
         return None
-    card = _card(config, folder.path, words)
+    halo_lr_px = max(trainer.network.halo_lr_px, REACH_PX)  # as much as finding glass takes
+    card = _card(config, halo_lr_px, folder.path, words)
     if fabric.is_global_zero:
         network = trainer.averaged().to("cpu")
         sheets.draw(trainer.step, network)
@@ -224,7 +226,7 @@ def _measured(network: Generator, config: TrainingConfig, card: ModelCard, repor
     return card_metrics(scores)
 
 
-def _card(config: TrainingConfig, out: Path, words: CardWords) -> ModelCard:
+def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords) -> ModelCard:
     sentences = []
     for path in config.pairs:
         slides = PairsFile(path).slides
@@ -239,7 +241,7 @@ def _card(config: TrainingConfig, out: Path, words: CardWords) -> ModelCard:
         name=words.name or out.resolve().name,
         preset=config.preset,
         preset_options=config.preset_options,
-        halo_lr_px=HALO_LR_PX[config.preset],
+        halo_lr_px=halo_lr_px,
         training_data=" ".join(filter(None, (*sentences, words.credit))),
         licence=words.licence,
         command=words.command,
