@@ -95,7 +95,10 @@ def test_zoom_presets_show_a_scan_s_pixels_one_to_one(shared_viewer: Any, qtbot:
         np.testing.assert_allclose(1 / shared_viewer.scene.camera.zoom, mpp)
         assert shared_viewer.scene.camera.center == centre
     press(shared_viewer, qtbot, WHOLE_KEY)
-    assert 1 / shared_viewer.scene.camera.zoom > 1
+    (top, left), (bottom, right) = shared_viewer.layers.extent.world
+    pane = np.array(shared_viewer.canvas.size) / (1, len(shared_viewer.layers))
+    filled = np.array([bottom - top, right - left]) * shared_viewer.scene.camera.zoom / pane
+    assert 0.8 < filled.max() < 1
 
 
 @pytest.mark.usefixtures("keys")
