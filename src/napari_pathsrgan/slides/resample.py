@@ -29,6 +29,9 @@ MPP_TOLERANCE = 1.001
 #: Source pixels per side worked on at once; bounds memory when a whole slide is shrunk (ours: 1024 runs within L2/L3).
 BLOCK_SOURCE_PX = 1024
 _ONE_TAP, _NOTHING = np.ones(1), np.zeros(1)
+_KEYS_REACH_PX = 2
+_STRIP_PX = 64
+"""Rows enlarged at once, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +237,8 @@ def enlarge(image: UInt8Image, factor: int) -> UInt8Image:
     """
     height, width = image.shape[:2]
     enlarged = np.empty((height, max(factor, 1), width * factor * 3), np.uint8)
-    for phase, rows in _enlarged_rows(image, factor):
-        enlarged[:, phase] = cv2.add(rows, _NOTHING, dtype=cv2.CV_8U)  # rounds, and keeps within 0 to 255
+    for strip, phase, levels in _enlarged_strips(image, factor):
+        enlarged[strip, phase] = cv2.add(levels, _NOTHING, dtype=cv2.CV_8U)  # rounds, and keeps within 0 to 255
     return enlarged.reshape(height * factor, width * factor, 3)
 
 
@@ -249,26 +252,30 @@ def enlarge_unrounded(image: UInt8Image, factor: int) -> npt.NDArray[np.float32]
     """
     height, width = image.shape[:2]
     enlarged = np.empty((height, max(factor, 1), width * factor * 3), np.float32)
-    for phase, rows in _enlarged_rows(image, factor):
-        enlarged[:, phase] = rows
+    for strip, phase, levels in _enlarged_strips(image, factor):
+        enlarged[strip, phase] = levels
     return enlarged.reshape(height * factor, width * factor, 3)
 
 
-def _enlarged_rows(image: UInt8Image, factor: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """For each phase of the enlarged rows, those rows: (H, W · factor · 3)."""
+def _enlarged_strips(image: UInt8Image, factor: int) -> Iterator[tuple[slice, int, npt.NDArray[np.float32]]]:
+    """Enlarge strip by strip: which rows of the image, for each phase of theirs, with the columns enlarged."""
     if factor < 1:
         raise ValueError(f"An image can be enlarged 1, 2, 3 … times, not {factor} times.")
     height, width = image.shape[:2]
     beside = (np.arange(factor) + 0.5) / factor - 0.5
-    phases = _keys_cubic(np.arange(-2, 3) - beside[:, None])
-    # Columns first, while there is a factor less of them; each phase of the result is a filter of the image.
-    wide = np.empty((height, width, factor, 3), np.float32)
-    for phase, taps in enumerate(phases):
-        wide[:, :, phase] = cv2.sepFilter2D(image, cv2.CV_32F, taps, _ONE_TAP, borderType=cv2.BORDER_REFLECT_101)
-    rows = wide.reshape(height, width * factor * 3)
-    for phase, taps in enumerate(phases):  # float64 holds 2, 4 and 8 times exactly, in whatever order it is added up
-        tall = cv2.sepFilter2D(rows, cv2.CV_64F, _ONE_TAP, taps, borderType=cv2.BORDER_REFLECT_101)
-        yield phase, tall.astype(np.float32)
+    phases = _keys_cubic(np.arange(-_KEYS_REACH_PX, _KEYS_REACH_PX + 1) - beside[:, None])
+    for top in range(0, height, _STRIP_PX):
+        strip = slice(top, min(top + _STRIP_PX, height))
+        above = min(top, _KEYS_REACH_PX)
+        seen = image[top - above : strip.stop + _KEYS_REACH_PX]
+        # Columns first, while there is a factor less of them; each phase of the result is a filter of the image.
+        wide = np.empty((len(seen), width, factor, 3), np.float32)
+        for phase, taps in enumerate(phases):
+            wide[:, :, phase] = cv2.sepFilter2D(seen, cv2.CV_32F, taps, _ONE_TAP, borderType=cv2.BORDER_REFLECT_101)
+        rows = wide.reshape(len(seen), width * factor * 3)
+        for phase, taps in enumerate(phases):  # float64 holds 2, 4 and 8 times exactly, however it is added up
+            tall = cv2.sepFilter2D(rows, cv2.CV_64F, _ONE_TAP, taps, borderType=cv2.BORDER_REFLECT_101)
+            yield strip, phase, tall[above : above + strip.stop - top].astype(np.float32)
 
 
 def _keys_cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
