@@ -162,7 +162,7 @@ def _halos(engine: Engine, picture: Pixels, card_halo: int) -> list[Figure]:
             seam_figure(
                 f"lite, a tile alone within 1 grey level, halo {halo}", engine, picture, halo, halo == card_halo
             )
-            for halo in (8, 16, 24, 32)
+            for halo in (8, 16, card_halo, 32)
         ),
         seam_figure("paper, half width (random), a tile alone within 1 grey level, halo 32", paper, picture, 32),
     ]

@@ -156,8 +156,8 @@ class NetworkLane:
     def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         """Choose a rectangle of blocks around the first, and both views of each block where 20× is wanted of it.
 
-        Blocks of one rectangle share their halo: 2 × 2 blocks cost 1.27 of their own pixels with a halo of 16, one
-        alone 1.56. A graphics card takes 4 × 4, since it is slow to start and fast to run. Parts of blocks go together
+        Blocks of one rectangle share their halo: 2 × 2 blocks cost 1.28 of their own pixels with a halo of 17, one
+        alone 1.60. A graphics card takes 4 × 4, since it is slow to start and fast to run. Parts of blocks go together
         where they make one rectangle, as those of one view do.
         """
         wished = {key for key in wanted if key.slide == first.slide and key.model == first.model}

@@ -75,7 +75,7 @@ class OverBicubic:
 
     def _bicubic(self, window: Pixels, factor: int, halo: int) -> Tensor:
         seen = _seen(window, halo)
-        if self._device.type == "cpu":
+        if not self._on_card:
             return torch.from_numpy(core(enlarge_unrounded(seen, factor), factor * _REACH_PX))
         planes = torch.from_numpy(seen).to(self._device).permute(2, 0, 1)[None].float()
         height, width = (factor * (size - 2 * _REACH_PX) for size in seen.shape[:2])

@@ -43,7 +43,7 @@ class Rectangle(NamedTuple):
 
 
 def largest_side(halo: int) -> int:
-    """Side of the largest rectangle, in whole blocks, input pixels: 384 for a halo of 16, 512 for one of 32."""
+    """Side of the largest rectangle, in whole blocks, input pixels: 384 for a halo of 17, 512 for one of 32."""
     side = LEAST_SIDE_PX
     while Rectangle(0, 0, side, side).computed_px(halo) > MOST_REDUNDANCY * side**2:
         side += CORE
