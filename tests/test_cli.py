@@ -17,6 +17,7 @@ import tifffile
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import main
 from napari_pathsrgan.cli.report import columns, thousands
+from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.slides.slide import Slide
 
 SIZE_UM = 130.0
@@ -199,10 +200,10 @@ def test_upscale_writes_finished_files(run, scan: Path, tmp_path: Path, name: st
 
 
 def test_upscale_lists_what_it_could_not_read_and_ends_with_3(run, scan: Path, tmp_path: Path, monkeypatch) -> None:
-    read = Slide.read_grid
+    read, halo = Slide.read_grid, model_card("lite").halo_lr_px
 
     def damaged(slide: Slide, mpp: float, row: int, col: int, height: int, width: int) -> np.ndarray:
-        if mpp == 1.172 and width == height == 128 + 2 * 16:
+        if mpp == 1.172 and width == height == 128 + 2 * halo:
             raise slide._unreadable("there")
         return read(slide, mpp, row, col, height, width)
 
