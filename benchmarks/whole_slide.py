@@ -183,6 +183,7 @@ def flop_per_px() -> float:
     """Operations of the network per 20× pixel."""
     side = 64
     network = load_model("lite", "cpu", "fp32", "torch")._network.whole
+    # Not in inference mode, where convolutions are oneDNN's, which the counter does not know.
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.stages(torch.zeros(1, 3, side, side), 2)
     return counter.get_total_flops() / (4 * side) ** 2

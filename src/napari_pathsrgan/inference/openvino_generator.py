@@ -29,11 +29,10 @@ class _Stages(nn.Module):
 
     def __init__(self, network: Generator) -> None:
         super().__init__()
-        self.stage1, self.stage2 = network.stage1, network.stage2
+        self.network = network
 
-    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
-        features, mr = self.stage1(lr)
-        return mr, self.stage2(features)
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.network.stages(lr, 2)
 
 
 class OpenVinoGenerator:
