@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_pathsrgan.inference.arithmetic import Precision
+from napari_pathsrgan.inference.arithmetic import Precision, Runtime
 from napari_pathsrgan.inference.engine import Engine
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
@@ -16,6 +16,8 @@ from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.presets import build_generator
 
 TINY = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}
+SMALL = {"width": 16, "blocks1": 2, "features": 16, "blocks2": 1}
+"""With channels enough for Winograd's lanes."""
 
 
 def lively(preset: str, residual_scale: float = 0.4, seed: int = 0, **options: Any) -> Generator:
@@ -54,9 +56,9 @@ def lively(preset: str, residual_scale: float = 0.4, seed: int = 0, **options: A
     return network
 
 
-def engine(preset: str = "lite", precision: Precision = "fp32", **options: Any) -> Engine:
+def engine(preset: str = "lite", precision: Precision = "fp32", runtime: Runtime = "auto", **options: Any) -> Engine:
     """Put a lively network on the CPU."""
-    return Engine(lively(preset, **options), ModelCard(name=preset, preset=preset), "cpu", precision)
+    return Engine(lively(preset, **options), ModelCard(name=preset, preset=preset), "cpu", precision, runtime)
 
 
 def tiny_engine() -> Engine:

@@ -16,13 +16,14 @@ from napari_pathsrgan.inference import choice
 from napari_pathsrgan.inference.arithmetic import Arithmetic, Runtime
 from napari_pathsrgan.inference.engine import Engine, choose_device, default_threads
 from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator
+from napari_pathsrgan.inference.winograd import WinogradGenerator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.slides.foreground import Glass
 from napari_pathsrgan.slides.resample import enlarge
 
-from .networks import TINY, engine, lively, tiny_engine
+from .networks import SMALL, TINY, engine, lively, tiny_engine
 from .specimens import GLASS, specimen, texture
 
 HALO = 32
@@ -62,7 +63,11 @@ def test_too_little_context_would_show() -> None:
     assert differing(hr, model.apply(image)[1][160:224, 160:224]) > 0.01
 
 
-_MODEL = {"lite": engine("lite"), "paper": engine("paper", width=8)}
+_MODEL = {
+    "lite": engine("lite"),
+    "lite by winograd": engine("lite", runtime="winograd"),
+    "paper": engine("paper", width=8),
+}
 _IMAGE = texture(144, 120, seed=4)
 _PASS = {name: model.apply(_IMAGE) for name, model in _MODEL.items()}
 
@@ -80,10 +85,10 @@ def test_any_region_on_the_grid_of_8(preset: str, data: Any) -> None:
     pictures = _MODEL[preset].run(window, 2, halo=HALO)[:2]
     for factor, picture, whole in zip((2, 4), pictures, _PASS[preset], strict=True):
         inside = (slice(factor * top, factor * (top + height)), slice(factor * left, factor * (left + width)))
-        if preset == "lite":
-            assert np.array_equal(picture, whole[inside])
-        else:
+        if preset == "paper":
             assert differing(picture, whole[inside]) <= 1e-3
+        else:
+            assert np.array_equal(picture, whole[inside])
 
 
 def test_stage_1_alone_gives_the_same_10x_picture() -> None:
@@ -106,12 +111,14 @@ def test_auto_is_true_to_fp32_whatever_it_chose() -> None:
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let trials take as long as told: torch in full, torch in half, and OpenVINO in full precision."""
+    """Let trials take as long as told: torch in full, torch in half, and others in full precision."""
 
-    def let(full_s: float, half_s: float, openvino_s: float) -> None:
+    def let(full_s: float, half_s: float, openvino_s: float, winograd_s: float = 9) -> None:
         def seconds(network: Any, *_: Any) -> float:
             if isinstance(network, OpenVinoGenerator):
                 return openvino_s
+            if isinstance(network, WinogradGenerator):
+                return winograd_s
             return half_s if network.stage1.picture.weight.dtype is torch.bfloat16 else full_s
 
         monkeypatch.setattr(choice, "_seconds", seconds)
@@ -128,7 +135,7 @@ def automatic(network: Generator, runtime: Runtime = "auto") -> Arithmetic:
 def tame() -> Generator:
     """A network whose pictures are nearly the bicubic ones, so that half precision does them no harm."""
     torch.manual_seed(0)
-    network = build_generator("lite", **TINY)
+    network = build_generator("lite", **SMALL)
     for picture in (network.stage1.picture, network.stage2.picture):
         torch.nn.init.normal_(picture.weight, std=1e-4)
     return network
@@ -141,7 +148,13 @@ def test_auto_takes_the_fastest_that_is_true(pretend: Callable[..., None]) -> No
     pretend(full_s=3, half_s=2, openvino_s=1)
     assert automatic(tame()) == Arithmetic("openvino", "fp32")
     assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
+    pretend(full_s=4, half_s=3, openvino_s=2, winograd_s=1)
+    assert automatic(tame()) == Arithmetic("winograd", "fp32")
+    assert automatic(tame(), "openvino") == Arithmetic("openvino", "fp32")
+    assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
+    assert automatic(lively("lite", **TINY), "auto").runtime != "winograd"  # too few channels for it
     pretend(full_s=1, half_s=2, openvino_s=3)
+    assert automatic(tame(), "winograd") == Arithmetic("winograd", "fp32")
     assert automatic(tame()) == Arithmetic("torch", "fp32")
     pretend(full_s=1, half_s=2, openvino_s=0.97)  # which the next trial may see the other way round
     assert automatic(tame()) == Arithmetic("torch", "fp32")
@@ -184,9 +197,10 @@ def test_a_precision_that_is_named_is_computed_by_torch() -> None:
     assert engine("lite", precision="bf16", **TINY).arithmetic == Arithmetic("torch", "bf16")
 
 
-def test_openvino_is_of_the_cpu() -> None:
+@pytest.mark.parametrize("runtime", ["openvino", "winograd"])
+def test_some_runtimes_are_of_the_cpu(runtime: Runtime) -> None:
     with pytest.raises(DeviceError, match="on the CPU"):
-        choice.prepare(tame(), torch.device("meta"), "openvino", "fp32")
+        choice.prepare(tame(), torch.device("meta"), runtime, "fp32")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -359,10 +373,11 @@ def test_no_border_shows_where_glass_begins() -> None:
     assert steps <= 2
 
 
+@pytest.mark.parametrize("runtime", ["torch", "winograd"])
 @pytest.mark.parametrize("halo", [16, 32])
-def test_windows_agree_where_glass_begins(halo: int) -> None:
+def test_windows_agree_where_glass_begins(runtime: Runtime, halo: int) -> None:
     """One tile ends right where the ramp does, so it takes the bicubic path whole; the big window mixes."""
-    model, image = tiny_engine(), specimen(160, 320, cells_end=0.3)
+    model, image = engine(runtime=runtime, **SMALL), specimen(160, 320, cells_end=0.3)
     _, whole, _ = model.run(image, 2, GLASS)
     for left in range(64, 160, 8):
         window = image[64 - halo : 96 + halo, left - halo : left + 32 + halo]

@@ -31,15 +31,15 @@ class NetworkOptions:
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         auto takes what is fastest here and gives the same pixels. int8 is a preview by OpenVINO: sooner, but a few grey
         levels off; how far is said.
-    runtime : {"auto", "torch", "openvino"}
-        What computes. auto takes OpenVINO where it is installed, faster, and gives the same pixels; with a precision
-        that is named, torch.
+    runtime : {"auto", "torch", "openvino", "winograd"}
+        What computes. auto takes what is fastest here and gives the same pixels: torch, OpenVINO where it is installed,
+        or winograd, our own way for preset lite on a CPU; with a precision that is named, torch.
     """
 
     model: str = "lite"
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
-    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    runtime: Literal["auto", "torch", "openvino", "winograd"] = "auto"
 
 
 @Parameter(name="*")

@@ -11,7 +11,8 @@ from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 """int8 is a preview: it is taken only where it is named, and its pixels are no other precision's."""
-Runtime = Literal["auto", "torch", "openvino"]
+Runtime = Literal["auto", "torch", "openvino", "winograd"]
+"""winograd is our own way of computing preset ``lite`` on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Arithmetic:
 
     Attributes
     ----------
-    runtime : {"torch", "openvino"}
+    runtime : {"torch", "openvino", "winograd"}
     precision : {"fp32", "bf16", "fp16", "int8"}
     """
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.arithmetic import Arithmetic
 from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator, precisions
+from napari_pathsrgan.inference.winograd import WinogradGenerator, can_compute
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Precision, Runtime
@@ -60,8 +61,13 @@ def prepare(
     MissingPartError
         If the runtime is not installed.
     """
-    if runtime == "openvino" and device.type != "cpu":
-        raise DeviceError("OpenVINO computes on the CPU.", "Use --device cpu, or --runtime torch.")
+    if runtime in ("openvino", "winograd") and device.type != "cpu":
+        name = "OpenVINO" if runtime == "openvino" else "The runtime winograd"
+        raise DeviceError(f"{name} computes on the CPU.", "Use --device cpu, or --runtime torch.")
+    if runtime == "winograd" and not (can_compute(network) and precision in ("auto", "fp32")):
+        raise DeviceError(
+            "The runtime winograd computes networks of preset lite in fp32.", "Use --runtime auto, or torch."
+        )
     if precision == "auto":
         return _fastest(network, device, runtime)
     if precision == "int8" and (runtime == "torch" or device.type != "cpu"):
@@ -80,6 +86,8 @@ def prepare(
 def _made(network: Generator, device: torch.device, wanted: Arithmetic) -> Network:
     if wanted.runtime == "openvino":
         return OpenVinoGenerator(network, wanted.precision, torch.get_num_threads())
+    if wanted.runtime == "winograd":
+        return WinogradGenerator(network)
     if wanted.precision == "fp16" and device.type == "cpu":
         raise DeviceError("The CPU has no fast fp16.", "Use --precision auto, bf16 or fp32.")
     if wanted.precision == "fp32":
@@ -90,12 +98,14 @@ def _made(network: Generator, device: torch.device, wanted: Arithmetic) -> Netwo
     return halved
 
 
-def _ways(device: torch.device, runtime: Runtime) -> Iterator[Arithmetic]:
+def _ways(network: Generator, device: torch.device, runtime: Runtime) -> Iterator[Arithmetic]:
     """List what "auto" tries; torch's fp32 comes first, since the others are held against it."""
     yield Arithmetic("torch", "fp32")
-    if runtime != "openvino" and (device.type != "cpu" or cpu_has_bf16()):
+    if runtime in ("auto", "torch") and (device.type != "cpu" or cpu_has_bf16()):
         yield Arithmetic("torch", "bf16" if device.type == "cpu" or _cuda_bf16(device) else "fp16")
-    if runtime != "torch" and device.type == "cpu":
+    if runtime in ("auto", "winograd") and device.type == "cpu" and can_compute(network):
+        yield Arithmetic("winograd", "fp32")
+    if runtime in ("auto", "openvino") and device.type == "cpu":
         yield from (Arithmetic("openvino", precision) for precision in precisions())
 
 
@@ -108,22 +118,22 @@ def _fastest(network: Generator, device: torch.device, runtime: Runtime) -> tupl
     window = _blobs(device)
     exact: npt.NDArray[np.int16] | None = None
     found: list[tuple[float, Network, Arithmetic]] = []
-    for way in _ways(device, runtime):
+    for way in _ways(network, device, runtime):
         try:
             made = _made(network, device, way)
             on_windows = _on_windows(made)
             pixels = _levels(on_windows, window)  # the first run of a shape also prepares kernels
             exact = pixels if exact is None else exact
-            if (np.abs(exact - pixels) > 1).mean() > 1e-3 or (runtime == "openvino" and way.runtime == "torch"):
+            if (np.abs(exact - pixels) > 1).mean() > 1e-3 or runtime not in ("auto", way.runtime):
                 continue
             # The best of some, and a CPU's own time: a busy machine must not decide which pixels one gets.
             clock = time.process_time if device.type == "cpu" else time.perf_counter
             found.append((min(_seconds(on_windows, window, clock) for _ in range(_TRIALS)), made, way))
-        except RuntimeError:  # an operator the device lacks in this precision
+        except (RuntimeError, DeviceError):  # an operator that the device lacks, or a way that the system refuses
             if exact is None:
                 raise
-    if not found:  # OpenVINO was asked for
-        chosen = Arithmetic("openvino", "fp32")
+    if not found:  # another runtime than torch was asked for
+        chosen = Arithmetic(runtime, "fp32")
         return _made(network, device, chosen), chosen
     usual = Arithmetic("torch", "fp32")
     _, made, chosen = min(found, key=lambda one: one[0] * (_WORTH_IT if one[2] == usual else 1))

@@ -83,7 +83,7 @@ class Engine:
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         "auto" takes what a trial shows to be the fastest that is true to fp32 within one grey level on 99.9 % of the
         pixels. "int8" is not: it is a preview, by OpenVINO.
-    runtime : {"auto", "torch", "openvino"}
+    runtime : {"auto", "torch", "openvino", "winograd"}
         What computes. "auto" takes part in that trial where OpenVINO is installed and the device is a CPU; beside a
         precision that is named, it is torch.
 
@@ -311,7 +311,7 @@ def load_model(
     device : str
         See `choose_device`.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-    runtime : {"auto", "torch", "openvino"}
+    runtime : {"auto", "torch", "openvino", "winograd"}
         See `Engine`.
 
     Returns

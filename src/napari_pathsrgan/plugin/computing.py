@@ -35,7 +35,7 @@ class SessionSettings:
     precision : str
         "auto", "fp32", "bf16", "fp16", or "int8" for a preview.
     runtime : str
-        "auto", "torch" or "openvino".
+        "auto", "torch", "openvino" or "winograd".
     memory_bytes : int
         Bound of the pictures kept in memory.
     cache_folder : Path or None

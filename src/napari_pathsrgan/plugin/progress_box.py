@@ -98,7 +98,7 @@ class ProgressBox(QWidget):
             return
         device = status.device.upper().replace("CUDA", "GPU")
         speed = f"{status.mpx_per_s:.2g} Mpx/s · " if status.mpx_per_s else ""
-        runtime = "OpenVINO " if status.runtime == "openvino" else ""
+        runtime = {"openvino": "OpenVINO ", "winograd": "Winograd "}.get(status.runtime, "")
         preview = f" preview, {status.deviation}" if status.deviation else ""
         self.speed.setText(f"{speed}{device}, {runtime}{status.precision}{preview}")
 
