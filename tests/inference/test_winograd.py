@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,7 +65,7 @@ def rows_of(picture: np.ndarray) -> Rows:
 def test_a_layer_is_a_convolution(
     inputs: int, outputs: int, height: int, width: int, phase: int, shuffles: bool, strip: int
 ) -> None:
-    if shuffles:
+    if shuffles:  # those of 12 are not placed
         outputs = 4 * (outputs // 8 * 8 or 8)
     torch.manual_seed(0)
     conv = nn.Conv2d(inputs, outputs, 3)
@@ -99,13 +101,13 @@ def test_what_is_added_comes_after_the_floor_from_the_same_centre() -> None:
 
 
 def test_rows_are_kept_as_long_as_somebody_needs_them() -> None:
-    rows, needed = Rows(50, 4, 8, border=1), [0]
-    rows.needed.append(lambda: needed[0])
+    rows = Rows(50, 4, 8, border=1)
+    reader = rows.read_from(0)
     for row in range(48):
         rows.extend(1)[:] = row
-        needed[0] = max(0, row - 5)
-        still = rows[max(1, needed[0]) : rows.end if row < 47 else 49]
-        assert [int(value) for value in still[:, 1, 0]] == list(range(max(0, needed[0] - 1), row + 1))
+        reader.at = max(0, row - 5)
+        still = rows[max(1, reader.at) : rows.end if row < 47 else 49]
+        assert [int(value) for value in still[:, 1, 0]] == list(range(max(0, reader.at - 1), row + 1))
         assert not still[:, [0, -1]].any()
     assert not rows[49:50].any()
     assert len(rows._kept) < 20  # and not all of them
@@ -127,6 +129,26 @@ def test_it_gives_torchs_pictures_at_any_size(options: dict[str, int]) -> None:
                 assert (found - wanted).abs().max() < 1e-5
             assert torch.equal(computing.stages(lr, 1)[0], computing.stages(lr, 2)[0])
             assert computing.stages(lr, 1)[1] is None
+
+
+def test_nothing_of_a_window_outlasts_it() -> None:
+    network, lr = WinogradGenerator(lively("lite", **SMALL)), torch.rand(1, 3, 32, 32)
+    seen: list[weakref.ref[Rows]] = []
+    extend = Rows.extend
+
+    def watch(rows: Rows, count: int) -> np.ndarray:
+        seen.append(weakref.ref(rows))
+        return extend(rows, count)
+
+    gc.disable()  # which would come too late: windows are computed faster than it looks for cycles
+    try:
+        with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Rows, "extend", watch)
+            network.stages(lr, 2)
+        assert seen
+        assert not any(rows() for rows in seen)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.usefixtures("threads")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.winograd_kernel import OUTPUT_LANES, convolution
-from napari_pathsrgan.inference.winograd_layer import Rows, Step, WinogradLayer
+from napari_pathsrgan.inference.winograd_layer import Channels, Rows, Step, WinogradLayer
 from napari_pathsrgan.models.lite import LiteStage1, LiteStage2
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class WinogradGenerator:
         self._picture1 = layer(stage1.picture)
         origin -= step
         self._blocks2 = layers(stage2.blocks)
-        self._picture2 = layer(stage2.picture)
+        self._picture2 = layer(stage2.picture, shuffles=True)
 
     @property
     def bicubic_skip(self) -> bool:
@@ -88,6 +89,7 @@ class WinogradGenerator:
         height, width, channels = window.shape
         seen = Rows(height + 2 * self._border, width + 2 * self._border, self._head.inputs, self._border)
         steps, mr, hr = self._steps(seen, stage)
+        picture = None if hr is None else _Shuffled(hr)
         strip = max(2, torch.get_num_threads() * _STRIP_PX // width)
         for top in range(0, height, strip):
             pixels = window[top : top + strip]
@@ -96,8 +98,9 @@ class WinogradGenerator:
             rows[..., channels:] = 0
             for step in steps:
                 step.go_on()
-        picture = _planes(mr, 3)
-        return picture, None if hr is None else nn.functional.pixel_shuffle(_planes(hr, 12), 2)
+            if picture:
+                picture.go_on()
+        return _planes(mr[0 : mr.end][..., :3]), _planes(picture.pixels) if picture else None
 
     def _steps(self, seen: Rows, stage: int) -> tuple[list[Step], Rows, Rows | None]:
         """What is done with a window's rows, in order, and what comes out."""
@@ -119,7 +122,7 @@ class WinogradGenerator:
         mr = step(self._picture1, features, border=0, keeps_all=True)
         if stage == 1:
             return steps, mr, None
-        return steps, mr, step(self._picture2, residual(features, self._blocks2), border=0, keeps_all=True)
+        return steps, mr, step(self._picture2, residual(features, self._blocks2), border=0)
 
 
 def can_compute(network: Generator) -> bool:
@@ -134,5 +137,20 @@ def can_compute(network: Generator) -> bool:
     )
 
 
-def _planes(rows: Rows, channels: int) -> Tensor:
-    return torch.from_numpy(rows[0 : rows.end][..., :channels]).permute(2, 0, 1)[None]
+class _Shuffled:
+    """PixelShuffle by 2 to RGB, of channels in the order of the pixels."""
+
+    def __init__(self, source: Rows) -> None:
+        self._source, self._reader = source, source.read_from(0)
+        self.pixels = np.empty((2 * source.height, 2 * source.width, 3), np.float32)
+
+    def go_on(self) -> None:
+        first, end = self._reader.at, self._source.end
+        by_row = self.pixels[2 * first : 2 * end].reshape(end - first, 2, self._source.width, 6)
+        for row in range(2):
+            by_row[:, row] = self._source[first:end][..., 6 * row : 6 * row + 6]
+        self._reader.at = end
+
+
+def _planes(picture: Channels) -> Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None]

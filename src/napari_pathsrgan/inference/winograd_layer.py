@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ _LEAST_TILES = 4 * TILES
 _NO_FLOOR = float("-inf")
 _SPREAD = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 """G of F(2 × 2, 3 × 3)."""
+_of_thread = threading.local()
 
 
 class WinogradLayer:
@@ -30,7 +33,8 @@ class WinogradLayer:
     ----------
     conv : nn.Conv2d
     shuffles : bool
-        Whether PixelShuffle by 2 follows.
+        Whether PixelShuffle by 2 follows, which is done where each of its pixels has lanes of its own. Otherwise the
+        channels come in the order of the pixels: those of the upper left one first.
     phase : {0, 1}
         1 where its first output pixel is an odd one of the slide: tiles lie on even ones whatever the window, or its
         last bits would depend on that.
@@ -40,12 +44,13 @@ class WinogradLayer:
     inputs, outputs : int
         Channels taken and given.
     scale : {1, 2}
+        2 where it shuffles.
     """
 
     def __init__(self, conv: nn.Conv2d, shuffles: bool, phase: int) -> None:
         assert conv.bias is not None
         weight, bias = (given.detach().double().numpy() for given in (conv.weight, conv.bias))
-        if shuffles:  # of the four pixels that come of one, each has its channels side by side
+        if shuffles:  # each of the four pixels has its channels side by side
             weight, bias = (np.concatenate([given[pixel::4] for pixel in range(4)]) for given in (weight, bias))
         self.inputs, computed = _full(conv.in_channels, INPUT_LANES), _full(conv.out_channels, OUTPUT_LANES)
         more_in, more_out = self.inputs - conv.in_channels, computed - conv.out_channels
@@ -56,7 +61,7 @@ class WinogradLayer:
         self._bias = np.pad(bias, (0, more_out)).astype(np.float32)
         self._nothing = np.zeros(computed, np.float32)
         self._computed, self._kept = computed, _full(conv.out_channels, INPUT_LANES)
-        self.scale = 2 if shuffles else 1
+        self.scale = 2 if shuffles and conv.out_channels % (4 * INPUT_LANES) == 0 else 1
         self.outputs = self._kept // self.scale**2
         self.phase = phase
 
@@ -78,16 +83,15 @@ class WinogradLayer:
         """
         height, width = x.shape[0] - 2, x.shape[1] - 2
         row, column, _ = _strides(out)
-        pixels = [down * row + right * column for down in range(self.scale) for right in range(self.scale)]
-        places = np.concatenate([pixel + np.arange(0, self.outputs, INPUT_LANES) for pixel in pixels])
+        places = _places(self.scale, self.outputs, row, column)
         sums = [(other.ctypes.data, *_strides(other)[:2]) for other in added]
         sums += [(self._nothing.ctypes.data, 0, 0)] * (2 - len(sums))
         row_phase = (first + self.phase) % 2
         down, across = (height + row_phase + 1) // 2, (width + self.phase + 1) // 2
 
         def compute_tiles(begin: int, end: int) -> None:
-            transformed = np.empty((POINTS, TILES, self.inputs), np.float32)
-            products = np.empty((POINTS, TILES, self._computed), np.float32)
+            transformed = _workspace(POINTS * TILES * (self.inputs + self._computed))
+            products = transformed[POINTS * TILES * self.inputs :]
             convolution()(
                 x.ctypes.data, x.shape[0], x.shape[1], self.inputs,
                 self._weights.ctypes.data, self._bias.ctypes.data, self._computed, floor, *sums[0], *sums[1],
@@ -96,6 +100,19 @@ class WinogradLayer:
             )  # fmt: skip
 
         _share(down * across, compute_tiles)
+
+
+@dataclass
+class Reader:
+    """Somebody who goes through rows.
+
+    Attributes
+    ----------
+    at : int
+        The first row still needed.
+    """
+
+    at: int
 
 
 class Rows:
@@ -114,13 +131,11 @@ class Rows:
     ----------
     end : int
         Rows there so far.
-    needed : list of callable
-        Each gives the first row that somebody still needs.
     """
 
     def __init__(self, height: int, width: int, channels: int, border: int, capacity: int = 0) -> None:
         self.height, self.width, self.end = height, width, 0
-        self.needed: list[Callable[[], int]] = []
+        self._readers: list[Reader] = []
         self._border, self._first = border, 0
         self._kept = np.empty((capacity, width, channels), np.float32)
         if border:
@@ -129,6 +144,11 @@ class Rows:
     def __getitem__(self, rows: slice) -> Channels:
         """Those rows, with their border at the sides."""
         return self._kept[rows.start - self._first : rows.stop - self._first]
+
+    def read_from(self, first: int) -> Reader:
+        """Register somebody who needs all from this row on, until he says otherwise."""
+        self._readers.append(Reader(first))
+        return self._readers[-1]
 
     def extend(self, count: int) -> Channels:
         """Add rows, to be written to, and after the last the border."""
@@ -142,7 +162,7 @@ class Rows:
     def _make_room(self, count: int) -> Channels:
         kept = self.end - self._first
         if kept + count > len(self._kept):
-            first = min(needed() for needed in self.needed) if self.needed else self._first
+            first = min((reader.at for reader in self._readers), default=self._first)
             still = self[first : self.end]
             if len(still) + count > len(self._kept):
                 self._kept = np.empty((len(still) + count, *still.shape[1:]), np.float32)
@@ -185,28 +205,46 @@ class Step:
         self._done, self._height, self._width = 0, source.height - 2, source.width - 2
         height, width = (layer.scale * size + 2 * border for size in (self._height, self._width))
         self.target = Rows(height, width, layer.outputs, border, height if keeps_all else 0)
-        self._added = [(rows, (rows.height - self._height) // 2) for rows in added]
-        for rows, top in [(source, 0), *self._added]:
-            rows.needed.append(lambda top=top: self._done + top)  # type: ignore[misc]
+        self._reader = source.read_from(0)
+        self._added = [(rows, rows.read_from((rows.height - self._height) // 2)) for rows in added]
 
     def go_on(self) -> None:
         """Compute all the rows that can be, in whole tiles until the last."""
         ready = self._source.end - 2
         if self._source.end < self._source.height:
             ready -= (ready + self._layer.phase) % 2
-        if ready <= self._done:
+        count = ready - self._done
+        if count <= 0:
             return
-        out = self.target.extend(self._layer.scale * (ready - self._done))
-        added = tuple(
-            rows[self._done + top : ready + top][:, (left := (rows.width - self._width) // 2) : left + self._width]
-            for rows, top in self._added
-        )
+        out = self.target.extend(self._layer.scale * count)
+        added = tuple(self._centre(rows, reader.at, count) for rows, reader in self._added)
         self._layer.compute(self._source[self._done : ready + 2], out, self._done, self._floor, added)
         self._done = ready
+        for reader in (self._reader, *(reader for _, reader in self._added)):
+            reader.at += count
+
+    def _centre(self, rows: Rows, first: int, count: int) -> Channels:
+        left = (rows.width - self._width) // 2
+        return rows[first : first + count][:, left : left + self._width]
 
 
 def _full(channels: int, lanes: int) -> int:
     return -(-channels // lanes) * lanes
+
+
+@lru_cache(maxsize=64)
+def _places(scale: int, outputs: int, row: int, column: int) -> npt.NDArray[np.int64]:
+    """Where groups of channels go from an output pixel's place: beside each other, or to the pixels of a shuffle."""
+    pixels = [down * row + right * column for down in range(scale) for right in range(scale)]
+    return np.concatenate([pixel + np.arange(0, outputs, INPUT_LANES, dtype=np.int64) for pixel in pixels])
+
+
+def _workspace(size: int) -> npt.NDArray[np.float32]:
+    """So many floats that this thread may write to, the same ones each time, which are in its cache."""
+    if len(getattr(_of_thread, "workspace", ())) < size:
+        _of_thread.workspace = np.empty(size, np.float32)
+    found: npt.NDArray[np.float32] = _of_thread.workspace
+    return found
 
 
 def _strides(x: Channels) -> tuple[int, ...]:
