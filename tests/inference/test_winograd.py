@@ -23,7 +23,7 @@ from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.inference.winograd import WinogradGenerator
-from napari_pathsrgan.inference.winograd_layer import Rows, Step, WinogradLayer
+from napari_pathsrgan.inference.winograd_layer import Rows, Step, WinogradLayer, Zeros
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -32,6 +32,7 @@ from .networks import SMALL, TINY, engine, lively
 from .specimens import specimen, texture, write_slide
 
 PATIENCE_S = 60
+NONE = Zeros(0, 0, 0)
 
 
 @pytest.fixture
@@ -42,9 +43,9 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def rows_of(picture: np.ndarray) -> Rows:
-    """All rows of a picture, there at once."""
-    rows = Rows(*picture.shape, border=0)
+def rows_of(picture: np.ndarray, top: int) -> Rows:
+    """All rows of a picture that begins there, at once."""
+    rows = Rows((top, top), *picture.shape, NONE)
     rows.extend(len(picture))[:] = picture
     return rows
 
@@ -70,12 +71,12 @@ def test_a_layer_is_a_convolution(
     torch.manual_seed(0)
     conv = nn.Conv2d(inputs, outputs, 3)
     x = torch.rand(1, inputs, height, width) - 0.5
-    step = Step(
-        WinogradLayer(conv, shuffles, phase), Rows(height, width, -(-inputs // 8) * 8, 0), 0, floor=0, keeps_all=True
-    )
+    seen = Rows((phase, phase), height, width, -(-inputs // 8) * 8, NONE)
+    step = Step(WinogradLayer(conv, shuffles), seen, NONE, floor=0)
+    step.target.read_from(0)
     for top in range(0, height, strip):
         pixels = x[0, :, top : top + strip].permute(1, 2, 0).numpy()
-        rows = step._source.extend(len(pixels))
+        rows = seen.extend(len(pixels))
         rows[..., :inputs], rows[..., inputs:] = pixels, 0
         step.go_on()
     with torch.no_grad():
@@ -86,22 +87,21 @@ def test_a_layer_is_a_convolution(
     assert np.allclose(found[..., : wanted.shape[1]], wanted[0].permute(1, 2, 0).numpy(), atol=1e-5)
 
 
-def test_what_is_added_comes_after_the_floor_from_the_same_centre() -> None:
+def test_what_is_added_comes_after_the_floor_from_the_same_place() -> None:
     conv = nn.Conv2d(8, 16, 3)
     nn.init.zeros_(conv.weight)
     nn.init.constant_(conv.bias, -1.0)
     rng = np.random.default_rng(0)
     near, far = (rng.random((side, side, 16), np.float32) for side in (10, 14))
-    step = Step(
-        WinogradLayer(conv, False, 1), rows_of(np.zeros((12, 12, 8), np.float32)), 0, 0.25,
-        (rows_of(near), rows_of(far)), keeps_all=True,
-    )  # fmt: skip
+    seen, first, second = (rows_of(picture, top) for picture, top in ((np.zeros((12, 12, 8)), 1), (near, 2), (far, 0)))
+    step = Step(WinogradLayer(conv), seen, NONE, 0.25, (first, second))
+    step.target.read_from(0)
     step.go_on()
     assert np.array_equal(step.target[0:10], np.float32(0.25) + near + far[2:-2, 2:-2])
 
 
 def test_rows_are_kept_as_long_as_somebody_needs_them() -> None:
-    rows = Rows(50, 4, 8, border=1)
+    rows = Rows((-1, -1), 50, 4, 8, Zeros(1, 1, 1))
     reader = rows.read_from(0)
     for row in range(48):
         rows.extend(1)[:] = row
@@ -121,7 +121,7 @@ def test_it_gives_torchs_pictures_at_any_size(options: dict[str, int]) -> None:
     network = lively("lite", **options)
     computing = WinogradGenerator(network)
     with torch.inference_mode():
-        for shape in ((8, 8), (40, 56), (64, 200)):
+        for shape in ((8, 8), (40, 56), (136, 200)):
             lr = torch.from_numpy(texture(*shape)).permute(2, 0, 1)[None].float().div_(255)
             for found, wanted in zip(computing.stages(lr, 2), network.stages(lr, 2), strict=True):
                 assert wanted.std() > 0.05

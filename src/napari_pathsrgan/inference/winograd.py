@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.winograd_kernel import OUTPUT_LANES, convolution
-from napari_pathsrgan.inference.winograd_layer import Channels, Rows, Step, WinogradLayer
+from napari_pathsrgan.inference.winograd_layer import Channels, Rows, Step, WinogradLayer, Zeros
 from napari_pathsrgan.models.lite import LiteStage1, LiteStage2
 
 if TYPE_CHECKING:
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from napari_pathsrgan.models.blocks import ResidualBlock
     from napari_pathsrgan.models.generator import Generator
 
+_LEAST_BAND_ROWS = 16
+"""Rows that are worth a thread of their own: it computes some of its neighbours' as well."""
 _STRIP_PX = 12_288
-"""Input pixels that go through all layers together, by thread: few, and they stay in the processor's cache; many, and
+"""Input pixels that go through all layers together: few, and they stay in the processor's cache; many, and
 Python has little to do with them. Ours, measured: 8,192 to 16,384 take 0.9 of the time of 4,096."""
 
 
@@ -28,7 +33,8 @@ class WinogradGenerator:
     """A generator of preset ``lite`` for windows on a CPU; several threads may compute at the same time.
 
     A pixel is the same to the bit whatever the window. It is torch's within a grey level, as products are others and
-    are added up in another order. No thread of torch's is used, which would be waiting at full speed in between.
+    are added up in another order. A window is cut into as many bands as torch may use threads, with rows that both
+    neighbours compute: threads that met after each layer would spend their time on waiting.
 
     Parameters
     ----------
@@ -52,26 +58,13 @@ class WinogradGenerator:
             raise DeviceError(
                 f"This system refuses code that is made while a program runs ({error}).", "Use --runtime torch."
             ) from error
-        self._border = 1 if stage1.head.padding == (1, 1) else 0
-        # Where a convolution pads nothing, its first pixel is one further than its input's.
-        origin, step = (0, 0) if self._border else (-network.halo_lr_px, 1)
-
-        def layer(conv: nn.Conv2d, shuffles: bool = False) -> WinogradLayer:
-            nonlocal origin
-            origin += step
-            return WinogradLayer(conv, shuffles, phase=origin % 2)
-
-        def layers(blocks: nn.Sequential) -> list[tuple[WinogradLayer, WinogradLayer]]:
-            return [(layer(block.first), layer(block.second)) for block in cast("Iterable[ResidualBlock]", blocks)]
-
-        self._head = layer(stage1.head)
-        self._blocks1 = layers(stage1.blocks)
-        self._upsample = layer(stage1.upsample.conv, shuffles=True)
-        origin *= 2
-        self._picture1 = layer(stage1.picture)
-        origin -= step
-        self._blocks2 = layers(stage2.blocks)
-        self._picture2 = layer(stage2.picture, shuffles=True)
+        self.pads = stage1.head.padding == (1, 1)
+        self._head = WinogradLayer(stage1.head)
+        self._blocks1 = _layers(stage1.blocks)
+        self._upsample = WinogradLayer(stage1.upsample.conv, shuffles=True)
+        self._picture1 = WinogradLayer(stage1.picture)
+        self._blocks2 = _layers(stage2.blocks)
+        self._picture2 = WinogradLayer(stage2.picture, shuffles=True)
 
     @property
     def bicubic_skip(self) -> bool:
@@ -86,28 +79,48 @@ class WinogradGenerator:
     def stages(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
         """See `Generator.stages`; takes one window at a time."""
         window = lr[0].permute(1, 2, 0).numpy()
-        height, width, channels = window.shape
-        seen = Rows(height + 2 * self._border, width + 2 * self._border, self._head.inputs, self._border)
-        steps, mr, hr = self._steps(seen, stage)
-        picture = None if hr is None else _Shuffled(hr)
-        strip = max(2, torch.get_num_threads() * _STRIP_PX // width)
-        for top in range(0, height, strip):
-            pixels = window[top : top + strip]
-            rows = seen.extend(len(pixels))
-            rows[..., :channels] = pixels
-            rows[..., channels:] = 0
-            for step in steps:
-                step.go_on()
-            if picture:
-                picture.go_on()
-        return _planes(mr[0 : mr.end][..., :3]), _planes(picture.pixels) if picture else None
+        height = window.shape[0] - 2 * self._context
+        count = max(1, min(torch.get_num_threads(), height // _LEAST_BAND_ROWS))
+        bounds = [height * number // count // 2 * 2 for number in range(count)] + [height]
+        bands = [_Band(self, window, rows, stage) for rows in pairwise(bounds)]
+        pictures = [
+            _Picture([band.sources[number] for band in bands], [2 * row for row in bounds[1:-1]], scale)
+            for number, scale in enumerate((1, 2)[:stage])
+        ]
+        others = [_pool().submit(band.compute, window, pictures, number) for number, band in enumerate(bands[1:], 1)]
+        bands[0].compute(window, pictures, 0)
+        for other in others:
+            other.result()
+        mr, *hr = (torch.from_numpy(picture.pixels).permute(2, 0, 1)[None] for picture in pictures)
+        return mr, hr[0] if hr else None
 
-    def _steps(self, seen: Rows, stage: int) -> tuple[list[Step], Rows, Rows | None]:
-        """What is done with a window's rows, in order, and what comes out."""
+    @property
+    def _context(self) -> int:
+        """Rows and columns on each side of which nothing comes out, input pixels."""
+        return 0 if self.pads else self._network.halo_lr_px
+
+    def place(self, window: Channels, rows: tuple[int, int]) -> tuple[slice, Rows]:
+        """Tell which of a window's rows it takes to compute some of what comes out, and make room for them."""
+        context, reach = self._context, self._network.halo_lr_px
+        height, width = window.shape[0] - 2 * context, window.shape[1]
+        top, end = max(-context, rows[0] - reach), min(height + context, rows[1] + reach)
+        beside = int(self.pads)
+        zeros = Zeros(int(self.pads and top == 0), int(self.pads and end == height), beside)
+        return slice(top + context, end + context), Rows(
+            (top - zeros.above, -context - beside),
+            end - top + zeros.above + zeros.below,
+            width + 2 * beside,
+            self._head.inputs,
+            zeros,
+        )
+
+    def steps(self, seen: Rows, stage: int) -> tuple[list[Step], list[Rows]]:
+        """List what is done with rows of a window, in order, and what comes out: one or both pictures, by 10× pixel."""
         steps: list[Step] = []
+        zeros = seen.zeros
 
         def step(layer: WinogradLayer, source: Rows, **settings: Any) -> Rows:
-            steps.append(Step(layer, source, **{"border": self._border} | settings))
+            steps.append(Step(layer, source, **{"zeros": zeros} | settings))
             return steps[-1].target
 
         def residual(x: Rows, blocks: list[tuple[WinogradLayer, WinogradLayer]]) -> Rows:
@@ -119,10 +132,87 @@ class WinogradGenerator:
             return out
 
         features = step(self._upsample, residual(step(self._head, seen), self._blocks1), floor=0)
-        mr = step(self._picture1, features, border=0, keeps_all=True)
-        if stage == 1:
-            return steps, mr, None
-        return steps, mr, step(self._picture2, residual(features, self._blocks2), border=0)
+        nothing = Zeros(0, 0, 0)
+        pictures = [step(self._picture1, features, zeros=nothing)]
+        if stage == 2:
+            pictures.append(step(self._picture2, residual(features, self._blocks2), zeros=nothing))
+        return steps, pictures
+
+
+class _Band:
+    """Rows of a window that one thread computes.
+
+    Parameters
+    ----------
+    network : WinogradGenerator
+    window : (H, W, 3) float32
+    rows : (first, end)
+        Of what comes out, input pixels.
+    stage : {1, 2}
+
+    Attributes
+    ----------
+    sources : list of Rows
+        Where its pictures come out.
+    """
+
+    def __init__(self, network: WinogradGenerator, window: Channels, rows: tuple[int, int], stage: int) -> None:
+        self._taken, self._seen = network.place(window, rows)
+        self._steps, self.sources = network.steps(self._seen, stage)
+
+    def compute(self, window: Channels, pictures: list[_Picture], number: int) -> None:
+        """Compute it and have the pictures, whose band of this number it is, take what has come, strip by strip."""
+        taken = window[self._taken]
+        strip = max(2, _STRIP_PX // window.shape[1])
+        for top in range(0, len(taken), strip):
+            pixels = taken[top : top + strip]
+            seen = self._seen.extend(len(pixels))
+            seen[..., : pixels.shape[2]] = pixels
+            seen[..., pixels.shape[2] :] = 0
+            for step in self._steps:
+                step.go_on()
+            for picture in pictures:
+                picture.take(number)
+
+
+class _Picture:
+    """A picture, put together of what bands give.
+
+    Parameters
+    ----------
+    sources : list of Rows
+        With the channels of 1 or of 2 × 2 pixels, one pixel after the other.
+    cuts : list of int
+        The rows of the sources' grid where one band ends and the next begins.
+    scale : {1, 2}
+
+    Attributes
+    ----------
+    pixels : (scale · H, scale · W, 3) float32
+    """
+
+    def __init__(self, sources: list[Rows], cuts: list[int], scale: int) -> None:
+        first, last = sources[0], sources[-1]
+        bounds = [first.top, *cuts, last.top + last.height]
+        height = bounds[-1] - bounds[0]
+        self.pixels = np.empty((scale * height, scale * first.width, 3), np.float32)
+        self._by_row = self.pixels.reshape(height, scale, first.width, 3 * scale)
+        self._first, self._ends, self._sources = bounds[0], bounds[1:], sources
+        self._readers = [
+            source.read_from(begin - source.top) for source, begin in zip(sources, bounds[:-1], strict=True)
+        ]
+
+    def take(self, number: int) -> None:
+        """Take what has come of a band."""
+        source, reader = self._sources[number], self._readers[number]
+        first, end = reader.at, min(source.end, self._ends[number] - source.top)
+        if end <= first:
+            return
+        _, scale, _, values = self._by_row.shape
+        to = source.top - self._first
+        for row in range(scale):
+            self._by_row[to + first : to + end, row] = source[first:end][..., values * row : values * (row + 1)]
+        reader.at = end
 
 
 def can_compute(network: Generator) -> bool:
@@ -137,20 +227,11 @@ def can_compute(network: Generator) -> bool:
     )
 
 
-class _Shuffled:
-    """PixelShuffle by 2 to RGB, of channels in the order of the pixels."""
-
-    def __init__(self, source: Rows) -> None:
-        self._source, self._reader = source, source.read_from(0)
-        self.pixels = np.empty((2 * source.height, 2 * source.width, 3), np.float32)
-
-    def go_on(self) -> None:
-        first, end = self._reader.at, self._source.end
-        by_row = self.pixels[2 * first : 2 * end].reshape(end - first, 2, self._source.width, 6)
-        for row in range(2):
-            by_row[:, row] = self._source[first:end][..., 6 * row : 6 * row + 6]
-        self._reader.at = end
+def _layers(blocks: nn.Sequential) -> list[tuple[WinogradLayer, WinogradLayer]]:
+    found = cast("Iterable[ResidualBlock]", blocks)
+    return [(WinogradLayer(block.first), WinogradLayer(block.second)) for block in found]
 
 
-def _planes(picture: Channels) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1)[None]
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="pathsrgan-winograd")

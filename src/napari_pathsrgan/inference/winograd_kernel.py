@@ -35,7 +35,7 @@ _PARAMETERS = {
     "added": _POINTER, "added_row": _INT, "added_column": _INT,
     "more": _POINTER, "more_row": _INT, "more_column": _INT,
     "out": _POINTER, "out_row": _INT, "out_column": _INT, "places": _POINTER, "kept": _INT,
-    "row_phase": _INT, "column_phase": _INT, "first": _INT, "end": _INT, "transformed": _POINTER, "products": _POINTER,
+    "row_phase": _INT, "column_phase": _INT, "tiles": _INT, "transformed": _POINTER, "products": _POINTER,
 }  # fmt: skip
 _C_TYPES: dict[ir.Type, Any] = {_INT: ctypes.c_int64, _FLOAT: ctypes.c_float, _POINTER: ctypes.c_void_p}
 
@@ -55,7 +55,7 @@ def convolution() -> Callable[..., None]:
         - out, its row and column strides, places (kept / INPUT_LANES,) int64, where each group of channels goes from
           there, and kept, how many of the channels are given
         - row and column phase, 0 or 1: whether output pixel 0 is the first or the second of its tile
-        - first and end, of the tiles to compute, row by row
+        - tiles, how many there are
         - transformed (POINTS, TILES, inputs) and products (POINTS, TILES, outputs) float32, to work in
 
     Raises
@@ -104,11 +104,11 @@ class _Convolution:
         of, code = self._of, self._code
         height, width = (code.sub(of[side], _INT(2)) for side in ("height", "width"))
         across = code.sdiv(code.add(code.add(width, of["column_phase"]), _INT(1)), _INT(2))
-        with self._loop(of["first"], of["end"], TILES) as first:
-            count = self._least(_INT(TILES), code.sub(of["end"], first))
+        with self._loop(_INT(0), of["tiles"], TILES) as first:
+            count = self._least(_INT(TILES), code.sub(of["tiles"], first))
             whole = self._times(code.sdiv(code.add(count, _INT(_ROWS - 1)), _INT(_ROWS)), _INT(_ROWS))
             with self._loop(_INT(0), whole) as tile:
-                index = self._least(code.add(first, tile), code.sub(of["end"], _INT(1)))
+                index = self._least(code.add(first, tile), code.sub(of["tiles"], _INT(1)))
                 self._transform(tile, self._place(index, across))
             with self._loop(_INT(0), _INT(POINTS)) as point:
                 self._multiply(point, whole)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
 from napari_pathsrgan.inference.winograd_kernel import INPUT_LANES, OUTPUT_LANES, POINTS, TILES, convolution
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Channels = npt.NDArray[np.float32]
 """(H, W, channels)"""
 
-_LEAST_TILES = 4 * TILES
-"""Tiles that are worth a thread of their own."""
 _NO_FLOOR = float("-inf")
 _SPREAD = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 """G of F(2 × 2, 3 × 3)."""
@@ -35,9 +33,6 @@ class WinogradLayer:
     shuffles : bool
         Whether PixelShuffle by 2 follows, which is done where each of its pixels has lanes of its own. Otherwise the
         channels come in the order of the pixels: those of the upper left one first.
-    phase : {0, 1}
-        1 where its first output pixel is an odd one of the slide: tiles lie on even ones whatever the window, or its
-        last bits would depend on that.
 
     Attributes
     ----------
@@ -47,7 +42,7 @@ class WinogradLayer:
         2 where it shuffles.
     """
 
-    def __init__(self, conv: nn.Conv2d, shuffles: bool, phase: int) -> None:
+    def __init__(self, conv: nn.Conv2d, shuffles: bool = False) -> None:
         assert conv.bias is not None
         weight, bias = (given.detach().double().numpy() for given in (conv.weight, conv.bias))
         if shuffles:  # each of the four pixels has its channels side by side
@@ -63,10 +58,14 @@ class WinogradLayer:
         self._computed, self._kept = computed, _full(conv.out_channels, INPUT_LANES)
         self.scale = 2 if shuffles and conv.out_channels % (4 * INPUT_LANES) == 0 else 1
         self.outputs = self._kept // self.scale**2
-        self.phase = phase
 
     def compute(
-        self, x: Channels, out: Channels, first: int, floor: float = _NO_FLOOR, added: tuple[Channels, ...] = ()
+        self,
+        x: Channels,
+        out: Channels,
+        place: tuple[int, int],
+        floor: float = _NO_FLOOR,
+        added: tuple[Channels, ...] = (),
     ) -> None:
         """Compute some rows: convolve, give no less than `floor`, then add up to two others.
 
@@ -76,30 +75,34 @@ class WinogradLayer:
             Contiguous.
         out : (scale (H − 2), scale (W − 2), outputs) float32
             Written to.
-        first : int
-            Which row of the window's output the first one is, before the shuffle.
+        place : (row, column)
+            Where the output begins, before the shuffle: tiles lie on even pixels whatever the window, or its last bits
+            would depend on that.
         floor : float
         added : tuple of (H − 2, W − 2, outputs) float32
         """
-        height, width = x.shape[0] - 2, x.shape[1] - 2
         row, column, _ = _strides(out)
         places = _places(self.scale, self.outputs, row, column)
         sums = [(other.ctypes.data, *_strides(other)[:2]) for other in added]
         sums += [(self._nothing.ctypes.data, 0, 0)] * (2 - len(sums))
-        row_phase = (first + self.phase) % 2
-        down, across = (height + row_phase + 1) // 2, (width + self.phase + 1) // 2
+        row_phase, column_phase = (start % 2 for start in place)
+        tiles = ((x.shape[0] - 1 + row_phase) // 2) * ((x.shape[1] - 1 + column_phase) // 2)
+        transformed = _workspace(POINTS * TILES * (self.inputs + self._computed))
+        products = transformed[POINTS * TILES * self.inputs :]
+        convolution()(
+            x.ctypes.data, x.shape[0], x.shape[1], self.inputs,
+            self._weights.ctypes.data, self._bias.ctypes.data, self._computed, floor, *sums[0], *sums[1],
+            out.ctypes.data, self.scale * row, self.scale * column, places.ctypes.data, self._kept,
+            row_phase, column_phase, tiles, transformed.ctypes.data, products.ctypes.data,
+        )  # fmt: skip
 
-        def compute_tiles(begin: int, end: int) -> None:
-            transformed = _workspace(POINTS * TILES * (self.inputs + self._computed))
-            products = transformed[POINTS * TILES * self.inputs :]
-            convolution()(
-                x.ctypes.data, x.shape[0], x.shape[1], self.inputs,
-                self._weights.ctypes.data, self._bias.ctypes.data, self._computed, floor, *sums[0], *sums[1],
-                out.ctypes.data, self.scale * row, self.scale * column, places.ctypes.data, self._kept,
-                row_phase, self.phase, begin, end, transformed.ctypes.data, products.ctypes.data,
-            )  # fmt: skip
 
-        _share(down * across, compute_tiles)
+class Zeros(NamedTuple):
+    """Rows of zeros above and below what comes out of a layer, and columns on both sides: 0 or 1 each."""
+
+    above: int
+    below: int
+    beside: int
 
 
 @dataclass
@@ -120,12 +123,11 @@ class Rows:
 
     Parameters
     ----------
+    place : (top, left)
+        Where they begin, zeros included, in a grid of their own size.
     height, width, channels : int
-        Of all there will be, border included.
-    border : {0, 1}
-        Zeros around the pixels.
-    capacity : int
-        Rows to have room for from the start.
+        Of all there will be, zeros included.
+    zeros : Zeros
 
     Attributes
     ----------
@@ -133,16 +135,17 @@ class Rows:
         Rows there so far.
     """
 
-    def __init__(self, height: int, width: int, channels: int, border: int, capacity: int = 0) -> None:
+    def __init__(self, place: tuple[int, int], height: int, width: int, channels: int, zeros: Zeros) -> None:
+        self.top, self.left = place
         self.height, self.width, self.end = height, width, 0
         self._readers: list[Reader] = []
-        self._border, self._first = border, 0
-        self._kept = np.empty((capacity, width, channels), np.float32)
-        if border:
+        self.zeros, self._first = zeros, 0
+        self._kept = np.empty((0, width, channels), np.float32)
+        if zeros.above:
             self._make_room(1)[:] = 0
 
     def __getitem__(self, rows: slice) -> Channels:
-        """Those rows, with their border at the sides."""
+        """Those rows, with the zeros at their sides."""
         return self._kept[rows.start - self._first : rows.stop - self._first]
 
     def read_from(self, first: int) -> Reader:
@@ -151,18 +154,19 @@ class Rows:
         return self._readers[-1]
 
     def extend(self, count: int) -> Channels:
-        """Add rows, to be written to, and after the last the border."""
-        last = self.end + count + self._border == self.height
-        added = self._make_room(count + self._border if last else count)
-        if self._border:
+        """Add rows, to be written to, and after the last the zeros below."""
+        below, beside = self.zeros.below, self.zeros.beside
+        last = self.end + count + below == self.height
+        added = self._make_room(count + below if last else count)
+        added[count:] = 0
+        if beside:
             added[:, 0] = added[:, -1] = 0
-            added[count:] = 0
-        return added[:count, self._border : self.width - self._border]
+        return added[:count, beside : self.width - beside]
 
     def _make_room(self, count: int) -> Channels:
         kept = self.end - self._first
         if kept + count > len(self._kept):
-            first = min((reader.at for reader in self._readers), default=self._first)
+            first = min([self.end, *(reader.at for reader in self._readers)])
             still = self[first : self.end]
             if len(still) + count > len(self._kept):
                 self._kept = np.empty((len(still) + count, *still.shape[1:]), np.float32)
@@ -179,13 +183,11 @@ class Step:
     ----------
     layer : WinogradLayer
     source : Rows
-    border : int
-        Of what comes out.
+    zeros : Zeros
+        Around what comes out.
     floor : float
     added : tuple of Rows
-        Taken around the same centre.
-    keeps_all : bool
-        Whether all of what comes out stays.
+        Taken from the same place.
 
     Attributes
     ----------
@@ -196,35 +198,41 @@ class Step:
         self,
         layer: WinogradLayer,
         source: Rows,
-        border: int,
+        zeros: Zeros,
         floor: float = _NO_FLOOR,
         added: tuple[Rows, ...] = (),
-        keeps_all: bool = False,
     ) -> None:
         self._layer, self._source, self._floor = layer, source, floor
-        self._done, self._height, self._width = 0, source.height - 2, source.width - 2
-        height, width = (layer.scale * size + 2 * border for size in (self._height, self._width))
-        self.target = Rows(height, width, layer.outputs, border, height if keeps_all else 0)
+        self._top, self._left, self._width = source.top + 1, source.left + 1, source.width - 2
+        self._done, scale = 0, layer.scale
+        self.target = Rows(
+            (scale * self._top - zeros.above, scale * self._left - zeros.beside),
+            scale * (source.height - 2) + zeros.above + zeros.below,
+            scale * self._width + 2 * zeros.beside,
+            layer.outputs,
+            zeros,
+        )
         self._reader = source.read_from(0)
-        self._added = [(rows, rows.read_from((rows.height - self._height) // 2)) for rows in added]
+        self._added = [(rows, rows.read_from(self._top - rows.top)) for rows in added]
 
     def go_on(self) -> None:
         """Compute all the rows that can be, in whole tiles until the last."""
         ready = self._source.end - 2
         if self._source.end < self._source.height:
-            ready -= (ready + self._layer.phase) % 2
+            ready -= (self._top + ready) % 2
         count = ready - self._done
         if count <= 0:
             return
         out = self.target.extend(self._layer.scale * count)
-        added = tuple(self._centre(rows, reader.at, count) for rows, reader in self._added)
-        self._layer.compute(self._source[self._done : ready + 2], out, self._done, self._floor, added)
+        added = tuple(self._beside(rows, reader.at, count) for rows, reader in self._added)
+        place = (self._top + self._done, self._left)
+        self._layer.compute(self._source[self._done : ready + 2], out, place, self._floor, added)
         self._done = ready
         for reader in (self._reader, *(reader for _, reader in self._added)):
             reader.at += count
 
-    def _centre(self, rows: Rows, first: int, count: int) -> Channels:
-        left = (rows.width - self._width) // 2
+    def _beside(self, rows: Rows, first: int, count: int) -> Channels:
+        left = self._left - rows.left
         return rows[first : first + count][:, left : left + self._width]
 
 
@@ -249,18 +257,3 @@ def _workspace(size: int) -> npt.NDArray[np.float32]:
 
 def _strides(x: Channels) -> tuple[int, ...]:
     return tuple(stride // x.itemsize for stride in x.strides)
-
-
-def _share(tiles: int, compute_tiles: Callable[[int, int], None]) -> None:
-    """Have tiles computed by as many threads as torch may use, where they are worth it."""
-    parts = min(torch.get_num_threads(), max(1, tiles // _LEAST_TILES))
-    bounds = [tiles * part // parts for part in range(parts + 1)]
-    others = [_pool().submit(compute_tiles, *bounds[part : part + 2]) for part in range(1, parts)]
-    compute_tiles(bounds[0], bounds[1])
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="pathsrgan-winograd")
