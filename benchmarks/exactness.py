@@ -14,8 +14,10 @@ import torch
 from measure import Figure, command
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
+from napari_pathsrgan.inference.arithmetic import Arithmetic
 from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine, default_threads
+from napari_pathsrgan.inference.winograd import can_compute
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.generator import AuthorsStage, Generator
@@ -137,15 +139,16 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             "paper (random)": random_generator("paper", picture),
             "authors (random)": random_generator("authors", picture),
         }
+    arithmetics = [Arithmetic("torch", precision) for precision in fast_precisions()]
     return [
         seam_figure(
-            f"Within 1 grey level of one big pass: {name}, {precision}",
-            Engine(network, card, "cpu", precision),
+            f"Within 1 grey level of one big pass: {name}, {arithmetic}",
+            Engine(network, card, "cpu", arithmetic.precision, arithmetic.runtime),
             picture,
             card.halo_lr_px,
         )
         for name, (network, card) in networks.items()
-        for precision in fast_precisions()
+        for arithmetic in [*arithmetics, *([Arithmetic("winograd", "fp32")] if can_compute(network) else [])]
     ]
 
 

@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     picture = cells_picture(options.slides, picture_side_px())
     engine = load_model("lite", "cpu")
     ways = [("torch", precision) for precision in fast_precisions()]
-    ways += [("openvino", precision) for precision in precisions()]
+    ways += [("winograd", "fp32"), *(("openvino", precision) for precision in precisions())]
     exact, *others = (Engine(*load_generator(path), "cpu", precision, runtime) for runtime, precision in ways)
     preview = Engine(*load_generator(path), "cpu", "int8")
     window = np.ascontiguousarray(picture[: _BLOCKS * CORE + 2 * halo, : _BLOCKS * CORE + 2 * halo])

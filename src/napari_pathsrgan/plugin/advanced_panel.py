@@ -55,8 +55,8 @@ class AdvancedPanel(Section):
         self.device.setCurrentText(settings.device)
         self.precision = combo_box(
             "How numbers are kept while computing.\n"
-            "auto: what is fastest here and within one grey level of fp32,\n"
-            "by OpenVINO where that is installed (default); any other by torch.\n"
+            "auto: what is fastest here and within one grey level of fp32 (default);\n"
+            "any other is computed by torch.\n"
             "int8: a preview by OpenVINO, sooner, a few grey levels off; how far is said"
         )
         self.precision.addItems(["auto", "fp32", "bf16", "fp16", "int8"])
