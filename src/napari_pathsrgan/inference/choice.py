@@ -113,7 +113,7 @@ def _fastest(network: Generator, device: torch.device, runtime: Runtime) -> tupl
     """Try the ways out on a made-up window of blobs and edges.
 
     A way has to be true to torch's fp32 within one grey level on 99.9 % of the pixels, and clearly faster. Ours,
-    measured: to load ``lite`` takes 0.3 s on two cores without bf16, and 1.5 to 2 s with OpenVINO, which converts it.
+    measured: to load ``lite`` takes 0.6 s on two cores without bf16, and 2 to 3 s with OpenVINO, which converts it.
     """
     window = _blobs(device)
     exact: npt.NDArray[np.int16] | None = None
