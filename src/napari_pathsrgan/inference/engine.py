@@ -84,8 +84,8 @@ class Engine:
         "auto" takes what a trial shows to be the fastest that is true to fp32 within one grey level on 99.9 % of the
         pixels. "int8" is not: it is a preview, by OpenVINO.
     runtime : {"auto", "torch", "openvino", "winograd"}
-        What computes. "auto" takes part in that trial where OpenVINO is installed and the device is a CPU; beside a
-        precision that is named, it is torch.
+        What computes. "auto" has all that can compute this network here take part in that trial; beside a precision
+        that is named, it is torch.
 
     Attributes
     ----------
