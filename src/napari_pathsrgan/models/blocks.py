@@ -97,7 +97,7 @@ class DenseStackingBlock(nn.Module):
         Channels that each of the four inner layers adds.
     """
 
-    def __init__(self, width: int = 64, growth: int = 32) -> None:
+    def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(conv(width + index * growth, growth) for index in range(4))
         self.last = conv(width + 4 * growth, width)

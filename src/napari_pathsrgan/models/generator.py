@@ -131,13 +131,14 @@ class StackingStage(nn.Module):
     Parameters
     ----------
     width : int
-        Channels of G1's features and of the stage.
+        Channels of G1's features and of the stage. Each layer of a dense block adds half as many: 32 of 64.
     """
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
+        growth = max(1, width // 2)
         self.entry = conv(width, width)
-        self.blocks = nn.Sequential(DenseStackingBlock(width), DenseStackingBlock(width))
+        self.blocks = nn.Sequential(DenseStackingBlock(width, growth), DenseStackingBlock(width, growth))
         self.exit = conv(width, width)
         self.upsample = ShuffleUp(width, width, nn.LeakyReLU(0.1))
         self.picture = conv(width, 3, 9)
@@ -270,14 +271,3 @@ class Generator(nn.Module):
         """Cast the stages' weights, leaving the bicubic skip in float32."""
         self.stage1.to(dtype)
         self.stage2.to(dtype)
-
-
-def initialise(network: nn.Module, scale: float = 0.1) -> None:
-    """Draw all convolutions from Kaiming's normal distribution times `scale`, biases zero (ESRGAN's practice)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.1)
-            with torch.no_grad():
-                module.weight.mul_(scale)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -15,8 +15,8 @@ from napari_pathsrgan.models.generator import (
     DenseUNet,
     Generator,
     StackingStage,
-    initialise,
 )
+from napari_pathsrgan.models.initialisation import initialise_dense, initialise_near_bicubic
 from napari_pathsrgan.models.lite import LiteStage1, LiteStage2
 
 
@@ -26,14 +26,16 @@ def build_paper(width: int = 64, dense_sum: DenseSum = "running", bicubic_skip: 
     Parameters
     ----------
     width : int
-        Channels of the first level: 64 as published, 32 for "half width".
+        Channels of the first level: 64 as published, 32 for "half width". All others are in proportion.
     dense_sum : {"running", "literal"}
         See `blocks.DenseAdditionBlock`.
     bicubic_skip : bool
         Add the bicubic enlargement to both pictures; off as published.
     """
     stage1 = DenseUNet((width, 2 * width, 4 * width), dense_sum=dense_sum)
-    return _initialised(Generator(stage1, StackingStage(width), bicubic_skip))
+    network = Generator(stage1, StackingStage(width), bicubic_skip)
+    initialise_dense(network)
+    return network
 
 
 def build_authors() -> Generator:
@@ -41,7 +43,9 @@ def build_authors() -> Generator:
     stage1 = DenseUNet(
         picture_kernel=7, negative_slope=0.01, dense_sum="literal", first_level_entry=False, entry_activation=False
     )
-    return _initialised(Generator(stage1, AuthorsStage(), bicubic_skip=False))
+    network = Generator(stage1, AuthorsStage(), bicubic_skip=False)
+    initialise_dense(network)
+    return network
 
 
 def build_lite(width: int = 48, blocks1: int = 6, features: int = 32, blocks2: int = 2) -> Generator:
@@ -54,16 +58,8 @@ def build_lite(width: int = 48, blocks1: int = 6, features: int = 32, blocks2: i
     features, blocks2 : int
         Channels and residual blocks on the 10× grid.
     """
-    stage1, stage2 = LiteStage1(width, blocks1, features), LiteStage2(features, blocks2)
-    network = Generator(stage1, stage2, bicubic_skip=True)
-    initialise(network, scale=0.5)
-    for picture in (stage1.picture, stage2.picture):
-        initialise(picture, scale=0.05)  # so that training starts from bicubic
-    return network
-
-
-def _initialised(network: Generator) -> Generator:
-    initialise(network)
+    network = Generator(LiteStage1(width, blocks1, features), LiteStage2(features, blocks2), bicubic_skip=True)
+    initialise_near_bicubic(network)
     return network
 
 
