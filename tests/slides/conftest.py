@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from .fuzzing import Nursery
 from .synthetic import noise, write_aperio
 
 SHARED_SLIDES = Path(__file__).parents[2].parent / "shared" / "data" / "slides"
@@ -36,3 +37,10 @@ def shared_slide() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Uses files in processes of their own."""
+    with Nursery() as nursery:
+        yield nursery

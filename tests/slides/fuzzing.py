@@ -1,0 +1,346 @@
+"""Damage files at random and see what becomes of them: opened, refused in a sentence, or a fault of ours.
+
+A format is an entry of `FORMATS`: how an intact file is written, how the program uses one, and which bytes are worth
+damaging. `Nursery` forks a process for every file, with bounds on time and memory, so that nothing a file does to it
+reaches the caller. ``python benchmarks/fuzz_slides.py`` makes a table of thousands of tries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import tifffile
+from PIL import ImageCms
+
+TIME_LIMIT_S = 20.0
+MEMORY_LIMIT_BYTES = 2 << 30
+"""More than a process has before it opens a file."""
+
+GOOD, FAULTS = ("opened", "refused"), ("traceback", "abort", "hang", "memory")
+
+Place = Callable[[int], int]
+"""Chooses an offset in a file of so many bytes."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file to damage.
+
+    Attributes
+    ----------
+    name : str
+    write : callable (folder) -> path
+        Writes an intact file or folder, the same each time.
+    use : callable (path)
+        Opens it and reads what can be read, as the program would; raises what the program would.
+    aim : callable (path) -> sequence of int
+        Offsets in the intact file that its structure hangs on; empty where all bytes are alike.
+    """
+
+    name: str
+    write: Callable[[Path], Path]
+    use: Callable[[Path], None]
+    aim: Callable[[Path], Sequence[int]] = lambda path: ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes
+    ----------
+    kind : str
+        One of `GOOD` or `FAULTS`.
+    detail : str
+        The sentence, the traceback, or the signal that ended the process.
+    seconds : float
+    peak_bytes : int
+        Most memory that the process held.
+    """
+
+    kind: str
+    detail: str
+    seconds: float
+    peak_bytes: int
+
+
+# ---- damaging --------------------------------------------------------------------------------------------------------
+
+_NUMBERS = (0, 1, 2, 3, 7, 8, 15, 16, 127, 128, 255, 256, 257, 32767, 32768, 65535, 65536, 2**24, 2**31 - 1, 2**31)
+_HUGE = (2**32 - 1, 2**32, 2**40, 2**63 - 1, 2**64 - 1)
+_TEXTS = (b"0", b"-1", b"1e-320", b"nan", b"inf", b"1e999", b"4294967295", b"99999999999999999999", b'"', b"<", b"\x00")
+
+
+def damage(path: Path, rng: np.random.Generator, aim: Sequence[int]) -> None:
+    """Damage a file, or one file of a folder, in one to three places."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    file = files[int(rng.integers(len(files)))]
+    content = bytearray(file.read_bytes())
+
+    def place(size: int) -> int:
+        if aim and rng.random() < 0.7:
+            return min(int(rng.choice(aim)), size - 1)
+        return int(rng.integers(size))
+
+    for _ in range(int(rng.integers(1, 4))):
+        if content:
+            _WAYS[int(rng.integers(len(_WAYS)))](content, rng, place)
+    file.write_bytes(content)
+
+
+def _flip(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    content[place(len(content))] ^= 1 << int(rng.integers(8))
+
+
+def _write_number(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    size = int(rng.choice([1, 2, 4, 8]))
+    value = int(rng.choice([*map(str, (*_NUMBERS, *_HUGE))])) % (1 << 8 * size)
+    at = place(len(content))
+    content[at : at + size] = value.to_bytes(size, "little" if rng.random() < 0.7 else "big")
+
+
+def _write_noise(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    at, size = place(len(content)), int(rng.integers(1, 64))
+    content[at : at + size] = rng.bytes(size)
+
+
+def _write_text(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    at, text = place(len(content)), _TEXTS[int(rng.integers(len(_TEXTS)))]
+    content[at : at + int(rng.integers(len(text) + 4))] = text
+
+
+def _cut_off(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    del content[place(len(content)) :]
+
+
+def _cut_out(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    at = place(len(content))
+    del content[at : at + int(rng.integers(1, 512))]
+
+
+def _copy(content: bytearray, rng: np.random.Generator, place: Place) -> None:
+    source, target, size = place(len(content)), place(len(content)), int(rng.integers(1, 64))
+    content[target : target + size] = content[source : source + size]
+
+
+_WAYS = (_flip, _write_number, _write_number, _write_noise, _write_text, _cut_off, _cut_out, _copy)
+
+
+def damaged_files(kind: Format, folder: Path, count: int, seed: int) -> Iterator[Path]:
+    """Write one damaged file after the other; each is gone when the next is asked for.
+
+    Parameters
+    ----------
+    kind : Format
+    folder : Path
+        Empty; holds the intact file too.
+    count, seed : int
+        The same seed gives the same files; file n doesn't depend on how many there are.
+    """
+    (folder / "intact").mkdir()
+    intact = kind.write(folder / "intact")
+    aim = kind.aim(intact)
+    for number in range(count):
+        path = folder / str(number) / intact.name
+        path.parent.mkdir()
+        (shutil.copytree if intact.is_dir() else shutil.copy)(intact, path)
+        damage(path, np.random.default_rng([seed, number, zlib.crc32(kind.name.encode())]), aim)
+        yield path
+        shutil.rmtree(path.parent)
+
+
+# ---- looking on ------------------------------------------------------------------------------------------------------
+
+
+class Nursery:
+    """A process that has everything imported and forks one process for each file."""
+
+    def __enter__(self) -> Self:
+        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **threads},
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+
+    def watch(self, kind: Format | str, path: Path, time_limit_s: float = TIME_LIMIT_S) -> Outcome:
+        """Use a file in a process of its own."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        name = kind if isinstance(kind, str) else kind.name
+        self._process.stdin.write(json.dumps([name, str(path), time_limit_s]) + "\n")
+        self._process.stdin.flush()
+        return Outcome(**json.loads(self._process.stdout.readline()))
+
+
+def _serve() -> None:
+    """Answer one line for each line of standard input: format, path and seconds allowed."""
+    uses = {kind.name: kind.use for kind in FORMATS} | _MISBEHAVING
+    for line in sys.stdin:
+        name, path, time_limit_s = json.loads(line)
+        sys.stdout.write(json.dumps(asdict(_watch_fork(uses[name], Path(path), time_limit_s))) + "\n")
+        sys.stdout.flush()
+
+
+def _watch_fork(use: Callable[[Path], None], path: Path, time_limit_s: float) -> Outcome:
+    answers, answering = os.pipe()
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os.close(answers)
+        _use_and_exit(use, path, answering)
+    os.close(answering)
+    in_time = bool(select.select([answers], [], [], time_limit_s)[0])
+    if not in_time:
+        os.kill(child, signal.SIGKILL)
+    with os.fdopen(answers, "rb") as stream:
+        answer = stream.read()
+    _, status, usage = os.wait4(child, 0)
+    kind, detail = json.loads(answer) if answer else ("abort", f"wait status {status}")
+    if not in_time:
+        kind, detail = "hang", f"no answer after {time_limit_s:g} s"
+    return Outcome(kind, detail, time.monotonic() - started, usage.ru_maxrss * 1024)
+
+
+def _use_and_exit(use: Callable[[Path], None], path: Path, answering: int) -> None:
+    from napari_pathsrgan.errors import PathSRGANError
+
+    with Path("/proc/self/statm").open() as statm:
+        held = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY_LIMIT_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answer = ("opened", "")
+    try:
+        use(path)
+    except PathSRGANError as error:
+        answer = ("refused", str(error))
+    except MemoryError:
+        answer = ("memory", traceback.format_exc())
+    except BaseException:
+        answer = ("traceback", traceback.format_exc())
+    with contextlib.suppress(OSError):
+        os.write(answering, json.dumps((answer[0], answer[1][-4000:])).encode())
+    os._exit(0)
+
+
+_MISBEHAVING: dict[str, Callable[[Path], None]] = {
+    "aborts": lambda path: os.abort(),
+    "hangs": lambda path: time.sleep(60),
+    "fills memory": lambda path: bytearray(2 * MEMORY_LIMIT_BYTES) and None,
+    "raises": lambda path: path.read_bytes()[1 << 40] and None,
+}
+"""Uses that show each fault, to prove that a fault is seen."""
+
+
+# ---- the formats -----------------------------------------------------------------------------------------------------
+
+_SIDE_PX = 300
+
+
+def image(side: int = _SIDE_PX) -> np.ndarray:
+    """Make (side, side, 3) uint8 that compresses as stained cells do."""
+    row, col = np.mgrid[:side, :side]
+    return np.stack([150 + col // 8, 90 + row // 8, 190 - (row + col) // 16], -1).clip(0, 255).astype(np.uint8)
+
+
+def use_slide(path: Path) -> None:
+    """Open a slide and read from every level, its thumbnail and its associated images."""
+    from napari_pathsrgan.slides.open_slide import open_slide
+
+    with open_slide(path, mpp=1.465) as slide:
+        for level, (rows, cols) in enumerate(slide.level_shapes):
+            for row, col in ((0, 0), (rows // 2, cols // 2), (rows - 64, cols - 64)):
+                slide.read_level(level, row, col, 64, 64)
+        if max(slide.level_shapes[0]) < 10_000:
+            slide.thumbnail(64)
+        for name in slide.associated_images:
+            slide.associated_images[name]
+
+
+def tiff_structure(path: Path) -> list[int]:
+    """List the offsets of a TIFF's header, of its page lists and of what their entries point to."""
+    found = list(range(16))
+    with tifffile.TiffFile(path) as file:
+        pages = [*file.pages, *(sub for page in file.pages for sub in page.pages or ())]
+        for page in pages:
+            for tag in page.tags.values():
+                found += range(tag.offset, tag.offset + file.tiff.tagsize)
+                found += range(tag.valueoffset, tag.valueoffset + min(tag.valuebytecount, 64))
+            found += range(page.offset, page.offset + file.tiff.tagnosize)
+        found += [offset for page in pages for offset in page.dataoffsets for offset in range(offset, offset + 24)]
+    return found
+
+
+def write_plain_tiff(folder: Path, **options: Any) -> Path:
+    """Write a TIFF of two levels."""
+    path = folder / "slide.tif"
+    with tifffile.TiffWriter(path, byteorder=options.pop("byteorder", "<")) as file:
+        for level, pixels in enumerate((image(), image()[::2, ::2])):
+            file.write(pixels, photometric="rgb", subfiletype=min(level, 1), metadata=None, **options)
+    return path
+
+
+def write_ome_tiff(folder: Path) -> Path:
+    """Write an OME-TIFF with a macro image and a level in a SubIFD."""
+    path = folder / "slide.ome.tif"
+    facts = {"axes": "YXS", "PhysicalSizeX": 1.465, "PhysicalSizeY": 1.465}
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(image(40), photometric="rgb", metadata={"axes": "YXS", "Name": "macro"})
+        layout = {"photometric": "rgb", "tile": (128, 128), "compression": "jpeg"}
+        file.write(image(), subifds=1, metadata={**facts, "Name": "slide"}, **layout)
+        file.write(image()[::2, ::2], subfiletype=1, **layout)
+    return path
+
+
+def write_svs(folder: Path) -> Path:
+    """Write what OpenSlide takes for an Aperio slide, with a colour profile and a label."""
+    path = folder / "slide.svs"
+    text = f"Aperio Image Library\n{_SIDE_PX}x{_SIDE_PX} (128x128) JPEG/RGB Q=90|AppMag = 4|MPP = 1.465"
+    with tifffile.TiffWriter(path, bigtiff=False) as file:
+        layout = {"photometric": "rgb", "compression": "jpeg", "metadata": None}
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+        file.write(image(), tile=(128, 128), description=text, iccprofile=profile, **layout)
+        file.write(image(100), rowsperstrip=16, description=text, **layout)
+        file.write(image()[::2, ::2], tile=(128, 128), subfiletype=1, description=text, **layout)
+        file.write(image(60), rowsperstrip=60, subfiletype=1, description="Aperio\nlabel 60x60", **layout)
+    return path
+
+
+FORMATS = (
+    Format("TIFF strips", partial(write_plain_tiff, rowsperstrip=32, compression="lzw"), use_slide, tiff_structure),
+    Format("TIFF tiles", partial(write_plain_tiff, tile=(128, 128), byteorder=">"), use_slide, tiff_structure),
+    Format("OME-TIFF", write_ome_tiff, use_slide, tiff_structure),
+    Format("SVS", write_svs, use_slide, tiff_structure),
+)
+
+if __name__ == "__main__":
+    importlib.import_module("napari_pathsrgan.slides.open_slide")
+    _serve()
