@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari_pathsrgan.text import printable
+
 
 class PathSRGANError(Exception):
     """A failure with its remedy.
@@ -18,12 +20,14 @@ class PathSRGANError(Exception):
         One sentence: what is wrong, with the name of the file or the value at fault.
     remedy : str
         One sentence: what to do about it.
+
+    Both are shown in terminals and windows, and may quote files and their names: see `text.printable`.
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
+        self.problem = printable(problem)
+        self.remedy = printable(remedy)
+        super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
         return f"{self.problem} {self.remedy}"

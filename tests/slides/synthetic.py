@@ -49,3 +49,32 @@ def centre_px(image: np.ndarray) -> np.ndarray:
     row = (dark.sum(1) * (np.arange(dark.shape[0]) + 0.5)).sum()
     col = (dark.sum(0) * (np.arange(dark.shape[1]) + 0.5)).sum()
     return np.array([row, col]) / dark.sum()
+
+
+def write_leica(path: Path, image: np.ndarray, corner_px: tuple[int, int], mpp: float = 1.465) -> Path:
+    """Write a TIFF that OpenSlide takes for a Leica slide, of which one area was scanned: at so many pixels of it."""
+    (rows, cols), (row, col) = image.shape[:2], corner_px
+
+    def described(page: int, size_px: tuple[int, int], view_px: tuple[int, int], offset_px: tuple[int, int]) -> str:
+        nm = [round(part * mpp * 1000) for part in (*view_px, *offset_px)]
+        return (
+            f'<image><pixels sizeX="{size_px[1]}" sizeY="{size_px[0]}">'
+            f'<dimension sizeX="{size_px[1]}" sizeY="{size_px[0]}" r="0" ifd="{page}"/></pixels>'
+            f'<view sizeY="{nm[0]}" sizeX="{nm[1]}" offsetY="{nm[2]}" offsetX="{nm[3]}"/><scanSettings>'
+            "<objectiveSettings><objective>4</objective></objectiveSettings><illuminationSettings>"
+            "<numericalAperture>0.16</numericalAperture><illuminationSource>brightfield</illuminationSource>"
+            "</illuminationSettings></scanSettings></image>"
+        )
+
+    whole = row + rows + 100, col + cols + 100
+    sizes = [round(part * mpp * 1000) for part in whole]
+    images = described(0, (256, 256), whole, (0, 0)) + described(1, (rows, cols), (rows, cols), corner_px)
+    text = (
+        '<scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection sizeY="{sizes[0]}" sizeX="{sizes[1]}">{images}</collection></scn>'
+    )
+    settings: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
+        file.write(np.full((256, 256, 3), 220, np.uint8), description=text, **settings)
+        file.write(image, resolution=(1e4 / mpp,) * 2, resolutionunit="CENTIMETER", **settings)
+    return path

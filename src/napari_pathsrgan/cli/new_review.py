@@ -187,7 +187,7 @@ def _engines(options: NewOptions) -> dict[str, Engine]:
 
 def _area(path: Path, options: NewOptions, opened: ExitStack, several: bool) -> Area:
     from napari_pathsrgan.evaluation.review_fields import Area
-    from napari_pathsrgan.slides.geojson import read_annotations
+    from napari_pathsrgan.slides.geojson import QuPathGrid, read_annotations
     from napari_pathsrgan.slides.open_slide import open_slide
 
     slide = opened.enter_context(open_slide(path, options.mpp))
@@ -198,4 +198,4 @@ def _area(path: Path, options: NewOptions, opened: ExitStack, several: bool) -> 
         raise OptionError(
             f"{file.name} can't belong to several slides.", "Give a folder with a .geojson named after each slide."
         )
-    return Area(slide, () if file is None else read_annotations(file, slide.mpp), options.region)
+    return Area(slide, () if file is None else read_annotations(file, QuPathGrid.of(slide)), options.region)

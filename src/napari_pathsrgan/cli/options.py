@@ -15,6 +15,9 @@ from napari_pathsrgan.errors import OptionError
 Config = TypeVar("Config", bound=BaseModel)
 RegionUm = tuple[float, float, float, float]
 
+_FARTHEST_UM = 1e9
+"""Beyond a kilometre there is no slide."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -102,10 +105,12 @@ def _bare(value: Any) -> str:
 
 
 def parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
-    """Read a region as it is typed; OptionError for anything but four numbers."""
+    """Read a region as it is typed; OptionError for anything but four numbers that may lie on a slide."""
     text = tokens[0].value
     try:
         row, col, height, width = (float(part) for part in text.split(","))
+        if not all(abs(part) <= _FARTHEST_UM for part in (row, col, height, width)):  # NaN is not either
+            raise ValueError(text)
     except ValueError as error:
         raise OptionError(
             f"The region “{text}” is not four numbers.", "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500."

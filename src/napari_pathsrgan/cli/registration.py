@@ -164,9 +164,10 @@ def _register_slide(
 def _labels(path: Path | None, low: Slide) -> tuple[Callable[[Any], list[str | None]] | None, str]:
     if path is None:
         return None, ""
-    from napari_pathsrgan.slides.geojson import label_places, read_annotations
+    from napari_pathsrgan.slides.annotation import label_places
+    from napari_pathsrgan.slides.geojson import QuPathGrid, read_annotations
 
-    areas = read_annotations(path, low.mpp)
+    areas = read_annotations(path, QuPathGrid.of(low))
     return lambda places: label_places(areas, places), hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
@@ -174,14 +175,14 @@ def _write_places(path: Path, out: Path, low: Slide, high: Slide) -> None:
     import numpy as np
 
     from napari_pathsrgan.registration.pairs import PairsFile
-    from napari_pathsrgan.slides.geojson import write_squares
+    from napari_pathsrgan.slides.geojson import QuPathGrid, write_squares
 
     pairs = PairsFile(out)
     mine = next(s for s in pairs.slides if s["made"]["fingerprints"].get("4x") == low.fingerprint)
     table = pairs.table[mine["first"] : mine["first"] + mine["count"]]
     about = [{"label": str(row["label"]), "correlation": round(float(row["correlation"]), 4)} for row in table]
     corners = np.stack([table["row_um"], table["col_um"]], axis=1)
-    write_squares(path, corners, 512 * high.mpp, low.mpp, about)
+    write_squares(path, corners, 512 * high.mpp, QuPathGrid.of(low), about)
 
 
 @Parameter(name="*")

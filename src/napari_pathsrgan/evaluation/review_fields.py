@@ -18,7 +18,7 @@ from napari_pathsrgan.slides.resample import enlarge
 
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.pairs import PairsFile
-    from napari_pathsrgan.slides.geojson import Annotation
+    from napari_pathsrgan.slides.annotation import Annotation
     from napari_pathsrgan.slides.slide import Slide
 
 LR_PX, HR_PX = 128, 512
@@ -176,7 +176,7 @@ def _places(area: Area, mpp: float, wanted: int, least_foreground: float, rng: n
 
 
 def _labels(area: Area, centres_um: np.ndarray) -> list[str | None]:
-    from napari_pathsrgan.slides.geojson import label_places
+    from napari_pathsrgan.slides.annotation import label_places
 
     labels: list[str | None] = [""] * len(centres_um)
     if area.annotations:

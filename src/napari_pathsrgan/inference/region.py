@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.slides.geojson import Annotation, read_annotations
+from napari_pathsrgan.slides.geojson import QuPathGrid, read_annotations
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, PyramidGrid, RectangleUm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_pathsrgan.slides.annotation import Annotation
     from napari_pathsrgan.slides.slide import Slide
 
 RegionUm = tuple[float, float, float, float]
@@ -101,7 +102,7 @@ def find_region(region: RegionUm | Path | None, slide: Slide) -> Region:
     if region is None:
         return RectangleRegion(RectangleUm(0.0, 0.0, *slide.extent_um))
     if isinstance(region, Path):
-        return AnnotatedRegion(read_annotations(region, slide.mpp))
+        return AnnotatedRegion(read_annotations(region, QuPathGrid.of(slide)))
     return RectangleRegion(RectangleUm(*region))
 
 

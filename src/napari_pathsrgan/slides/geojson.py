@@ -1,121 +1,235 @@
-"""Annotations as QuPath has them: GeoJSON in pixels (x, y) of the slide's level 0. Here they are (row, col) in µm."""
+"""Annotations as QuPath has them: GeoJSON in pixels (x, y) of a slide's level 0. Here they are (row, col) in µm.
+
+QuPath crops a slide to its scanned part where the file states one (openslide.bounds-x and -y): its pixel (0, 0) is the
+corner of that part. RFC 7946 is the format of the file; QuPath adds the class and a plane.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_pathsrgan.bounded_json import read_json
 from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.slides.annotation import Annotation, Points
+from napari_pathsrgan.text import printable
 
-Points = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from napari_pathsrgan.slides.slide import Slide
+
+_log = logging.getLogger(__name__)
+
+MOST_BYTES, MOST_VALUES = 128 << 20, 6_000_000
+"""Bounds of a file: some two million points, which take about 1 GiB while it is read."""
+_FARTHEST_PX = 1e7
+"""Coordinates beyond are no slide's."""
+_LONGEST_LABEL = 200
+_FEATURES_NAMED = 5
+"""Bad features named one by one; of more, their number is given."""
+_AREAS = ("Polygon", "MultiPolygon")
+_NO_AREAS = ("Point", "MultiPoint", "LineString", "MultiLineString")
+_EXPORT_AGAIN = "Export the annotations from QuPath as GeoJSON."
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """One annotated area.
+class QuPathGrid:
+    """Where QuPath's pixels (x, y) lie on a slide.
 
     Attributes
     ----------
-    label : str
-        Its class; empty where none was given.
-    polygons : tuple of tuple of (N, 2) float64
-        Each polygon's rings in µm (row, col): the outline, then its holes.
+    pixel_size_um : (float, float)
+        Of level 0, along rows and columns.
+    origin_um : (float, float)
+        Row and column of QuPath's (0, 0).
+    extent_um : (float, float)
+        Height and width of the slide.
     """
 
-    label: str
-    polygons: tuple[tuple[Points, ...], ...]
+    pixel_size_um: tuple[float, float]
+    origin_um: tuple[float, float]
+    extent_um: tuple[float, float]
 
-    def holds(self, places_um: Points) -> npt.NDArray[np.bool_]:
-        """Say which places lie inside: (N, 2) float64, µm, to (N,) bool."""
-        inside = np.zeros(len(places_um), bool)
-        for rings in self.polygons:
-            crossings = np.zeros(len(places_um), np.int64)
-            for ring in rings:
-                crossings += _crossings(ring, places_um)
-            inside |= crossings % 2 == 1
-        return inside
+    @classmethod
+    def of(cls, slide: Slide) -> Self:
+        """Return a slide's, whose origin is the corner of its scanned part where it has one."""
+        origin = (0.0, 0.0) if slide.bounds_um is None else slide.bounds_um[:2]
+        return cls(slide.pixel_size_um, origin, slide.extent_um)
+
+    def to_um(self, points_xy: Points) -> Points:
+        """Turn pixels (x, y, …), (N, 2 or more), into µm (row, col), (N, 2)."""
+        return points_xy[:, 1::-1] * self.pixel_size_um + self.origin_um
+
+    def to_xy(self, points_um: Points) -> Points:
+        """Turn µm (row, col), (N, 2), into pixels (x, y), (N, 2)."""
+        pixels: Points = (points_um - self.origin_um) / self.pixel_size_um
+        return pixels[:, ::-1]
+
+    def touches(self, annotation: Annotation) -> bool:
+        """Say whether the box around an area shares a place with the slide."""
+        top, left, bottom, right = annotation.box_um()
+        return bottom > 0 and right > 0 and top < self.extent_um[0] and left < self.extent_um[1]
 
 
-def _crossings(ring: Points, places: Points) -> npt.NDArray[np.int64]:
-    """How many of a ring's edges a ray from each place towards larger columns crosses."""
-    count = np.zeros(len(places), np.int64)
-    row, col = places.T
-    for (row_a, col_a), (row_b, col_b) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        if row_a != row_b:
-            at = col_a + (row - row_a) / (row_b - row_a) * (col_b - col_a)
-            count += ((row_a > row) != (row_b > row)) & (col < at)
-    return count
+class _BadFeatureError(Exception):
+    """Why a feature is left out."""
 
 
-def read_annotations(path: Path, mpp: float) -> list[Annotation]:
-    """Read areas that QuPath exported; points and lines are passed over.
+def read_annotations(path: Path, grid: QuPathGrid) -> list[Annotation]:
+    """Read areas that QuPath exported; points, lines and features without a place are passed over.
+
+    A feature that is bad or lies outside the slide is left out and named in a warning to the log, which the command
+    line prints.
 
     Parameters
     ----------
     path : Path
         A .geojson file.
-    mpp : float
-        Level 0 pixel size of the slide that was annotated, µm.
+    grid : QuPathGrid
+        Of the slide that was annotated.
 
     Raises
     ------
     OptionError
-        If the file can't be read, is no GeoJSON or holds no area.
+        If the file can't be read, is no GeoJSON or holds no area of the slide.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        features = content.get("features", [content]) if isinstance(content, dict) else content
-        found = [_annotation(feature, mpp) for feature in features]
+        features = _features(read_json(path, MOST_BYTES, MOST_VALUES))
     except OSError as error:
         raise OptionError(f"{path} cannot be read ({error.strerror}).", "Check the path.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise OptionError(f"{path.name} is no GeoJSON.", "Export it from QuPath as GeoJSON.") from error
-    areas = [annotation for annotation in found if annotation.polygons]
+    except ValueError as error:
+        raise OptionError(f"{path.name} is no GeoJSON: {error}.", _EXPORT_AGAIN) from error
+    areas, bad = _sort_out(features, grid)
     if not areas:
-        raise OptionError(f"{path.name} holds no annotated area.", "Export annotations, not detections or points.")
+        what = f" of the slide: feature {bad[0]}" if bad else ""
+        raise OptionError(
+            f"{path.name} holds no annotated area{what}.", "Export annotations of this slide, not detections or points."
+        )
+    _warn(path, bad)
     return areas
 
 
-def _annotation(feature: dict[str, Any], mpp: float) -> Annotation:
-    geometry = feature["geometry"]
-    polygons = {"Polygon": [geometry.get("coordinates")], "MultiPolygon": geometry.get("coordinates")}
-    rings = [
-        tuple(np.asarray(ring, np.float64)[:, 1::-1] * mpp for ring in polygon)
-        for polygon in polygons.get(geometry["type"]) or []
-    ]
-    named = (feature.get("properties") or {}).get("classification") or {}
-    return Annotation(str(named.get("name", "")), tuple(rings))
+def _features(content: Any) -> list[Any]:
+    """List the features of a FeatureCollection, a Feature, a bare geometry or, as older QuPath writes it, a list."""
+    if isinstance(content, dict) and isinstance(content.get("features"), list):
+        return list(content["features"])
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+        raise ValueError("it has neither features nor a geometry")
+    return [content if content["type"] == "Feature" else {"geometry": content}]
 
 
-def label_places(annotations: Sequence[Annotation], places_um: Points) -> list[str | None]:
-    """Name the class of the area that each place lies in, the last one's where areas overlap.
+def _sort_out(features: Sequence[Any], grid: QuPathGrid) -> tuple[list[Annotation], list[str]]:
+    """Return the areas that lie on the slide, and for each feature that is left out its number, name and why."""
+    areas, bad = [], []
+    for number, feature in enumerate(features, start=1):
+        try:
+            area = _annotation(feature, grid)
+            if area.polygons and not grid.touches(area):
+                height, width = grid.extent_um
+                raise _BadFeatureError(f"lies outside the slide, which is {height:.0f} × {width:.0f} µm")
+        except _BadFeatureError as error:
+            bad.append(f"{number}{_name(feature)} {error}")
+            continue
+        if area.polygons:
+            areas.append(area)
+    return areas, bad
 
-    Parameters
-    ----------
-    annotations : sequence of Annotation
-    places_um : (N, 2) float64
-        µm.
 
-    Returns
-    -------
-    list of str or None
-        None outside of all areas.
-    """
-    labels: list[str | None] = [None] * len(places_um)
-    for annotation in annotations:
-        for index in np.flatnonzero(annotation.holds(places_um)):
-            labels[index] = annotation.label
-    return labels
+def _warn(path: Path, bad: Sequence[str]) -> None:
+    for sentence in bad[:_FEATURES_NAMED]:
+        _log.warning("%s: feature %s; it is left out.", printable(path.name), sentence)
+    if len(bad) > _FEATURES_NAMED:
+        _log.warning("%s: %d more features are left out.", printable(path.name), len(bad) - _FEATURES_NAMED)
+
+
+def _name(feature: Any) -> str:
+    """Name a feature by its name or its id, in quotation marks, where it has one."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    named = properties.get("name") if isinstance(properties, dict) else None
+    name = named or (feature.get("id") if isinstance(feature, dict) else None)
+    return f" “{printable(name, 80)}”" if isinstance(name, str) else ""
+
+
+def _annotation(feature: Any, grid: QuPathGrid) -> Annotation:
+    if not isinstance(feature, dict):
+        raise _BadFeatureError("is no object")
+    if "geometry" not in feature and isinstance(feature.get("type"), str) and feature["type"] != "Feature":
+        feature = {"geometry": feature}  # a list of bare geometries
+    polygons = [polygon for part in _areas(feature.get("geometry")) for polygon in _polygons(part)]
+    return Annotation(
+        _label(feature.get("properties")),
+        tuple(tuple(_ring(ring, grid) for ring in polygon) for polygon in polygons if polygon),
+    )
+
+
+def _areas(geometry: Any) -> Iterator[dict[str, Any]]:
+    """List the polygons and multipolygons of a geometry, whose collections may be nested; null holds none."""
+    left = [] if geometry is None else [geometry]
+    while left:
+        part = left.pop()
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "GeometryCollection" and isinstance(part.get("geometries"), list):
+            left += reversed(part["geometries"])
+        elif kind in _AREAS:
+            yield part
+        elif kind not in _NO_AREAS:
+            raise _BadFeatureError("has a geometry of a kind that RFC 7946 lacks")
+
+
+def _polygons(geometry: dict[str, Any]) -> list[list[Any]]:
+    """List a geometry's polygons, each a list of rings."""
+    coordinates = geometry.get("coordinates")
+    polygons = [coordinates] if geometry["type"] == "Polygon" else coordinates
+    if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
+        raise _BadFeatureError("has coordinates that are no list of rings")
+    return polygons
+
+
+def _ring(ring: Any, grid: QuPathGrid) -> Points:
+    points = _positions(ring)
+    if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "iuf":
+        raise _BadFeatureError("has a ring that is no list of positions")
+    if len(np.unique(points[:, :2], axis=0)) < 3:
+        raise _BadFeatureError("has a ring of fewer than three points")
+    if not (np.abs(points[:, :2]) <= _FARTHEST_PX).all():  # NaN is not either
+        raise _BadFeatureError("has coordinates that are no place on a slide")
+    return grid.to_um(points.astype(np.float64))
+
+
+def _positions(ring: Any) -> npt.NDArray[Any]:
+    """Make an array of a ring's positions, some of which may have a third number; of another shape if it has none."""
+    try:
+        return np.asarray(ring)
+    except ValueError:  # lists of different lengths
+        pass
+    try:
+        return np.asarray([position[:2] for position in ring])
+    except (ValueError, TypeError):
+        return np.zeros(0)
+
+
+def _label(properties: Any) -> str:
+    """Read the class as QuPath writes it: {"name": …}, {"names": […]}, or text."""
+    named = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(named, dict):
+        named = named.get("names") or named.get("name")
+    if isinstance(named, list) and all(isinstance(part, str) for part in named):
+        named = ": ".join(named)
+    if named is not None and not isinstance(named, str):
+        raise _BadFeatureError("has a class that is no text")
+    return printable(named or "", _LONGEST_LABEL)
 
 
 def write_squares(
-    path: Path, corners_um: Points, side_um: float, mpp: float, properties: Sequence[dict[str, Any]]
+    path: Path, corners_um: Points, side_um: float, grid: QuPathGrid, properties: Sequence[dict[str, Any]]
 ) -> None:
     """Write squares as annotations that QuPath can import.
 
@@ -124,8 +238,10 @@ def write_squares(
     path : Path
     corners_um : (N, 2) float64
         Upper-left corners, µm.
-    side_um, mpp : float
-        Size of the squares and level 0 pixel size of the slide, µm.
+    side_um : float
+        Size of the squares.
+    grid : QuPathGrid
+        Of the slide.
     properties : sequence of dict
         For each square: ``label`` becomes its class, all else a measurement.
 
@@ -134,15 +250,15 @@ def write_squares(
     OutputError
         If the file cannot be written.
     """
+    unit_square = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], np.float64)
     features = []
-    for (row, col), about in zip(corners_um / mpp, properties, strict=True):
-        side = side_um / mpp
-        ring = [[col, row], [col + side, row], [col + side, row + side], [col, row + side], [col, row]]
+    for corner, about in zip(corners_um, properties, strict=True):
+        ring = np.round(grid.to_xy(corner + side_um * unit_square), 3).tolist()
         shown: dict[str, Any] = {"objectType": "annotation"}
         if about.get("label"):
             shown["classification"] = {"name": about["label"]}
         shown["measurements"] = {name: value for name, value in about.items() if name != "label"}
-        geometry = {"type": "Polygon", "coordinates": [[[round(float(at), 3) for at in point] for point in ring]]}
+        geometry = {"type": "Polygon", "coordinates": [ring]}
         features.append({"type": "Feature", "geometry": geometry, "properties": shown})
     try:
         path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
