@@ -60,6 +60,25 @@ class SlideGoneError(SlideUnreadableError):
         return type(self), (self.path,)
 
 
+class SlideChangedError(SlideUnreadableError):
+    """The file was written to, or another took its place, since it was opened.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        problem = f"{path.name} was changed or replaced by another file since it was opened."
+        super().__init__(problem, "Open it again.")
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[SlideChangedError], tuple[Path]]:
+        """Travel from another process."""
+        return type(self), (self.path,)
+
+
 class MissingMppError(PathSRGANError):
     """The slide does not say how wide its pixels are, and nobody told."""
 

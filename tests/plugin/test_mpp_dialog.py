@@ -62,24 +62,45 @@ def test_without_a_window_nothing_is_asked(untold: Path, monkeypatch: pytest.Mon
         open_asking(untold)
 
 
-def test_each_file_has_its_own_answer_even_after_damage(tmp_path: Path) -> None:
-    remember_mpp(tmp_path / "a.tif", 1.0)
-    remember_mpp(tmp_path / "b.tif", 2.0)
-    assert remembered_mpp(tmp_path / "a.tif") == 1.0
-    assert remembered_mpp(tmp_path / "b.tif") == 2.0
-    for damage in ("not json", "[1, 2]", '{"x": "y"}'):
+def test_each_slide_has_its_own_answer_even_after_damage(tmp_path: Path) -> None:
+    one, other = (write_slide(tmp_path / f"{seed}.tif", draw_smear(90, 90, seed=seed), mpp=None) for seed in (1, 2))
+    remember_mpp(one, 1.0)
+    remember_mpp(other, 2.0)
+    assert remembered_mpp(one) == 1.0
+    assert remembered_mpp(other) == 2.0
+    for damage in ("not json", "[1, 2]", '{"x": "y"}', '{"x": -1}'):
         mpp_dialog.memory_file().write_text(damage)
-        assert remembered_mpp(tmp_path / "a.tif") is None
-        remember_mpp(tmp_path / "a.tif", 3.0)
-        assert remembered_mpp(tmp_path / "a.tif") == 3.0
+        assert remembered_mpp(one) is None
+        remember_mpp(one, 3.0)
+        assert remembered_mpp(one) == 3.0
 
 
-def test_a_place_that_cannot_be_written_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocked = tmp_path / "file"
+def test_an_answer_is_for_a_slide_and_not_for_a_path(untold: Path, tmp_path: Path, answers: list[Any]) -> None:
+    """A camera writes snap.tif again the next day, at another objective."""
+    answers += [0, 2]
+    with open_asking(untold) as slide:
+        assert slide.mpp == pytest.approx(1.465)
+    moved = untold.rename(tmp_path / "archived.tif")
+    write_slide(untold, draw_smear(300, 300, seed=8), mpp=None)
+    with open_asking(untold) as slide:
+        assert slide.mpp == pytest.approx(0.293)
+    with open_asking(moved) as slide:
+        assert slide.mpp == pytest.approx(1.465)
+    assert answers == []
+
+
+def test_nothing_is_remembered_of_what_is_no_slide(tmp_path: Path) -> None:
+    assert remembered_mpp(tmp_path / "gone.tif") is None
+    (tmp_path / "notes.txt").write_text("no slide")
+    assert remembered_mpp(tmp_path / "notes.txt") is None
+
+
+def test_a_place_that_cannot_be_written_is_no_failure(untold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = untold.with_name("file")
     blocked.write_text("")
     monkeypatch.setattr(mpp_dialog, "memory_file", lambda: blocked / "pixel_sizes.json")
-    remember_mpp(tmp_path / "a.tif", 1.0)
-    assert remembered_mpp(tmp_path / "a.tif") is None
+    remember_mpp(untold, 1.0)
+    assert remembered_mpp(untold) is None
 
 
 def test_the_dialog_asks_in_words_that_fit(qtbot: Any) -> None:

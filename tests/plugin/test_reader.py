@@ -12,6 +12,7 @@ from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.plugin.reader import get_reader
+from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
@@ -32,6 +33,7 @@ def test_a_slide_is_a_pyramid_in_micrometres_from_its_corner(slide_path: Path) -
         "path": str(slide_path),
         "mpp": pytest.approx(1.465),
         "name": "case-17",
+        "fingerprint": file_identity(slide_path).fingerprint,
     }
     np.testing.assert_array_equal(levels[0][:64, :64].compute(), tifffile.imread(slide_path)[:64, :64])
 

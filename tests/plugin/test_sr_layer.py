@@ -317,7 +317,7 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
 
 def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    key = TileKey(super_resolved.slide.fingerprint, BICUBIC_MODEL, 0, 0, 0)
+    key = TileKey(super_resolved.slide.cache_id, BICUBIC_MODEL, 0, 0, 0)
 
     def fail(*_: Any) -> None:
         raise OSError("gone")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import pickle
 import zlib
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from napari_pathsrgan.errors import (
     SlideNotFoundError,
     SlideUnreadableError,
 )
-from napari_pathsrgan.slides import fingerprint
 from napari_pathsrgan.slides.open_slide import open_slide, slide_kind
 
 from .synthetic import noise, write_aperio, write_pyramid
@@ -398,33 +396,3 @@ def test_a_slide_without_mpp_opens_when_told(tmp_path: Path) -> None:
     one_sentence(raised.value, path)
     with open_slide(path, mpp=1.465) as slide:
         assert slide.mpp == 1.465
-
-
-# ---- fingerprints --------------------------------------------------------------------------------------------------
-
-
-def test_a_fingerprint_stays_when_a_file_moves_and_changes_with_its_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fingerprint, "SAMPLE_BYTES", 16)
-    content = bytearray(range(200))
-    (tmp_path / "a").write_bytes(content)
-    (tmp_path / "b").write_bytes(content)
-    first = fingerprint.file_fingerprint(tmp_path / "a")
-    assert fingerprint.file_fingerprint(tmp_path / "b") == first
-    for place in (3, 190):
-        changed = content.copy()
-        changed[place] ^= 1
-        (tmp_path / "b").write_bytes(changed)
-        assert fingerprint.file_fingerprint(tmp_path / "b") != first
-    (tmp_path / "b").write_bytes(content[:100] + content[99:])
-    assert fingerprint.file_fingerprint(tmp_path / "b") != first
-
-
-def test_two_ome_zarrs_of_one_shape_have_different_fingerprints(tmp_path: Path) -> None:
-    one = write_ome_zarr(tmp_path / "a.ome.zarr")
-    other = write_ome_zarr(tmp_path / "b.ome.zarr", pixels=noise(300, 400, seed=9))
-    same = write_ome_zarr(tmp_path / "c.ome.zarr")
-    prints = [open_slide(path).fingerprint for path in (one, other, same)]
-    assert prints[0] == prints[2] != prints[1]
-    assert json.loads((one / "zarr.json").read_text()) == json.loads((other / "zarr.json").read_text())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pathsrgan.errors import SlideUnreadableError
+from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError
 from napari_pathsrgan.inference.tile_filler import Filled, Job, is_sound
 from napari_pathsrgan.tiles.blending import OVERLAP, blend_axis_weights
 from napari_pathsrgan.tiles.grid import CORE, Pixels, block_window
@@ -57,7 +57,7 @@ class BlendedFiller:
         OutputError
             If the store can't be written.
         SlideUnreadableError
-            If the slide's file has gone; a damaged place is only reported.
+            If the slide's file has gone or was changed; a damaged place is only reported.
         """
         wanted: dict[Place, Job] = {}
         for job in jobs:
@@ -109,8 +109,8 @@ class BlendedFiller:
         window = block_window(*self._rectangle(place), _MARGIN)
         try:
             return slide.read_grid(self._super_resolved.runner.card.mpp_in, *window)
-        except SlideUnreadableError:
-            if not slide.path.exists():
+        except SlideUnreadableError as error:
+            if isinstance(error, SlideChangedError) or not slide.path.exists():
                 raise
             return None
 

@@ -118,7 +118,7 @@ class SuperResolvedSlide:
     @property
     def levels(self) -> list[da.Array]:
         """Dask arrays of all levels, (rows, cols, 3) uint8, 20× first; computing them is exact and blocking."""
-        name = f"pathsrgan-{tokenize(self.slide.fingerprint, self.runner.identity, self.slide.mpp, self.glass)}"
+        name = f"pathsrgan-{tokenize(self.slide.cache_id, self.runner.identity, self.slide.mpp, self.glass)}"
         return [
             da.from_array(
                 LevelArray(self, level),
@@ -134,7 +134,7 @@ class SuperResolvedSlide:
     def key(self, level: int, row: int, col: int) -> TileKey:
         """Identity of a tile; slide pixels are shared by all models."""
         model = self.runner.identity if level < SLIDE_LEVEL else ""
-        return TileKey(self.slide.fingerprint, model, level, row, col)
+        return TileKey(self.slide.cache_id, model, level, row, col)
 
     def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a region of a level, computing what has to be computed.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.errors import SlideUnreadableError
+from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError
 from napari_pathsrgan.tiles.covering import Rectangle, largest_side
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, PyramidGrid, RectangleUm
 
@@ -138,7 +138,7 @@ class TileFiller:
         OutputError
             If the store can't be written.
         SlideUnreadableError
-            If the slide's file has gone; a damaged place is only reported.
+            If the slide's file has gone or was changed; a damaged place is only reported.
         """
         levels = (0, 1) if job.level == 0 else (job.level,)
         missing = {tile for tile in job.tiles if not all(is_sound(self._store, level, *tile) for level in levels)}
@@ -146,8 +146,8 @@ class TileFiller:
             return Filled(tiles=len(levels) * len(job.tiles))
         try:
             done = self._fill_blocks(job, missing) if job.level == 0 else self._fill_coarse(job, missing)
-        except SlideUnreadableError:
-            if not self._super_resolved.slide.path.exists():
+        except SlideUnreadableError as error:
+            if isinstance(error, SlideChangedError) or not self._super_resolved.slide.path.exists():
                 raise
             if len(job.tiles) > 1:  # the damage may be in one of them only
                 return sum((self.fill(Job(job.level, (tile,))) for tile in job.tiles), Filled())

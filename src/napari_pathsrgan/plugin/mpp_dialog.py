@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pathsrgan.errors import MissingMppError
-from napari_pathsrgan.slides.open_slide import open_slide
+from napari_pathsrgan.errors import MissingMppError, PathSRGANError
+from napari_pathsrgan.slides.open_slide import identify_slide, open_slide
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
@@ -30,7 +32,7 @@ CHOICES = (("4×", 1.465), ("10×", 0.586), ("20×", 0.293))
 
 
 def open_asking(path: Path) -> Slide:
-    """Open a slide; where it doesn't say its pixel size, use the answer given before for that file, or ask.
+    """Open a slide; where it doesn't say its pixel size, use the answer given before for that very slide, or ask.
 
     Raises
     ------
@@ -40,15 +42,16 @@ def open_asking(path: Path) -> Slide:
     try:
         return open_slide(path)
     except MissingMppError:
-        mpp = remembered_mpp(path)
+        fingerprint = identify_slide(path).fingerprint
+        mpp = _answers().get(fingerprint)
         if mpp is None and QApplication.instance() is not None:
             dialog = PixelSizeDialog(path.name, QApplication.activeWindow())
             if dialog.exec() == QDialog.DialogCode.Accepted:
                 mpp = dialog.mpp()
-                remember_mpp(path, mpp)
+                _remember(fingerprint, mpp)
         if mpp is None:
             raise
-        return open_slide(path, mpp)
+        return open_slide(path, mpp, fingerprint)
 
 
 class PixelSizeDialog(QDialog):
@@ -89,7 +92,7 @@ class PixelSizeDialog(QDialog):
         grid.addWidget(other, len(CHOICES), 0)
         grid.addWidget(self.other, len(CHOICES), 1)
         self.buttons.button(0).setChecked(True)
-        layout.addWidget(QLabel("The answer is remembered for this file."))
+        layout.addWidget(QLabel("The answer is remembered for this slide."))
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
@@ -107,22 +110,36 @@ def memory_file() -> Path:
 
 
 def remembered_mpp(path: Path) -> float | None:
-    """The pixel size that was told for this very file before, µm."""
+    """The pixel size that was given for the slide at a path before, µm, whatever the file was called then."""
     try:
-        return float(json.loads(memory_file().read_text())[str(path.resolve())])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _answers().get(identify_slide(path).fingerprint)
+    except (PathSRGANError, OSError):
         return None
 
 
 def remember_mpp(path: Path, mpp: float) -> None:
-    """Remember a file's pixel size; a place that can't be written only means being asked again."""
+    """Remember the pixel size of the slide at a path, until another one is written there.
+
+    Raises
+    ------
+    PathSRGANError
+        If there is no slide.
+    """
+    _remember(identify_slide(path).fingerprint, mpp)
+
+
+def _answers() -> dict[str, float]:
+    """Read the pixel sizes that were given, by fingerprint; those that make no sense are left out."""
+    try:
+        known = json.loads(memory_file().read_text(encoding="utf-8"))
+        return {str(slide): float(mpp) for slide, mpp in known.items() if 0 < float(mpp) < math.inf}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _remember(fingerprint: str, mpp: float) -> None:
+    """Add an answer; a place that can't be written only means being asked again."""
     memory = memory_file()
-    try:
-        known = dict(json.loads(memory.read_text()))
-    except (OSError, ValueError, TypeError):
-        known = {}
-    try:
+    with suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({**known, str(path.resolve()): mpp}, indent=1))
-    except OSError:
-        return
+        memory.write_text(json.dumps({**_answers(), fingerprint: mpp}, indent=1), encoding="utf-8")

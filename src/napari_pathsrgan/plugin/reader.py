@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 SLIDE_KEY = "pathsrgan_slide"
-"""Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str}."""
+"""Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str, "fingerprint": str}."""
 NAME_KEY = "pathsrgan_name"
 """Metadata of our layers: the name they were given, without the slide's."""
 
@@ -90,7 +90,14 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
     what = "scan" if slide.computed_by is None else f"computed by {slide.computed_by}"
     label = f"{power} {what} · {slide.mpp:.3f} µm/px"
     # A computed picture is no slide to the dock *Super-resolution*: nobody wants computed views of computed views.
-    known = {SLIDE_KEY: {"path": str(slide.path), "mpp": slide.mpp, "name": name or slide.path.stem}}
+    known = {
+        SLIDE_KEY: {
+            "path": str(slide.path),
+            "mpp": slide.mpp,
+            "name": name or slide.path.stem,
+            "fingerprint": slide.file_fingerprint,
+        }
+    }
     parameters = {
         "name": label,
         "multiscale": True,

@@ -268,7 +268,7 @@ class BrowsingSession(ComputingSession):
         layers = shown.take_views()
         self._detach(shown)
         if not self._shares_tiles(shown):
-            self.cache.drop(lambda key: key.slide == shown.slide.fingerprint)
+            self.cache.drop(lambda key: key.slide == shown.slide.cache_id)
         del self.shown[source]
         self._remove_layers(layers)
         shown.slide.close()

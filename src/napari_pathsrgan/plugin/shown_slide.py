@@ -73,7 +73,7 @@ class ShownSlide:
             If the file can't be read, or the model does not fit it.
         """
         told = source.metadata[SLIDE_KEY]
-        slide = open_slide(told["path"], told["mpp"])
+        slide = open_slide(told["path"], told["mpp"], told["fingerprint"])
         try:
             return cls(source, slide, SuperResolvedSlide(slide, runner))
         except PathSRGANError:
@@ -83,11 +83,11 @@ class ShownSlide:
     @property
     def identity(self) -> tuple[str, str]:
         """Slide and model, as tiles are known by."""
-        return self.slide.fingerprint, self.super_resolved.runner.identity
+        return self.slide.cache_id, self.super_resolved.runner.identity
 
     def find(self, key: TileKey) -> SuperResolvedSlide | None:
         """Find what makes a tile of this slide, if it is of a model in use; the slide's own pixels are any model's."""
-        if key.slide != self.slide.fingerprint:
+        if key.slide != self.slide.cache_id:
             return None
         seen = (self.super_resolved, *list(self.guests.values()))
         model = key.model.removeprefix(TRUST_PREFIX)

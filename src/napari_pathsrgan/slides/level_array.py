@@ -96,9 +96,9 @@ class LevelArray:
 def lazy_level(slide: Slide, index: int, unreadable: Tell | None = None) -> da.Array:
     """Wrap a level for dask in chunks of 512 × 512 × 3.
 
-    Its name follows from the slide's fingerprint, so dask's caches know a slide that is opened again.
+    Its name follows from the slide's cache id, so dask's caches know a slide that is opened again.
     """
     chunks = (CHUNK_PX, CHUNK_PX, 3)
-    name = f"slide-{tokenize(slide.fingerprint, index, slide.reader, chunks, unreadable is None)}"
+    name = f"slide-{tokenize(slide.cache_id, index, slide.reader, chunks, unreadable is None)}"
     from_array: Callable[..., da.Array] = da.from_array  # dask says nothing of its types
     return from_array(LevelArray(slide, index, unreadable), chunks=chunks, name=name, asarray=False, fancy=False)

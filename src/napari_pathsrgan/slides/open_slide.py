@@ -9,10 +9,11 @@ import numpy as np
 import openslide
 import tifffile
 
-from napari_pathsrgan.errors import OptionError, SlideNotFoundError, SlideUnreadableError
-from napari_pathsrgan.slides.fingerprint import file_fingerprint, zarr_fingerprint
+from napari_pathsrgan.errors import OptionError, SlideChangedError, SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.slides.fingerprint import SlideIdentity, file_identity, zarr_identity
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.slide import Slide, SlideSource
+from napari_pathsrgan.slides.slide_files import is_regular
 from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, first_dicom, head_bytes, image_attributes, slide_kind
 from napari_pathsrgan.slides.tiff_source import TiffSource
 from napari_pathsrgan.slides.zarr_source import ZarrSource
@@ -25,7 +26,7 @@ _SAVE_AGAIN = "Open the slide file itself, as the scanner wrote it."
 _COPY_AGAIN = "Copy it again from the scanner or the archive."
 
 
-def open_slide(path: Path | str, mpp: float | None = None) -> Slide:
+def open_slide(path: Path | str, mpp: float | None = None, fingerprint: str | None = None) -> Slide:
     """Open a slide with the reader that knows it: OpenSlide, else tifffile; OME-Zarr folders with zarr.
 
     Parameters
@@ -34,6 +35,8 @@ def open_slide(path: Path | str, mpp: float | None = None) -> Slide:
         A slide file, a folder of DICOM files or an OME-Zarr folder.
     mpp : float, optional
         Pixel size of level 0 in µm/px, when the file lacks it or is wrong.
+    fingerprint : str, optional
+        `Slide.file_fingerprint` of the slide that is meant, where it is opened again.
 
     Raises
     ------
@@ -41,6 +44,8 @@ def open_slide(path: Path | str, mpp: float | None = None) -> Slide:
         If there's nothing at the path.
     SlideUnreadableError
         If what is there is no slide, is damaged or was cut short.
+    SlideChangedError
+        If another slide than the one that is meant is at the path.
     MissingMppError
         If the pixel size is neither in the file nor told.
     OptionError
@@ -52,13 +57,15 @@ def open_slide(path: Path | str, mpp: float | None = None) -> Slide:
     try:
         if not path.exists():
             raise SlideNotFoundError(f"There is no file {path}.", "Check the path.")
-        source, fingerprint = _open_source(path)
+        source, identity = _open_source(path)
     except PermissionError as error:
         raise SlideUnreadableError(
             f"{path.name} may not be read by this user.", "Ask for the right to read it, or copy it elsewhere."
         ) from error
     try:
-        slide = Slide(path, source, fingerprint, mpp)
+        if fingerprint is not None and fingerprint != identity.fingerprint:
+            raise SlideChangedError(path)
+        slide = Slide(path, source, identity, mpp)
         _probe(slide)
     except BaseException:
         source.close()
@@ -66,19 +73,33 @@ def open_slide(path: Path | str, mpp: float | None = None) -> Slide:
     return slide
 
 
-def _open_source(path: Path) -> tuple[SlideSource, str]:
+def identify_slide(path: Path) -> SlideIdentity:
+    """Tell a slide from every other without its pixel size; errors as of `open_slide`."""
+    source, identity = _open_source(path)
+    source.close()
+    return identity
+
+
+def _open_source(path: Path) -> tuple[SlideSource, SlideIdentity]:
     if path.is_dir():
         dicom = None if image_attributes(path) is not None else first_dicom(path)
-        if dicom is not None:
-            return _open_file(dicom), file_fingerprint(dicom)
-        try:
-            image = ZarrSource(path)
-            return image, zarr_fingerprint(image.folder, image.level_paths)
-        except PermissionError:
-            raise
-        except OSError as error:
-            raise SlideUnreadableError(f"{path.name} is an OME-Zarr that is damaged.", _COPY_AGAIN) from error
-    return _open_file(path), file_fingerprint(path)
+        if dicom is None:
+            return _open_zarr(path)
+        path = dicom
+    if not is_regular(path):
+        raise SlideUnreadableError(f"{path.name} is neither a file nor a folder.", _SAVE_AGAIN)
+    identity = file_identity(path)  # before it is opened: what changes while it is, shows when it is read
+    return _open_file(path), identity
+
+
+def _open_zarr(path: Path) -> tuple[SlideSource, SlideIdentity]:
+    try:
+        image = ZarrSource(path)
+        return image, zarr_identity(image.folder, image.level_paths)
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise SlideUnreadableError(f"{path.name} is an OME-Zarr that is damaged.", _COPY_AGAIN) from error
 
 
 def _open_file(path: Path) -> SlideSource:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from napari_pathsrgan.errors import MissingMppError, OptionError, SlideGoneError, SlideUnreadableError
+from napari_pathsrgan.errors import (
+    MissingMppError,
+    OptionError,
+    SlideChangedError,
+    SlideGoneError,
+    SlideUnreadableError,
+)
 from napari_pathsrgan.slides.colour import srgb_transform
 from napari_pathsrgan.slides.computed import computed_by
 from napari_pathsrgan.slides.level_array import Tell, lazy_level
@@ -22,6 +28,8 @@ from napari_pathsrgan.slides.resample import UInt8Image, choose_level, grid_leng
 
 if TYPE_CHECKING:
     import dask.array as da
+
+    from napari_pathsrgan.slides.fingerprint import SlideIdentity
 
 #: Coarser levels are computed until one is at most this long, so that a viewer's overview stays cheap.
 OVERVIEW_PX = 1024
@@ -76,13 +84,19 @@ class Slide:
         Where the slide is.
     source : SlideSource
         The opened file; the slide closes it.
-    fingerprint : str
-        Tells this slide from every other, wherever it's stored.
+    identity : SlideIdentity
+        Tells this slide from every other.
     mpp : float, optional
         Pixel size of level 0 in µm/px, if the user told it; goes before what the file says.
 
     Attributes
     ----------
+    fingerprint : str
+        Tells the slide from every other, wherever it's stored; follows from its files and its pixel size.
+    cache_id : str
+        Changes with every write to its files as well: for pixels that are kept and may be computed anew.
+    file_fingerprint : str
+        The same as `fingerprint`, whatever pixel size the user gave.
     mpp : float
         Pixel size of level 0, µm/px: geometric mean of rows and columns.
     pixel_size_um : (float, float)
@@ -107,7 +121,7 @@ class Slide:
         If the pixel size is neither in the file nor told.
     """
 
-    def __init__(self, path: Path, source: SlideSource, fingerprint: str, mpp: float | None = None) -> None:
+    def __init__(self, path: Path, source: SlideSource, identity: SlideIdentity, mpp: float | None = None) -> None:
         pixel_size = source.pixel_size_um if mpp is None else (mpp, mpp)
         if pixel_size is None:
             raise MissingMppError(
@@ -117,7 +131,11 @@ class Slide:
         self.path = path
         # Another pixel size makes another pyramid of the same file: its tiles must not be taken for one another.
         own = mpp is None or (source.pixel_size_um is not None and np.allclose(source.pixel_size_um, mpp, rtol=1e-6))
-        self.fingerprint = fingerprint if own else f"{fingerprint}@{mpp:.6g}"
+        calibration = "" if own else f"@{float(mpp or 0)!r}"
+        self.file_fingerprint = identity.fingerprint
+        self.fingerprint = identity.fingerprint + calibration
+        self.cache_id = identity.cache_id + calibration
+        self._opened = identity.opened
         self.pixel_size_um = pixel_size
         self.mpp = math.sqrt(pixel_size[0] * pixel_size[1])
         self.level_shapes = source.level_shapes
@@ -149,11 +167,11 @@ class Slide:
         rows, cols = self.level_shapes[0]
         return f"Slide({self.path.name!r}, {rows} × {cols} px, mpp={self.mpp:.4g}{power}, reader={self.reader!r})"
 
-    def __reduce__(self) -> tuple[Callable[..., Slide], tuple[Path, float | None]]:
-        """Travel to another process by path: there the file is opened again."""
+    def __reduce__(self) -> tuple[Callable[..., Slide], tuple[Path, float | None, str]]:
+        """Travel to another process by path: there the file is opened again, if it is still the same."""
         from napari_pathsrgan.slides.open_slide import open_slide
 
-        return open_slide, (self.path, self._told_mpp)
+        return open_slide, (self.path, self._told_mpp, self.file_fingerprint)
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +203,8 @@ class Slide:
         ------
         SlideUnreadableError
             If the file is damaged there or has gone.
+        SlideChangedError
+            If it was changed or replaced since it was opened.
         """
         rows, cols = self.level_shapes[level]
         if height <= 0 or width <= 0:
@@ -197,6 +217,7 @@ class Slide:
             pixels = self._source.read(level, top, left, *inside)
         except OSError as error:
             raise self._unreadable(f"at level {level}, row {top}, column {left}") from error
+        self._refuse_changed()
         if self._to_srgb is not None:
             pixels = self._to_srgb(pixels)
         if inside != (height, width):
@@ -283,11 +304,18 @@ class Slide:
         """
         return [lazy_level(self, index, unreadable) for index in range(len(self.pyramid_mpps))]
 
+    def _refuse_changed(self) -> None:
+        """Raise SlideChangedError where another file may have given the pixels that were just read."""
+        if self._opened is not None and self._opened.changed():
+            raise SlideChangedError(self.path)
+
     def _unreadable(self, where: str) -> SlideUnreadableError:
         if self._closed:
             return SlideUnreadableError(f"{self.path.name} has been closed.", "Open it again.")
         if not self.path.exists():
             return SlideGoneError(self.path)
+        if self._opened is not None and self._opened.changed():
+            return SlideChangedError(self.path)
         return SlideUnreadableError(
             f"{self.path.name} cannot be read {where}; the file is damaged or incomplete.",
             "Copy it again from the scanner or the archive.",
@@ -304,9 +332,11 @@ class _AssociatedImages(Mapping[str, UInt8Image]):
     def __getitem__(self, name: str) -> UInt8Image:
         read = self._readers[name]
         try:
-            return read()
+            image = read()
         except OSError as error:
             raise self._slide._unreadable(f"at its image {name!r}") from error
+        self._slide._refuse_changed()
+        return image
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)

@@ -96,7 +96,7 @@ class TileKey(NamedTuple):
     Attributes
     ----------
     slide : str
-        Fingerprint of the slide.
+        Cache id of the slide: another one after every write to its file.
     model : str
         Hash of the network, empty for the slide's own pixels, which all models share.
     level, row, col : int
