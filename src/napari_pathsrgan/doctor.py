@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.models.card import read_card
 from napari_pathsrgan.models.zoo import available_models
@@ -147,7 +147,12 @@ def _window() -> Iterator[Finding]:
         yield Finding("Window", "napari", "not installed", False, "window", "Install it: pip install napari")
     try:
         probe = subprocess.run(
-            [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            python_command("-c", _PROBE),
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
         answers, complaint = probe.stdout, _last_line(probe.stderr) or f"ended with code {probe.returncode}"
     except subprocess.TimeoutExpired:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from napari_pathsrgan.inference import window_buffer
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.process import InferenceProcess, ProcessModel
-from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX, SLOTS, WindowBuffer, create_file
+from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX, SLOTS, WindowBuffer
 
 from .networks import write_tiny_model
 from .specimens import GLASS, specimen, texture
@@ -77,9 +76,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> No
         time.sleep(0.02)
 
 
-def shared_files(pid: int) -> set[Path]:
-    """Files of pixels that a process has mapped."""
-    return {Path(part.path) for part in psutil.Process(pid).memory_maps() if part.path.endswith(".windows")}
+def named_shared_files() -> set[Path]:
+    """Files of ours in memory that have a name, and so could outlive all processes."""
+    return set(Path("/dev/shm").glob("pathsrgan*"))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------
@@ -158,6 +161,15 @@ def test_a_process_model_is_as_good_as_an_engine(shared: InferenceProcess, model
         assert np.array_equal(computed, wanted)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's list of mapped memory")
+def test_the_shared_pixels_have_no_name_in_any_folder(shared: InferenceProcess, model: Path) -> None:
+    pixels(shared.submit(model, texture(16, 16), 2, None, 0))
+    for pid in (os.getpid(), shared.pid):
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        mapped = [line.split(maxsplit=5) for line in lines if line.split()[1] == "rw-s"]
+        assert [fields[5] for fields in mapped if "pathsrgan" in fields[-1]] == ["/memfd:pathsrgan-windows (deleted)"]
+
+
 # --- a request that can't be met --------------------------------------------------------------------------------
 
 
@@ -229,7 +241,7 @@ def test_after_repeated_deaths_it_gives_up_with_the_last_words(
     start: Callable[..., InferenceProcess], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A program that can't start: quick to die, and it says why.
-    monkeypatch.setattr(process_module.sys, "executable", str(_broken_python(model.parent)))
+    monkeypatch.setattr(sys, "executable", str(_broken_python(model.parent)))
     process = start()
     for _ in range(process_module.MOST_RESTARTS + 1):
         with pytest.raises(WorkerError, match="stopped"):
@@ -251,7 +263,7 @@ def _broken_python(folder: Path) -> Path:
 def test_deaths_long_ago_are_forgiven(
     start: Callable[..., InferenceProcess], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_module.sys, "executable", str(_broken_python(model.parent)))
+    monkeypatch.setattr(sys, "executable", str(_broken_python(model.parent)))
     monkeypatch.setattr(process_module, "WITHIN_S", 0.0)
     process = start()
     for _ in range(process_module.MOST_RESTARTS + 3):
@@ -262,10 +274,10 @@ def test_deaths_long_ago_are_forgiven(
 def test_no_place_for_the_pixels_is_told_in_words(
     start: Callable[..., InferenceProcess], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full() -> Path:
+    def full() -> WindowBuffer:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(process_module, "create_file", full)
+    monkeypatch.setattr(WindowBuffer, "create", full)
     process = start()
     for _ in range(SLOTS + 1):
         with pytest.raises(WorkerError, match="No space left"):
@@ -276,13 +288,11 @@ def test_no_place_for_the_pixels_is_told_in_words(
 
 
 def test_closing_leaves_no_process_thread_or_file_and_nobody_waiting(model: Path) -> None:
-    threads = set(threading.enumerate())
+    threads, files, descriptors = set(threading.enumerate()), named_shared_files(), open_files()
     process = InferenceProcess(device="cpu", precision="fp32", threads=1)
     process.load(model).result(PATIENCE_S)
     pid = process.pid
     assert pid is not None
-    files = shared_files(pid)
-    assert len(files) == 1
     os.kill(pid, signal.SIGSTOP)  # it does not end by itself
     with ThreadPoolExecutor(SLOTS + 2) as pool:  # two more than can be served
         jobs = [pool.submit(process.submit, model, texture(16, 16), 2, None, 0) for _ in range(SLOTS + 2)]
@@ -293,7 +303,8 @@ def test_closing_leaves_no_process_thread_or_file_and_nobody_waiting(model: Path
                 job.result(10).result(10)
     assert not psutil.pid_exists(pid)
     assert process.pid is None
-    assert not any(path.exists() for path in files)
+    assert named_shared_files() == files
+    assert open_files() == descriptors
     assert {thread for thread in threading.enumerate() if thread.name == "pathsrgan-inference"} <= threads
     with pytest.raises(WorkerError, match="was ended"):
         process.submit(model, texture(16, 16), 2, None, 0)
@@ -307,33 +318,79 @@ def test_closing_one_that_never_started(start: Callable[..., InferenceProcess]) 
         process.load(Path("any"))
 
 
-@pytest.mark.parametrize("how", ["killed", "terminal closed"])
-def test_it_dies_with_whoever_started_it(model: Path, how: str) -> None:
-    script = textwrap.dedent(
-        f"""
-        import signal, time
-        from pathlib import Path
-        from napari_pathsrgan.inference.process import InferenceProcess
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored, as nohup does
-        process = InferenceProcess(device="cpu", precision="fp32", threads=1)
-        process.load(Path({str(model)!r})).result()
-        print(process.pid, flush=True)
-        time.sleep(600)
-        """
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
+_WINDOW = """
+import signal, sys, time
+from pathlib import Path
+import numpy as np
+from napari_pathsrgan.inference.process import InferenceProcess
+from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored, as nohup does
+process, model = InferenceProcess(device="cpu", precision="fp32", threads=1), Path(sys.argv[1])
+if sys.argv[2] == "busy":
+    process.load(model).result()
+    for _ in range(3):
+        process.submit(model, np.full((LARGEST_WINDOW_PX, LARGEST_WINDOW_PX, 3), 90, np.uint8), 2, None, 0)
+else:
+    process.load(model)
+print(process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def window(model: Path, state: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start what stands for a window, and give it with the number of its inference process."""
+    command = [sys.executable, "-c", _WINDOW, str(model), state]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert parent.stdout is not None
     with parent.stdout:
-        pid = int(parent.stdout.readline())
-        files = shared_files(pid)
-        assert len(files) == 1
+        yield parent, int(parent.stdout.readline())
+
+
+@pytest.mark.parametrize("how", ["killed", "terminal closed"])
+def test_it_dies_with_whoever_started_it(model: Path, how: str) -> None:
+    files = named_shared_files()
+    with window(model, "busy") as (parent, pid):
         if how == "killed":
             parent.kill()
         else:
             os.killpg(parent.pid, signal.SIGHUP)  # reaches both at once
         parent.wait()
-    wait_until(lambda: not _alive(pid), 5)
-    assert not any(path.exists() for path in files)
+    wait_until(lambda: not _alive(pid), 1)
+    assert named_shared_files() == files
+
+
+def test_a_stopped_process_dies_with_whoever_started_it(model: Path) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("elsewhere it notices only when it runs")
+    with window(model, "busy") as (parent, pid):
+        os.kill(pid, signal.SIGSTOP)
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: not _alive(pid), 1)
+
+
+def test_nothing_is_left_when_both_are_killed_ten_times(model: Path) -> None:
+    files = named_shared_files()
+    for attempt in range(10):
+        with window(model, "starting") as (parent, pid):
+            time.sleep(0.05 * attempt)  # while it starts, and when it has
+            for victim in (parent.pid, pid) if attempt % 2 else (pid, parent.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+            parent.wait()
+        wait_until(lambda pid=pid: not _alive(pid), 1)  # type: ignore[misc]
+        assert named_shared_files() == files
+
+
+def test_it_outlives_the_thread_that_asked_first(start: Callable[..., InferenceProcess], model: Path) -> None:
+    process = start()
+    asking = threading.Thread(target=lambda: process.load(model).result(PATIENCE_S))
+    asking.start()
+    asking.join()
+    time.sleep(0.1)
+    pixels(process.submit(model, texture(16, 16), 2, None, 0))
+    assert process.status.restarts == 0
 
 
 def _alive(pid: int) -> bool:
@@ -351,20 +408,20 @@ def test_the_windows_side_imports_no_torch() -> None:
 # --- the buffer -------------------------------------------------------------------------------------------------
 
 
-def test_both_sides_see_the_same_pixels_and_slots_do_not_overlap(tmp_path: Path) -> None:
-    path = create_file(tmp_path)
-    assert path.parent == tmp_path
-    one, other = WindowBuffer(path), WindowBuffer(path)
+def test_both_sides_see_the_same_pixels_and_slots_do_not_overlap() -> None:
+    one = WindowBuffer.create()
+    other = WindowBuffer.attach(str(os.dup(one.descriptors[0])))
     side = LARGEST_WINDOW_PX
     parts = [(slot, name, side * n) for slot in range(SLOTS) for name, n in (("lr", 1), ("mr", 2), ("hr", 4))]
     for value, (slot, name, px) in enumerate(parts, start=1):
         one.view(slot, name, px, px)[:] = value
+    one.close()
     for value, (slot, name, px) in enumerate(parts, start=1):
         assert np.all(other.view(slot, name, px, px) == value)
 
 
-def test_a_memory_folder_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sparse file there would end the window by SIGBUS, with no exception, as soon as a picture did not fit."""
+def test_memory_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is not reserved would end the window by SIGBUS, with no exception, as soon as there is none."""
     asked: list[int] = []
     reserve = os.posix_fallocate
 
@@ -375,10 +432,10 @@ def test_a_memory_folder_without_room_is_not_used(tmp_path: Path, monkeypatch: p
         reserve(handle, offset, length)
 
     monkeypatch.setattr(window_buffer.os, "posix_fallocate", first_full)
-    elsewhere = tmp_path / "tmp"
-    elsewhere.mkdir()
-    monkeypatch.setattr(window_buffer.tempfile, "tempdir", str(elsewhere))
-    path = create_file(tmp_path)
-    assert path.parent == elsewhere
-    assert path.stat().st_size == asked[1] == path.stat().st_blocks * 512
-    assert list(tmp_path.iterdir()) == [elsewhere]
+    monkeypatch.setattr(window_buffer.tempfile, "tempdir", str(tmp_path))
+    buffer = WindowBuffer.create()
+    about = os.fstat(buffer.descriptors[0])
+    assert about.st_dev == tmp_path.stat().st_dev
+    assert about.st_size == asked[1] == about.st_blocks * 512
+    assert list(tmp_path.iterdir()) == []
+    buffer.close()

@@ -55,6 +55,16 @@ def test_an_unknown_name_is_told_the_known_ones(folders: tuple[Path, Path]) -> N
         zoo.find_model("srgan")
 
 
+def test_a_copied_model_is_its_owners_alone(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    _, user = folders
+    user.chmod(0o755)
+    source = (user / "mine.safetensors").rename(tmp_path / "run.safetensors")
+    source.chmod(0o644)
+    added = zoo.add_model(source)
+    assert (user.stat().st_mode & 0o777, added.stat().st_mode & 0o777) == (0o700, 0o600)
+    assert added.read_bytes() == source.read_bytes()
+
+
 def test_cards_are_read_without_torch() -> None:
     code = "import sys, napari_pathsrgan.models.zoo as zoo; zoo.available_models(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -297,6 +298,28 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path, a_config: Trainin
         RunFolder(tmp_path, a_config.model_copy(update={"seed": 1}))
     assert (tmp_path / "config.json").read_text() == saved
     assert TrainingConfig.model_validate_json(saved) == a_config
+
+
+def test_a_run_folder_is_its_owners_alone_at_any_umask(tmp_path: Path, a_config: TrainingConfig) -> None:
+    run, before = tmp_path / "run", os.umask(0)
+    try:
+        trainer = a_trainer(a_config, run)
+        trainer.folder.claim()
+        trainer.save()
+        trainer.folder.log({"step": 1})
+        trainer.folder.forget_after(2)
+        trainer.folder.save_sample(1, np.zeros((4, 4, 3), np.uint8))
+    finally:
+        os.umask(before)
+    kept = {str(path.relative_to(run)): path.stat().st_mode & 0o777 for path in (run, *run.rglob("*"))}
+    assert kept == {
+        ".": 0o700,
+        "config.json": 0o600,
+        "state.pt": 0o600,
+        "metrics.jsonl": 0o600,
+        "samples": 0o700,
+        "samples/step-00000001.png": 0o600,
+    }
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path, a_config: TrainingConfig) -> None:

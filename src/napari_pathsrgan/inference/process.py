@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,10 +20,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.errors import PathSRGANError, WorkerError
 from napari_pathsrgan.inference.arithmetic import pixels_identity
 from napari_pathsrgan.inference.network_parts import Pictures
-from napari_pathsrgan.inference.window_buffer import SLOTS, WindowBuffer, create_file
+from napari_pathsrgan.inference.window_buffer import SLOTS, WindowBuffer
 from napari_pathsrgan.models.card import ModelCard, read_card
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.covering import Rectangle
@@ -186,7 +186,7 @@ class InferenceProcess:
                 process.wait()
             self._reader.join(5)
         if buffer is not None:
-            buffer.path.unlink(missing_ok=True)
+            buffer.close()
         with self._lock:
             lost = self._drop_requests()
         _fail(lost, WorkerError("The inference process was ended.", "Open the slide again."))
@@ -209,25 +209,45 @@ class InferenceProcess:
 
     def _start(self) -> None:
         try:
-            if self._buffer is None or not self._buffer.path.exists():
-                self._buffer = WindowBuffer(create_file())
+            if self._buffer is None:
+                self._buffer = WindowBuffer.create()
             if self._log is None:
                 self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as we do
-            module, path = "napari_pathsrgan.inference.worker", str(self._buffer.path)
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", module, path, *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                text=True,
-                env={**_SURROUNDINGS, **os.environ},
+            started: Future[subprocess.Popen[str]] = Future()
+            self._reader = threading.Thread(
+                target=self._serve, args=(started, self._buffer, self._log), name="pathsrgan-inference", daemon=True
             )
+            self._reader.start()
+            self._process = started.result()
         except OSError as error:
             raise WorkerError(
                 f"The inference process can't be started: {error}.", "Free some memory and disk space, and try again."
             ) from error
-        self._reader = threading.Thread(target=self._read, args=(process,), name="pathsrgan-inference", daemon=True)
-        self._reader.start()
+
+    def _serve(self, started: Future[subprocess.Popen[str]], buffer: WindowBuffer, log: IO[bytes]) -> None:
+        """Start the process and read its answers until it ends.
+
+        Both in one thread: Linux kills the process as soon as the thread that started it ends, see `worker_start`.
+        """
+        try:
+            process = self._launch(buffer, log)
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(process)
+        self._read(process)
+
+    def _launch(self, buffer: WindowBuffer, log: IO[bytes]) -> subprocess.Popen[str]:
+        module = "napari_pathsrgan.inference.worker_start"
+        return subprocess.Popen(
+            python_command("-m", module, str(os.getpid()), buffer.reference, *self._arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**_SURROUNDINGS, **child_environment()},
+            pass_fds=buffer.descriptors,
+        )
 
     def _send(self, message: dict[str, Any], slot: int | None, shape: tuple[int, int]) -> Future[Pictures | None]:
         with self._lock:

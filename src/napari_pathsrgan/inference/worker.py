@@ -1,16 +1,20 @@
-"""The inference process: ``python -m napari_pathsrgan.inference.worker BUFFER DEVICE PRECISION RUNTIME THREADS``.
+"""What the inference process does: it owns the device, and computes windows for the process that started it.
 
-It owns the device. Requests come as JSON lines on its standard input and are answered on its standard output; pixels
-go through a `WindowBuffer`. It ends when its input does, that is when the process that started it has gone, however.
+Requests come as JSON lines on its standard input and are answered on its standard output; pixels go through a
+`WindowBuffer`. It ends at once when its input ends, that is when the process that started it has gone, however; also in
+the middle of a window.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
+import queue
 import sys
+import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,14 +34,14 @@ _KEPT_ENGINES = 2
 
 
 def serve(
-    requests: IO[str], answers: IO[str], buffer: WindowBuffer, device: str, precision: Precision, runtime: Runtime
+    requests: Iterable[str], answers: IO[str], buffer: WindowBuffer, device: str, precision: Precision, runtime: Runtime
 ) -> None:
     """Answer requests until there are no more.
 
     Parameters
     ----------
-    requests, answers : text streams
-        JSON lines. A request names ``id``, ``model`` (a file) and ``identity`` (the hash its weights must have, or
+    requests, answers : lines of text, text stream
+        JSON. A request names ``id``, ``model`` (a file) and ``identity`` (the hash its weights must have, or
         empty); with ``slot``, ``shape``, ``stage``, ``halo`` and ``glass`` it is a window to compute, without it only
         loads the model.
     buffer : WindowBuffer
@@ -114,30 +118,35 @@ def _lower_priority() -> None:
         process.nice(15)
 
 
-def _leave_tidily() -> None:
-    """Have a closed terminal end this process by an exception, so that the shared file is removed."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
+def lines_while_parent_lives(stream: IO[str]) -> Iterator[str]:
+    """Give the lines of a stream; end this process as soon as the stream ends, whatever it computes then."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in stream:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, name="pathsrgan-requests", daemon=True).start()
+    while True:
+        yield lines.get()
 
 
-def main() -> None:
-    """Serve on the standard streams; nothing else may write to standard output."""
-    buffer_path, device, precision, runtime, threads = sys.argv[1:]
+def main(buffer: str, device: str, precision: Precision, runtime: Runtime, threads: str) -> None:
+    """Serve on the standard streams; nothing else may write to standard output.
+
+    Parameters
+    ----------
+    buffer : str
+        See `WindowBuffer.reference`.
+    device, precision, runtime : str
+        See `Engine`.
+    threads : str
+        Number of them for the network on a CPU; "0" for the default.
+    """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _lower_priority()
-    _leave_tidily()
     torch.set_num_threads(int(threads) or default_threads())
-    path = Path(buffer_path)
-    try:
-        serve(sys.stdin, answers, WindowBuffer(path), device, precision, runtime)  # type: ignore[arg-type]
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass
-    finally:
-        # Whoever made the file has gone, or is about to remove it as well.
-        path.unlink(missing_ok=True)
-
-
-if __name__ == "__main__":
-    main()
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        serve(lines_while_parent_lives(sys.stdin), answers, WindowBuffer.attach(buffer), device, precision, runtime)

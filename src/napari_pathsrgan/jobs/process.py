@@ -13,13 +13,15 @@ from pathlib import Path
 
 import psutil
 
+from napari_pathsrgan.child_processes import child_environment, python_command
+
 GO = "go\n"
 """What a keeper waits for on its standard input: until then its folder may not say yet who works at it."""
 
-KEEPER = (sys.executable, "-m", "napari_pathsrgan.jobs.keeper")
+KEEPER = tuple(python_command("-m", "napari_pathsrgan.jobs.keeper"))
 """Command of a job's process; the job's folder and the command of its worker follow."""
 
-WORKER = (sys.executable, "-m", "napari_pathsrgan", "jobs", "work")
+WORKER = tuple(python_command("-m", "napari_pathsrgan", "jobs", "work"))
 """Command of the process that runs the verb; the job's folder follows."""
 
 _NICENESS = 10
@@ -81,7 +83,8 @@ def start_keeper(folder: Path) -> subprocess.Popen[str]:
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
-            cwd=folder,  # python -m looks for modules here first: a folder of the user's could hide any
+            cwd=folder,
+            env=child_environment(),
             start_new_session=True,
             creationflags=flags,
         )

@@ -179,7 +179,6 @@ def save_perceptual(network: PerceptualNetwork, card: PerceptualCard, path: Path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, partial, metadata={_CARD_KEY: card.model_dump_json()})
-        partial.chmod(0o644)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} can't be written: {error}.", "Free some space or choose another folder.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import platformdirs
@@ -11,6 +10,7 @@ import platformdirs
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError, PathSRGANError
 from napari_pathsrgan.models.blending import write_blend
 from napari_pathsrgan.models.card import ModelCard, read_card
+from napari_pathsrgan.private_files import copy_privately, private_folder
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 RUN_FOLDER_FILE = "generator.safetensors"
@@ -133,8 +133,8 @@ def add_model(reference: str | Path) -> Path:
     target = user_folder() / f"{wanted}.safetensors"
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, partial)
+        private_folder(target.parent)
+        copy_privately(source, partial)
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)

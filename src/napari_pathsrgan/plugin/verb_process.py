@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from qtpy.QtCore import QObject, QProcess, Signal
+from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+
+from napari_pathsrgan.child_processes import child_environment, python_command
 
 _END_MS = 3000
 
@@ -24,6 +25,10 @@ class VerbProcess(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._process = QProcess(self)
+        environment = QProcessEnvironment()
+        for name, value in child_environment().items():
+            environment.insert(name, value)
+        self._process.setProcessEnvironment(environment)
         self._process.finished.connect(self._on_finished)
         self._process.errorOccurred.connect(self._on_error)
 
@@ -35,7 +40,8 @@ class VerbProcess(QObject):
     def run(self, arguments: Sequence[str]) -> None:
         """Start a verb; nothing happens while another runs."""
         if not self.running:
-            self._process.start(sys.executable, ["-m", "napari_pathsrgan", *arguments])
+            program, *options = python_command("-m", "napari_pathsrgan", *arguments)
+            self._process.start(program, options)
 
     def end(self) -> None:
         """Stop the verb that runs, and wait for it; nothing of it is told."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_pathsrgan.child_processes import end_with_parent, safe_children
 from napari_pathsrgan.errors import OptionError, WorkerError
 from napari_pathsrgan.phantom.field_picture import phantom_picture
 from napari_pathsrgan.registration.correlation import density
@@ -188,7 +189,7 @@ def _scanned(sources: Sequence[_Source], workers: int) -> Iterator[Field]:
         yield from (source.make() for source in sources)
         return
     # Spawned: forking a process in which torch already runs its threads can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
+    with safe_children(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_process) as pool:
         try:
             # A few at a time: all fields of a large folder would not fit into memory.
             for first in range(0, len(sources), 4 * workers):
@@ -206,8 +207,9 @@ def _call(make: Callable[[], Field]) -> Field:
     return make()
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl+C to the process that waits for the fields."""
+def _begin_process() -> None:
+    """Leave Ctrl+C to the process that waits for the fields, and end with it."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

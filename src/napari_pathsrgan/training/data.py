@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from napari_pathsrgan.child_processes import safe_children
 from napari_pathsrgan.errors import CardMismatchError, OptionError, WorkerError
 from napari_pathsrgan.registration.fine import LR_PX
 from napari_pathsrgan.registration.pairs import PairsFile
@@ -262,7 +263,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Give (B, s, s, 3), (B, 2s, 2s, 3) and (B, 4s, 4s, 3) uint8 for every step, without end."""
-        rounds = iter(self._loader)
+        with safe_children():
+            rounds = iter(self._loader)
         while True:
             began = time.monotonic()
             lr, mr, hr = next(rounds)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.private_files import private_folder
 from napari_pathsrgan.training.run_folder import METRICS_FILE
 
 Report = Callable[[dict[str, Any]], None]
@@ -70,7 +71,7 @@ def tensorboard_log(folder: Path, wanted: bool) -> Iterator[Report]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise OptionError("TensorBoard is not installed.", "Install it: pip install tensorboard.") from error
-    writer = SummaryWriter(str(folder / "tensorboard"))
+    writer = SummaryWriter(str(private_folder(folder / "tensorboard")))
 
     def write(row: dict[str, Any]) -> None:
         for name, value in row.items():

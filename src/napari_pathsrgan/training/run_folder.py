@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from napari_pathsrgan.errors import CheckpointError, OutputError
+from napari_pathsrgan.private_files import open_private, private_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,17 +63,24 @@ class RunFolder:
             If it can't be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / CONFIG_FILE).write_text(self._text, encoding="utf-8")
+            private_folder(self.path)
+            self._write(CONFIG_FILE, self._text)
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all."""
+        partial = self.path / f".{name}.partial"
+        with open_private(partial, "w") as file:
+            file.write(text)
+        partial.replace(self.path / name)
 
     def _unusable(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path} can't be written: {error}.", "Choose another folder.")
 
     def log(self, row: dict[str, Any]) -> None:
         """Append a line to the metrics; a line that finds no room is left out, the training goes on."""
-        with contextlib.suppress(OSError), (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), open_private(self.path / METRICS_FILE, "a") as file:
             file.write(json.dumps(row) + "\n")
 
     def forget_after(self, step: int) -> None:
@@ -87,10 +95,8 @@ class RunFolder:
                     kept.append(line + "\n")
             except (ValueError, KeyError, TypeError):
                 continue
-        partial = path.with_name(f".{METRICS_FILE}.partial")
         with contextlib.suppress(OSError):
-            partial.write_text("".join(kept), encoding="utf-8")
-            partial.replace(path)
+            self._write(METRICS_FILE, "".join(kept))
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write a checkpoint, whole or not at all.
@@ -102,6 +108,7 @@ class RunFolder:
         """
         partial = self.path / f".{STATE_FILE}.partial"
         try:
+            open_private(partial, "wb").close()  # torch keeps its rights
             torch.save(state, partial)
             partial.replace(self.path / STATE_FILE)
         except (OSError, RuntimeError) as error:
@@ -141,6 +148,6 @@ class RunFolder:
     def save_sample(self, step: int, sheet: npt.NDArray[np.uint8]) -> None:
         """Write a picture of test patches; one that finds no room is left out."""
         with contextlib.suppress(OSError):
-            folder = self.path / SAMPLES_FOLDER
-            folder.mkdir(exist_ok=True)
-            Image.fromarray(sheet).save(folder / f"step-{step:08d}.png")
+            folder = private_folder(self.path / SAMPLES_FOLDER)
+            with open_private(folder / f"step-{step:08d}.png", "wb") as file:
+                Image.fromarray(sheet).save(file, "png")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_pathsrgan.child_processes import safe_children
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, PatchScore, card_metrics, evaluate_pairs
 from napari_pathsrgan.evaluation.report import contact_sheet
@@ -115,7 +116,7 @@ def train(
     folder = RunFolder(out, config)
     if run.devices == 1:
         return _train(fabric, config, run, folder, words or CardWords(), report)
-    with signals_to(_signal_children), tail_metrics(folder.path, report):
+    with safe_children(), signals_to(_signal_children), tail_metrics(folder.path, report):
         launched = partial(_train, config=config, run=run, folder=folder, words=words or CardWords())
         card: ModelCard | None = fabric.launch(launched)
         return card
