@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+
+def open_regular_file(path: Path) -> BinaryIO:
+    """Open a file for reading if it is a regular one; a fifo or a device is never waited for.
+
+    Raises
+    ------
+    OSError
+        If it is something else, or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
 
 
 def read_regular_file(path: Path, most_bytes: int) -> bytes:
-    """Read a whole file that is a regular one and not too large; a fifo or a device is never waited for.
+    """Read a whole file that is not too large; see `open_regular_file`.
 
     Raises
     ------
     ValueError
-        If it is something else than a regular file, or larger.
+        If it is larger.
     OSError
-        If it cannot be read.
+        If it is no regular file, or cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise ValueError("it is no regular file")
+    with open_regular_file(path) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes / 2**20:.0f} MiB")

@@ -1,14 +1,16 @@
 """What a path looks like it is, by names and first bytes: asked for every file that's dropped on a viewer.
 
-Only the standard library is imported here, as a viewer asks before anything else of us is needed.
+Little more than the standard library is imported here, as a viewer asks before anything else of us is needed.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from napari_pathsrgan.bounded_json import read_json
+
+_MOST_ATTRIBUTES_BYTES, _MOST_ATTRIBUTES_VALUES = 16 << 20, 2_000_000
 #: Suffixes that only slides have; a file so called is claimed whatever is in it, so that the user is told what it is.
 SLIDE_SUFFIXES = frozenset(
     {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".dcm", ".czi", ".qptiff"}
@@ -48,16 +50,31 @@ def image_attributes(folder: Path) -> dict[str, Any] | None:
     """
     for name in ("zarr.json", ".zattrs"):
         try:
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            content = read_zarr_json(folder, name)
         except (OSError, ValueError):
             continue
-        try:
-            attributes = content.get("attributes", {}).get("ome", {}) if name == "zarr.json" else content
-        except AttributeError:  # some other program's JSON
-            continue
-        if "multiscales" in attributes or "bioformats2raw.layout" in attributes:
-            return dict(attributes)
+        attributes = content.get("attributes") if name == "zarr.json" and isinstance(content, dict) else content
+        if name == "zarr.json" and isinstance(attributes, dict):
+            attributes = attributes.get("ome")
+        if isinstance(attributes, dict) and ("multiscales" in attributes or "bioformats2raw.layout" in attributes):
+            return attributes
     return None
+
+
+def read_zarr_json(folder: Path, name: str) -> Any:
+    """Read a metadata file of a Zarr hierarchy, which belongs into its folder.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or too large.
+    OSError
+        If it cannot be read, is no regular file or a link that leads out of the folder.
+    """
+    file = folder / name
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise OSError(f"{name} leads out of {folder.name}")
+    return read_json(file, _MOST_ATTRIBUTES_BYTES, _MOST_ATTRIBUTES_VALUES)
 
 
 def first_dicom(folder: Path) -> Path | None:

@@ -16,7 +16,7 @@ import tifffile
 import zarr
 
 from napari_pathsrgan.errors import SlideUnreadableError
-from napari_pathsrgan.slides.pixel_size import UM_PER_UNIT, believable_pixel_size
+from napari_pathsrgan.slides.pixel_size import believable_pixel_size, um_per_unit
 from napari_pathsrgan.slides.zarr_source import read_planes
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def ome_pixel_size(ome: ET.Element) -> tuple[float, float] | None:
         return None
     sizes = []
     for axis in "YX":
-        unit = UM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        unit = um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         text = pixels.get(f"PhysicalSize{axis}")
         if unit is None or text is None:
             return None

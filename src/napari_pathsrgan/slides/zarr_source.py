@@ -1,4 +1,4 @@
-"""Slides kept as OME-Zarr 0.4 or 0.5 on disk."""
+"""Slides kept as OME-Zarr 0.1 to 0.5 on disk."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import zarr
 
 from napari_pathsrgan.errors import SlideUnreadableError
 from napari_pathsrgan.slides.colour import on_white
-from napari_pathsrgan.slides.pixel_size import UM_PER_UNIT, believable_pixel_size
+from napari_pathsrgan.slides.ngff import ContradictionError, Multiscale, channel_problem
 from napari_pathsrgan.slides.slide_kind import image_attributes
+from napari_pathsrgan.slides.zarr_array import UnsupportedArrayError, checked_folder, open_pixels
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.resample import UInt8Image
 
-_REMEDY = "Open the folder of an OME-Zarr 0.4 or 0.5 image with 8-bit gray, RGB or RGBA pixels."
+_REMEDY = "Open the folder of an OME-Zarr image with 8-bit gray, RGB or RGBA pixels."
+_CONVERT = "Convert it to OME-Zarr 0.4 or 0.5 of 8-bit RGB pixels, for example with bioformats2raw or ome-zarr-py."
+_ASK = "Ask whoever wrote it for a corrected file, or convert the original again."
 
 
 class ZarrSource:
@@ -44,41 +47,33 @@ class ZarrSource:
         self.folder = path
         attributes = image_attributes(path)
         if attributes is not None and "multiscales" not in attributes:
-            self.folder = path / "0"
+            self.folder = checked_folder(path, "0")
             attributes = image_attributes(self.folder)
         if attributes is None or not attributes.get("multiscales"):
             raise SlideUnreadableError(f"{path.name} is a folder without an OME-Zarr image in it.", _REMEDY)
         try:
-            self._describe(path, attributes["multiscales"][0])
+            self._describe(path, attributes)
         except (SlideUnreadableError, OSError):
             raise
+        except UnsupportedArrayError as error:
+            raise SlideUnreadableError(f"{path.name} has {error}.", _CONVERT) from error
+        except ContradictionError as error:
+            raise SlideUnreadableError(f"{path.name} {error}.", _ASK) from error
         except Exception as error:  # zarr's and our look-ups fail in many ways on damaged metadata
             raise OSError(str(error)) from error
 
-    def _describe(self, path: Path, multiscale: dict[str, Any]) -> None:
-        axes = [axis["name"].lower() for axis in multiscale["axes"]]
-        self._axes = "".join(axes).upper()
-        datasets = multiscale["datasets"]
-        self.level_paths = [str(dataset["path"]) for dataset in datasets]
-        self._levels = [zarr.open_array(self.folder / name, mode="r") for name in self.level_paths]
-        _refuse_unless_colour_picture(path, self._axes, self._levels[0])
-        rows, cols = axes.index("y"), axes.index("x")
+    def _describe(self, path: Path, attributes: dict[str, Any]) -> None:
+        image = Multiscale.read(attributes["multiscales"][0])
+        self._axes = image.axes
+        self.level_paths = list(image.level_paths)
+        self._levels = [open_pixels(self.folder, name) for name in self.level_paths]
+        for level in self._levels:
+            _refuse_unless_one_image(path, self._axes, level, attributes)
+        rows, cols = self._axes.index("Y"), self._axes.index("X")
         self.level_shapes = tuple((level.shape[rows], level.shape[cols]) for level in self._levels)
-        whole = _scale(multiscale, len(axes)) or [1.0] * len(axes)
-        scales = [_scale(dataset, len(axes)) for dataset in datasets]
-        finest = scales[0]
-        self.level_downsamples = tuple(
-            math.sqrt(self.level_shapes[0][0] / shape[0] * self.level_shapes[0][1] / shape[1])
-            if finest is None or scale is None
-            else math.sqrt(scale[rows] / finest[rows] * scale[cols] / finest[cols])
-            for shape, scale in zip(self.level_shapes, scales, strict=True)
-        )
-        units = [UM_PER_UNIT.get(multiscale["axes"][axis].get("unit", "")) for axis in (rows, cols)]
-        self.pixel_size_um: tuple[float, float] | None = None
-        if finest is not None and units[0] is not None and units[1] is not None:
-            self.pixel_size_um = believable_pixel_size(
-                finest[rows] * whole[rows] * units[0], finest[cols] * whole[cols] * units[1]
-            )
+        factors = image.level_factors(self.level_shapes)
+        self.level_downsamples = tuple(math.sqrt(row * col) for row, col in factors)
+        self.pixel_size_um = image.pixel_size_um
         self.reader = f"zarr {zarr.__version__}"
         self.vendor: str | None = "ome-zarr"
         self.objective_power: float | None = None
@@ -101,7 +96,7 @@ def read_planes(array: zarr.Array[Any], axes: str, row: int, col: int, height: i
     ----------
     array : zarr.Array of uint8
     axes : str
-        One letter per axis; Y and X the picture, C or S of length 3 or 4 the colours, every other of length 1.
+        One letter per axis; Y and X the image, C or S of length 3 or 4 the colours, every other of length 1.
     row, col, height, width : int
         Window inside the array, pixels.
 
@@ -132,19 +127,12 @@ def read_planes(array: zarr.Array[Any], axes: str, row: int, col: int, height: i
     return np.ascontiguousarray(pixels)
 
 
-def _refuse_unless_colour_picture(path: Path, axes: str, level: zarr.Array[Any]) -> None:
-    if level.dtype != np.uint8:
-        raise SlideUnreadableError(f"{path.name} has pixels of type {level.dtype}, not 8-bit.", _REMEDY)
-    sizes = dict(zip(axes, level.shape, strict=True))
-    colours = sizes.pop("C", 1)
-    planes = [size for axis, size in sizes.items() if axis not in "YX" and size > 1]
-    if planes or colours not in (1, 3, 4) or not {"Y", "X"} <= sizes.keys():
-        raise SlideUnreadableError(f"{path.name} holds a stack ({axes}: {level.shape}), not one picture.", _REMEDY)
-
-
-def _scale(holder: dict[str, Any], axes: int) -> list[float] | None:
-    """Take the scale out of an object's coordinate transformations; None where there's none that fits the axes."""
-    for transformation in holder.get("coordinateTransformations", []):
-        if transformation.get("type") == "scale" and len(transformation.get("scale", [])) == axes:
-            return [float(value) for value in transformation["scale"]]
-    return None
+def _refuse_unless_one_image(path: Path, axes: str, level: zarr.Array[Any], attributes: dict[str, Any]) -> None:
+    if len(axes) != level.ndim:
+        raise ValueError(f"an array of {level.ndim} axes is described as {axes}")
+    if any(size > 1 for axis, size in zip(axes, level.shape, strict=True) if axis not in "YXC"):
+        raise SlideUnreadableError(f"{path.name} holds a stack ({axes}: {level.shape}), not one image.", _REMEDY)
+    channels = level.shape[axes.index("C")] if "C" in axes else 1
+    problem = channel_problem(attributes, channels, interleaved=axes.endswith("C"))
+    if problem is not None:
+        raise SlideUnreadableError(f"{path.name} {problem}.", _REMEDY)
