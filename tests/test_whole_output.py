@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.whole_output import written_whole
+from napari_pathsrgan.whole_output import only_writer, written_whole
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -61,3 +64,54 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
 def test_the_reason_is_told(tmp_path: Path, number: int, problem: str) -> None:
     with pytest.raises(OutputError, match=problem), written_whole(tmp_path / "a"):
         raise OSError(number, "Input/output error")
+
+
+def test_an_output_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    def write() -> None:
+        with written_whole(tmp_path / "new" / "a") as growing:
+            growing.write_text("second")
+
+    with only_writer(tmp_path / "new" / "a"), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(OutputError, match=r"a is being written by another process. Wait for it to end"):
+            pool.submit(write).result()
+        with written_whole(tmp_path / "new" / "a") as growing:  # the writer's own blocks may be nested
+            growing.write_text("first")
+        with pytest.raises(OutputError, match="being written"):
+            pool.submit(write).result()
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["a"]
+    assert (tmp_path / "new" / "a").read_text() == "first"
+
+
+def test_another_process_is_kept_out_and_a_killed_one_keeps_nobody_out(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib; from napari_pathsrgan.whole_output import only_writer\n"
+        "with only_writer(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "a"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(OutputError, match="another process"), only_writer(tmp_path / "a"):
+            pytest.fail("Two writers at once.")
+        holder.kill()
+        holder.wait()
+    with only_writer(tmp_path / "a"):
+        assert not (tmp_path / "a").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"), only_writer(tmp_path / "file" / "a"):
+        pytest.fail("There is no such folder.")
+
+
+def test_an_output_whose_folder_is_moved_away_is_an_error(tmp_path: Path) -> None:
+    def write() -> None:
+        with written_whole(tmp_path / "out" / "a") as growing:
+            growing.write_text("all of it")
+            (tmp_path / "out").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(OutputError, match="moved away"):
+        write()

@@ -87,3 +87,36 @@ def test_a_finished_ome_zarr_is_packed_into_shards(super_resolved: SuperResolved
         PyramidStore.open(path)
     with pytest.raises(StoreMismatchError, match="finished and packed"):
         write_whole_slide(super_resolved, path)
+
+
+@pytest.mark.parametrize("name", ["case.ome.zarr", "case.ome.tiff"])
+def test_a_tile_that_vanishes_while_it_is_packed_is_an_error(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tiles = tiles_folder(tmp_path / name)
+    write_whole_slide(super_resolved, tiles)
+    expect = PyramidStore.expect_tiles
+
+    def then_lose_one(store: PyramidStore) -> None:
+        expect(store)
+        (tiles / "0" / "c" / "0" / "1" / "1").unlink()
+
+    monkeypatch.setattr(PyramidStore, "expect_tiles", then_lose_one)
+    with pytest.raises(OutputError, match="removed or damaged"):
+        finish(tiles, tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir()] == [tiles.name]
+
+
+def test_shards_whose_folder_is_moved_away_are_an_error(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    tiles = tiles_folder(tmp_path / "case.ome.zarr")
+    write_whole_slide(super_resolved, tiles)
+    out = tmp_path / "out"
+
+    def move(done: int, total: int) -> None:
+        if out.exists():
+            out.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(OutputError, match="moved away"):
+        finish(tiles, out / "case.ome.zarr", progress=move)
+    assert not (out / "case.ome.zarr").exists()
+    assert tiles.exists()

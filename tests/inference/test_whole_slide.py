@@ -10,13 +10,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from napari_pathsrgan.errors import OptionError, OutputError, SlideUnreadableError, StoreMismatchError
+from napari_pathsrgan.errors import (
+    OptionError,
+    OutputError,
+    SlideChangedError,
+    SlideUnreadableError,
+    StoreMismatchError,
+)
 from napari_pathsrgan.inference.arithmetic import go_on_with
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.network_parts import Pictures
@@ -289,6 +296,58 @@ def test_a_slide_that_goes_away_ends_it(
     monkeypatch.setattr(Slide, "read_grid", gone)
     with pytest.raises(SlideUnreadableError, match="went away"):
         write_whole_slide(super_resolved, tmp_path / "out.ome.zarr")
+
+
+def test_two_runs_at_once_are_one_and_a_refusal(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path, region = tmp_path / "out.ome.zarr", (0, 0, 100, 100)
+
+    def other_run(done: int, total: int) -> None:
+        with pytest.raises(OutputError, match="being written by another process"):
+            pool.submit(write_whole_slide, super_resolved, path, region).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert write_whole_slide(super_resolved, path, region, progress=other_run).written > 0
+    assert [file.name for file in tmp_path.iterdir() if file.suffix != ".tiff"] == ["out.ome.zarr"]
+
+
+def test_a_tile_that_vanishes_while_others_are_made_is_an_error(
+    super_resolved: SuperResolvedSlide, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.ome.zarr"
+
+    def lose_one(done: int, total: int) -> None:
+        if done == total:
+            (path / "1" / "c" / "0" / "1" / "1").unlink(missing_ok=True)
+
+    with pytest.raises(OutputError, match=r"out.ome.zarr was moved away"):
+        write_whole_slide(super_resolved, path, progress=lose_one)
+    assert write_whole_slide(super_resolved, path).written == 1
+
+
+def test_an_output_that_is_moved_away_while_it_fills_is_an_error(
+    super_resolved: SuperResolvedSlide, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.ome.zarr"
+
+    def move(done: int, total: int) -> None:
+        if path.exists():
+            path.rename(tmp_path / "moved.ome.zarr")
+
+    with pytest.raises(OutputError, match="moved away"):
+        write_whole_slide(super_resolved, path, progress=move)
+    assert not path.exists()
+    (tmp_path / "moved.ome.zarr").rename(path)
+    write_whole_slide(super_resolved, path)
+    write_whole_slide(super_resolved, tmp_path / "unbroken.ome.zarr")
+    assert_same(path, tmp_path / "unbroken.ome.zarr")
+
+
+def test_a_slide_that_is_replaced_ends_it(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    write_slide(tmp_path / "other.tiff", specimen(250, 330)).replace(super_resolved.slide.path)
+    with pytest.raises(SlideChangedError, match="changed or replaced"):
+        write_whole_slide(super_resolved, tmp_path / "out.ome.zarr")
+    with pytest.raises(SlideChangedError, match="changed or replaced"):
+        write_whole_slide(super_resolved, tmp_path / "blended.ome.zarr", blend=True)
 
 
 def test_leftovers_of_killed_writes_are_removed(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:

@@ -138,9 +138,9 @@ def test_damaged_tables_are_read_as_far_as_they_go(tmp_path: Path, kind: str) ->
     content = b"II*\x00" + struct.pack("<I", first) + struct.pack("<H", count) + entry + struct.pack("<I", following)
     path = tmp_path / "a.tif"
     path.write_bytes(content[:17] if kind == "cut short" else content + bytes(60))
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(print_of(path)) == 32
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_sparse_file_of_10_gb_takes_milliseconds(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_a_sparse_file_of_10_gb_takes_milliseconds(tmp_path: Path) -> None:
         stream.truncate(10_000_000_000)
     spans = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         print_of(path)
-        spans.append(time.perf_counter() - began)
+        spans.append(time.process_time() - began)
     assert min(spans) < 0.05
 
 

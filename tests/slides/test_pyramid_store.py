@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -183,6 +184,60 @@ def test_a_damaged_tile_counts_as_missing(store: PyramidStore, damage: Callable[
     np.testing.assert_array_equal(fresh.read(1, 0, 1), noise(256, 256, 4))
 
 
+def test_a_tile_in_another_tiles_place_counts_as_missing(tmp_path: Path) -> None:
+    store = make(tmp_path / "s.zarr", tile_px=[256, 256, 256])
+    places = [(0, row, col) for row in range(2) for col in range(4)] + [(1, 0, 0), (1, 0, 1)]
+    for place in places:
+        store.write(*place, noise(256, 256))
+    contents = {place: store._tile_file(*place).read_bytes() for place in places}
+    for one, other in itertools.permutations(places, 2):
+        store._tile_file(*one).write_bytes(contents[other])
+        with pytest.raises(KeyError):
+            make(store.path, tile_px=[256, 256, 256]).read(*one)
+        store._tile_file(*one).write_bytes(contents[one])
+    assert all(np.array_equal(PyramidStore.open(store.path).read(*place), noise(256, 256)) for place in places)
+
+
+@pytest.mark.parametrize("whose", [{"slide": "slide-2"}, {"model": "model-2"}], ids=["another slide", "another model"])
+def test_a_tile_of_anothers_store_counts_as_missing(store: PyramidStore, whose: dict[str, str]) -> None:
+    other = make(store.path.with_name("other.zarr"), **whose)
+    for one in (store, other):
+        one.write(1, 0, 0, noise(256, 256))
+    shutil.copy(other.path / "1/c/0/0/0", store.path / "1/c/0/0/0")
+    with pytest.raises(KeyError):
+        store.read(1, 0, 0)
+    assert not store.has(1, 0, 0)
+
+
+def test_a_tile_that_was_expected_and_is_gone_is_an_error(store: PyramidStore) -> None:
+    for col in (0, 1):
+        store.write(1, 0, col, noise(256, 256))
+    store.expect_tiles()
+    (store.path / "1/c/0/0/1").unlink()
+    store.read(1, 0, 0)
+    with pytest.raises(OutputError, match="removed or damaged while it was read"):
+        store.read(1, 0, 1)
+    with pytest.raises(KeyError):
+        store.read(1, 1, 0)
+
+
+@pytest.mark.parametrize("then", ["nothing", "another's store", "an empty folder", "a broken one"])
+def test_a_store_that_was_moved_away_takes_no_more_tiles(store: PyramidStore, then: str) -> None:
+    store.write(1, 0, 0, noise(256, 256))
+    moved = store.path.rename(store.path.with_name("moved"))
+    if then == "another's store":
+        make(store.path, slide="slide-2")
+    elif then != "nothing":
+        store.path.mkdir()
+        if then == "a broken one":
+            (store.path / "zarr.json").write_text("{}")
+    before = files_in(store.path)
+    with pytest.raises(OutputError, match=r"moved away, removed or replaced .* run the same command again"):
+        store.write(1, 0, 1, noise(256, 256))
+    assert files_in(store.path) == before
+    assert list(PyramidStore.open(moved).tiles(1)) == [(0, 0)]
+
+
 def test_what_a_killed_write_leaves_is_no_tile(store: PyramidStore) -> None:
     store.write(1, 0, 0, noise(256, 256))
     shutil.copy(store.path / "1/c/0/0/0", store.path / "1/c/0/0/1.0123456789abcdef.partial")
@@ -206,7 +261,7 @@ def test_a_write_that_fails_leaves_what_was_there(
         raise OSError(number, "as if")
 
     with monkeypatch.context() as patch:
-        # zarr writes "<tile>.<hex>.partial" and replaces the tile by it; both may fail.
+        # A tile is written as "<tile>.<hex>.partial" and the one that is there; both may fail.
         patch.setattr(Path, step, fail)
         for tile in ((1, 0, 0), (1, 0, 1)):
             with pytest.raises(OutputError, match=problem):
@@ -266,6 +321,16 @@ def test_a_store_of_another_version_is_refused(store: PyramidStore) -> None:
     file.write_text(json.dumps(content))
     with pytest.raises(StoreMismatchError, match="another version"):
         PyramidStore.open(store.path)
+
+
+def test_a_store_of_version_0_1_is_refused(store: PyramidStore) -> None:
+    """Its tiles carry no address, and its fingerprint took other slides for the same."""
+    file = store.path / "zarr.json"
+    content = json.loads(file.read_text())
+    content["attributes"]["pathsrgan"] |= {"store_version": 1, "package_version": "0.1.0"}
+    file.write_text(json.dumps(content))
+    with pytest.raises(StoreMismatchError, match=r"another version \(0.1.0\).*choose another output folder"):
+        make(store.path)
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "store"])

@@ -104,6 +104,7 @@ def upscale(
         from napari_pathsrgan.inference.engine import load_model
         from napari_pathsrgan.inference.finished import begun
         from napari_pathsrgan.inference.super_resolved import super_resolve
+        from napari_pathsrgan.whole_output import only_writer
 
         keep_memory()
         runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
@@ -117,7 +118,7 @@ def upscale(
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
         try:
-            with progress("Computing", (_MPX, "Mpx")) as told:
+            with progress("Computing", (_MPX, "Mpx")) as told, only_writer(out):
                 done = _write(computed, out, options, told)
         except KeyboardInterrupt:
             print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)

@@ -76,6 +76,7 @@ def finish(
         If the place is read-only or full; the tiles stay.
     """
     store = PyramidStore.open(tiles)
+    store.expect_tiles()
     if is_tiff(path):
         write_ome_tiff(store, path, compression, progress)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
 from napari_pathsrgan.inference.disk_cache import open_store
 from napari_pathsrgan.inference.region import RegionUm, find_region, outside
 from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller, plan, window_blocks
+from napari_pathsrgan.whole_output import gone_error, only_writer, remove_partial
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
+    from napari_pathsrgan.tiles.grid import PyramidGrid
 
 _LEAST_THREADS = 3
 """One in the network, one reading ahead, one compressing and writing."""
@@ -63,7 +66,8 @@ def write_whole_slide(
     Raises
     ------
     OutputError
-        If the place holds something else, is read-only or full; what was written stays usable.
+        If the place holds something else, is read-only or full, goes away, or another process writes there; what was
+        written stays usable.
     StoreMismatchError
         If the store there belongs to another slide or model, or is blended where exact tiles are wanted.
     SlideUnreadableError
@@ -75,6 +79,19 @@ def write_whole_slide(
     jobs = plan(super_resolved.grid, find_region(region, super_resolved.slide), blocks)
     if not any(job.level == 0 for job in jobs):
         raise outside(super_resolved.slide)
+    with only_writer(path):
+        return _fill(super_resolved, path, jobs, blend, spread, progress)
+
+
+def _fill(
+    super_resolved: SuperResolvedSlide,
+    path: Path,
+    jobs: Sequence[Job],
+    blend: bool,
+    spread: Spread | None,
+    progress: Progress | None,
+) -> Filled:
+    remove_partial(path)
     store = open_store(super_resolved, path, blend)
     store.remove_leftovers()
     pixels = {job: job.pixels(super_resolved.grid) for job in jobs}
@@ -84,7 +101,17 @@ def write_whole_slide(
         done_px += pixels[job]
         if progress:
             progress(done_px, total)
+    _refuse_vanished(super_resolved.grid, store, jobs, done)
     return done
+
+
+def _refuse_vanished(grid: PyramidGrid, store: PyramidStore, jobs: Sequence[Job], done: Filled) -> None:
+    """Raise OutputError where a tile is missing in the end that the slide does give."""
+    unreadable = set(done.unreadable)
+    for job in jobs:
+        for tile, level in product(job.tiles, (0, 1) if job.level == 0 else (job.level,)):
+            if not store.has(level, *tile) and grid.tile_um(job.level, *tile) not in unreadable:
+                raise gone_error(store.path)
 
 
 def in_threads(

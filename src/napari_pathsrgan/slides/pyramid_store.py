@@ -1,14 +1,15 @@
 """A super-resolved pyramid on disk that fills tile by tile: the cache of what was looked at IS the export.
 
 It's an OME-Zarr 0.5 image from the first moment, readable by other tools while it fills; what's missing shows white.
-One tile is one chunk is one file. zarr's local store (from 3.1.3 on) writes a chunk to a temporary file and renames it,
-so a tile is there whole or not at all, and a reader never meets half of one; whatever a crash or a bad disk still
-damages fails its checksum and counts as missing.
+One tile is one chunk is one file, written under a name of its own and renamed. So a tile is there whole or not at all,
+and a reader never meets half of one. Each is sealed with its address: whatever a crash or a bad disk damages, and
+whatever is put into another tile's place, counts as missing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import time
 import uuid
@@ -21,6 +22,7 @@ import numpy as np
 import zarr
 
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.slides.slide_files import FileState, file_state
 from napari_pathsrgan.slides.store_layout import (
     OUR_KEY,
     StoreIdentity,
@@ -29,7 +31,8 @@ from napari_pathsrgan.slides.store_layout import (
     our_attributes,
     write_empty,
 )
-from napari_pathsrgan.whole_output import output_error, refuse_existing
+from napari_pathsrgan.slides.tile_file import decode_tile, encode_tile
+from napari_pathsrgan.whole_output import gone_error, output_error, partial_name, refuse_existing
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.resample import UInt8Image
@@ -63,6 +66,8 @@ class PyramidStore:
         self.tile_px = tuple(int(side) for side in ours["tile_px"])
         self._arrays = tuple(level_array(group, level) for level in range(len(self.level_shapes)))
         self._damaged: set[tuple[int, int, int]] = set()
+        self._expected: frozenset[tuple[int, int, int]] = frozenset()
+        self._seen = FileState()
 
     @classmethod
     def create(
@@ -102,7 +107,7 @@ class PyramidStore:
         path = Path(path)
         _refuse_occupied(path)
         identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name, arithmetic)
-        growing = path.parent / f".{path.name}.{uuid.uuid4().hex}.partial"
+        growing = partial_name(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_empty(growing, identity, level_shapes, level_mpps, tile_px)
@@ -223,17 +228,36 @@ class PyramidStore:
         Raises
         ------
         KeyError
-            If the tile is missing, or turns out damaged; from then on `has` says it's missing, until it's written anew.
+            If the tile is missing, or turns out damaged or another's; from then on `has` says it's missing, until it's
+            written anew.
+        OutputError
+            If it was there when `expect_tiles` was called.
         """
+        try:
+            return self._read(level, row, col)
+        except KeyError as error:
+            if (level, row, col) in self._expected:
+                raise OutputError(
+                    f"A tile of {self.path.name} was removed or damaged while it was read.",
+                    "Run the same command again: it makes that tile anew.",
+                ) from error
+            raise
+
+    def expect_tiles(self) -> None:
+        """Take what is there now for complete: one of these tiles that is missing later is an error, not a gap."""
+        levels = range(len(self.level_shapes))
+        self._expected = frozenset((level, *tile) for level in levels for tile in self.tiles(level))
+
+    def _read(self, level: int, row: int, col: int) -> UInt8Image:
         if not self.has(level, row, col):
             raise KeyError((level, row, col))
         rows, cols = self._window(level, row, col)
+        shape, address = (rows.stop - rows.start, cols.stop - cols.start), self._address(level, row, col)
         try:
-            planes = np.asarray(self._arrays[level][:, rows, cols])
-        except Exception as error:  # codecs fail in their own ways on damaged bytes
+            return decode_tile(self._tile_file(level, row, col).read_bytes(), shape, self.tile_px[level], address)
+        except (OSError, ValueError) as error:
             self._damaged.add((level, row, col))
             raise KeyError((level, row, col)) from error
-        return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
     def write(self, level: int, row: int, col: int, pixels: UInt8Image) -> None:
         """Write a tile, whole or not at all; one that is there is replaced.
@@ -247,7 +271,7 @@ class PyramidStore:
         Raises
         ------
         OutputError
-            If the disk is full or read-only.
+            If the disk is full or read-only, or the store was moved away.
         ValueError
             If the pixels don't fit the tile.
         """
@@ -255,8 +279,10 @@ class PyramidStore:
         wanted = (rows.stop - rows.start, cols.stop - cols.start, 3)
         if pixels.shape != wanted or pixels.dtype != np.uint8:
             raise ValueError(f"Tile ({level}, {row}, {col}) is {wanted} uint8, not {pixels.shape} {pixels.dtype}.")
+        content = encode_tile(pixels, self.tile_px[level], self._address(level, row, col))
         try:
-            self._arrays[level][:, rows, cols] = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+            self._refuse_gone()
+            _write_atomically(self._tile_file(level, row, col), content)
         except OSError as error:
             raise output_error(self.path, error) from error
         self._damaged.discard((level, row, col))
@@ -275,6 +301,25 @@ class PyramidStore:
                 if time.time() - file.stat().st_mtime > _LEFTOVER_AGE_S:
                     file.unlink()
 
+    def _address(self, level: int, row: int, col: int) -> str:
+        """Name a tile among all tiles of all slides and models."""
+        return json.dumps([self.identity.slide_fingerprint, self.identity.model_hash, level, row, col])
+
+    def _refuse_gone(self) -> None:
+        """Raise OutputError where this store is no longer at its path; in microseconds, unless it was changed."""
+        metadata = self.path / "zarr.json"
+        state = file_state(metadata)
+        if state == self._seen:
+            return
+        try:
+            here = json.loads(metadata.read_bytes())["attributes"][OUR_KEY]["identity"]
+            theirs = (here["slide_fingerprint"], here["model_hash"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise gone_error(self.path) from error
+        if theirs != (self.identity.slide_fingerprint, self.identity.model_hash):
+            raise gone_error(self.path)
+        self._seen = state
+
     def _tile_file(self, level: int, row: int, col: int) -> Path:
         return self.path / str(level) / "c" / "0" / str(row) / str(col)
 
@@ -286,6 +331,21 @@ class PyramidStore:
         side = self.tile_px[level]
         rows, cols = self.level_shapes[level]
         return slice(row * side, min(row * side + side, rows)), slice(col * side, min(col * side + side, cols))
+
+
+def _write_atomically(file: Path, content: bytes) -> None:
+    """Write a tile's file under a name of its own and rename it; folders are made inside the level's only."""
+    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+    for folder in (*reversed(file.parents[:3]),) if not file.parent.is_dir() else ():
+        folder.mkdir(exist_ok=True)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+        partial.replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _refuse_occupied(path: Path) -> None:
