@@ -138,7 +138,7 @@ def test_an_ome_tiff_pyramid_with_unit_and_magnification(tmp_path: Path) -> None
         assert slide.reader.startswith("tifffile")  # OpenSlide sees one level of it, and no pixel size
         assert slide.pixel_size_um == pytest.approx((0.6, 0.5))
         assert slide.level_shapes == ((300, 400), (150, 200))
-        assert slide.level_downsamples == pytest.approx((1.0, 2.0))
+        assert slide.level_pixel_sizes_um[1] == pytest.approx((1.2, 1.0))
         np.testing.assert_array_equal(slide.read_level(1, 10, 20, 100, 150), PIXELS[:-1:2, ::2][10:110, 20:170])
 
 

@@ -205,7 +205,7 @@ def test_enlarging_by_one_is_a_copy() -> None:
     ],
 )
 def test_choose_level(levels: tuple[float, ...], target: float, chosen: int) -> None:
-    assert choose_level(levels, target) == chosen
+    assert choose_level([(level, level) for level in levels], target) == chosen
 
 
 @pytest.mark.parametrize(("extent", "mpp", "length"), [(146.5, 1.465, 100), (146.6, 1.465, 101), (0.1, 1.0, 1)])

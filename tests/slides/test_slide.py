@@ -15,6 +15,7 @@ from PIL import ImageCms
 from napari_pathsrgan.errors import MissingMppError, OptionError, SlideGoneError, SlideUnreadableError
 from napari_pathsrgan.slides.fingerprint import SlideIdentity
 from napari_pathsrgan.slides.level_array import UNREADABLE_GREY
+from napari_pathsrgan.slides.level_geometry import level_factors
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.slide import Slide
 
@@ -32,7 +33,7 @@ class ArraySource:
     def __init__(self, levels: list[np.ndarray], pixel_size_um: tuple[float, float] | None = (0.5, 0.25)) -> None:
         self.levels = levels
         self.level_shapes = tuple(level.shape[:2] for level in levels)
-        self.level_downsamples = tuple(levels[0].shape[0] / level.shape[0] for level in levels)
+        self.level_factors = tuple(level_factors(self.level_shapes[0], shape) for shape in self.level_shapes)
         self.pixel_size_um = pixel_size_um
         self.bounds_level0: tuple[int, int, int, int] | None = (10, 20, 30, 40)
         self.associated_images: Mapping[str, Callable[[], np.ndarray]] = {"label": self._read_label}
@@ -106,7 +107,7 @@ def test_associated_images_are_read_when_asked_for(tmp_path: Path) -> None:
 def test_levels_of_a_file_are_its_own_pixels(aperio: Path, fractional_levels: list[np.ndarray]) -> None:
     with open_slide(aperio) as slide:
         assert slide.level_shapes == ((2011, 3013), (504, 755), (126, 189))
-        assert slide.level_downsamples[1] == pytest.approx(3.9904, abs=1e-4)
+        assert slide.level_mpps[1] / slide.mpp == pytest.approx(3.9904, abs=1e-3)
         assert slide.objective_power == 4.0
         assert slide.mpp == pytest.approx(1.465)
         for level, image in enumerate(fractional_levels):

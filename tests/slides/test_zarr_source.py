@@ -75,7 +75,7 @@ def edit(file: Path, change: Callable[[Any], None]) -> None:
 def opens_right(path: Path, mpp: float | None = None) -> None:
     with open_slide(path, mpp) as slide:
         assert slide.mpp == pytest.approx(1.465)
-        assert slide.level_downsamples == (1.0, 2.0)
+        assert slide.level_mpps == (slide.mpp, 2 * slide.mpp)
         np.testing.assert_array_equal(slide.read_level(0, 31, 17, 90, 160), PIXELS[31:121, 17:177])
         np.testing.assert_array_equal(slide.read_level(1, 0, 0, 75, 100), PIXELS[::2, ::2])
 
@@ -177,7 +177,7 @@ def test_writers_may_round_the_size_of_a_level(tmp_path: Path, rounded: tuple[in
     path = write(tmp_path / "a.zarr")
     edit(path / "1" / ".zarray", lambda array: array.update(shape=[3, *rounded]))
     with open_slide(path) as slide:
-        assert slide.level_downsamples == (1.0, 2.0)
+        assert slide.level_mpps == (slide.mpp, 2 * slide.mpp)
 
 
 # ---- colours ---------------------------------------------------------------------------------------------------------

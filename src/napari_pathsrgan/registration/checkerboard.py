@@ -66,9 +66,8 @@ def checkerboard(
 
 def _read_at(slide: Slide, corner_um: npt.NDArray[Any], mpp: float, side_px: int) -> Pixels:
     """Read a square from any corner, between pixels."""
-    level = choose_level(slide.level_mpps, mpp)
-    downsample = slide.level_downsamples[level]
-    pixel = (slide.pixel_size_um[0] * downsample, slide.pixel_size_um[1] * downsample)
+    level = choose_level(slide.level_pixel_sizes_um, mpp)
+    pixel = slide.level_pixel_sizes_um[level]
     shift = (float(corner_um[0]) / pixel[0], float(corner_um[1]) / pixel[1])
 
     def read(row: int, col: int, height: int, width: int) -> Pixels:

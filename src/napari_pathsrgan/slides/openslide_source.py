@@ -21,6 +21,7 @@ import numpy as np
 import openslide
 
 from napari_pathsrgan.slides.colour import on_white
+from napari_pathsrgan.slides.level_geometry import Factors, level_factors
 from napari_pathsrgan.slides.pixel_size import believable_pixel_size
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class OpenSlideSource:
         self.reader = f"openslide {openslide.__library_version__}"
         self.vendor: str | None = properties.get(openslide.PROPERTY_NAME_VENDOR)
         self.level_shapes = tuple((rows, cols) for cols, rows in handle.level_dimensions)
-        self.level_downsamples = tuple(float(downsample) for downsample in handle.level_downsamples)
+        self._downsamples = tuple(float(downsample) for downsample in handle.level_downsamples)
+        self.level_factors = tuple(map(self._factors, range(len(self.level_shapes))))
         self.pixel_size_um = believable_pixel_size(
             _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
             _number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
@@ -77,7 +79,7 @@ class OpenSlideSource:
 
     def read(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
         """Read a window inside the level: (height, width, 3) uint8, transparency on white; OSError if it can't."""
-        if float(self.level_downsamples[level]).is_integer():
+        if self._downsamples[level].is_integer():
             return self._read_from(level, (row, col), (height, width))
         pixels = np.empty((height, width, 3), np.uint8)
         for top, bottom in _blocks(row, height):
@@ -95,9 +97,15 @@ class OpenSlideSource:
         with self._lock:
             self._handle = None
 
+    def _factors(self, level: int) -> Factors:
+        """Trust the sizes where OpenSlide made its downsample from them: it takes the mean of both axes' quotients."""
+        factors = level_factors(self.level_shapes[0], self.level_shapes[level])
+        downsample = self._downsamples[level]
+        return factors if np.allclose(factors, downsample, rtol=0.01) else (downsample, downsample)
+
     def _origin(self, level: int, block_start: int) -> int:
         """Find the level pixel, at or before a block's first, that integer level-0 coordinates name best."""
-        downsample = self.level_downsamples[level]
+        downsample = self._downsamples[level]
         candidates = np.arange(block_start, max(-1, block_start - BACKTRACK_PX - 1), -1)
         error = np.abs(np.rint(candidates * downsample) / downsample - candidates)
         exact = np.flatnonzero(error < ON_PIXEL)
@@ -105,7 +113,7 @@ class OpenSlideSource:
 
     def _read_from(self, level: int, origin: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
         """Read from a level pixel; after an error, which ends an OpenSlide handle, once more with a new one."""
-        downsample = self.level_downsamples[level]
+        downsample = self._downsamples[level]
         corner = (round(origin[1] * downsample), round(origin[0] * downsample))
 
         def read(handle: openslide.OpenSlide) -> UInt8Image:

@@ -106,18 +106,19 @@ def cubic_taps(start: int, count: int, ratio: float, size: int, shift: float = 0
     return CubicTaps(reflect_index(index, size), (weight / total).astype(np.float32))
 
 
-def choose_level(level_mpps: Sequence[float], target_mpp: float) -> int:
-    """Pick the coarsest level that is at least as fine as the target, or level 0 where none is.
+def choose_level(pixel_sizes_um: Sequence[tuple[float, float]], target_mpp: float) -> int:
+    """Pick the coarsest level that is at least as fine as the target along both axes, or level 0 where none is.
 
     Parameters
     ----------
-    level_mpps : sequence of float
-        Pixel size of each level, µm/px, level 0 first.
+    pixel_sizes_um : sequence of (float, float)
+        Pixel size of each level along rows and along columns, µm/px, level 0 first.
     target_mpp : float
         Pixel size wanted, µm/px.
     """
-    fine_enough = [level for level, mpp in enumerate(level_mpps) if mpp <= target_mpp * MPP_TOLERANCE]
-    return max(fine_enough, key=lambda level: level_mpps[level], default=0)
+    mpps = [rows * cols for rows, cols in pixel_sizes_um]
+    fine_enough = [level for level, sizes in enumerate(pixel_sizes_um) if max(sizes) <= target_mpp * MPP_TOLERANCE]
+    return max(fine_enough, key=lambda level: mpps[level], default=0)
 
 
 def grid_length(extent_um: float, mpp: float) -> int:

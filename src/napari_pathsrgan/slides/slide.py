@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import dask.array as da
 
     from napari_pathsrgan.slides.fingerprint import SlideIdentity
+    from napari_pathsrgan.slides.level_geometry import Factors
 
 #: Coarser levels are computed until one is at most this long, so that a viewer's overview stays cheap.
 OVERVIEW_PX = 1024
@@ -44,8 +45,8 @@ class SlideSource(Protocol):
         Library and version that decode the pixels.
     level_shapes : tuple of (rows, cols)
         Finest first.
-    level_downsamples : tuple of float
-        Level pixel size over that of level 0; never rounded.
+    level_factors : tuple of (float, float)
+        Pixel size of each level over that of level 0, along rows and along columns; never rounded.
     pixel_size_um : (float, float) or None
         Level 0 pixel size along rows and columns as the file states it, None where it doesn't (believably).
     objective_power : float or None
@@ -60,7 +61,7 @@ class SlideSource(Protocol):
 
     reader: str
     level_shapes: tuple[tuple[int, int], ...]
-    level_downsamples: tuple[float, ...]
+    level_factors: tuple[Factors, ...]
     pixel_size_um: tuple[float, float] | None
     objective_power: float | None
     bounds_level0: tuple[int, int, int, int] | None
@@ -103,7 +104,9 @@ class Slide:
         The same along rows and along columns.
     level_shapes : tuple of (rows, cols)
     level_mpps : tuple of float
-        Pixel size of each level, µm/px.
+        Pixel size of each level, µm/px: geometric mean of rows and columns.
+    level_pixel_sizes_um : tuple of (float, float)
+        The same along rows and along columns.
     extent_um : (float, float)
         Height and width of level 0.
     bounds_um : (row, col, height, width) or None
@@ -139,8 +142,10 @@ class Slide:
         self.pixel_size_um = pixel_size
         self.mpp = math.sqrt(pixel_size[0] * pixel_size[1])
         self.level_shapes = source.level_shapes
-        self.level_downsamples = source.level_downsamples
-        self.level_mpps = tuple(self.mpp * downsample for downsample in source.level_downsamples)
+        self.level_mpps = tuple(self.mpp * math.sqrt(rows * cols) for rows, cols in source.level_factors)
+        self.level_pixel_sizes_um = tuple(
+            (pixel_size[0] * rows, pixel_size[1] * cols) for rows, cols in source.level_factors
+        )
         rows, cols = source.level_shapes[0]
         self.extent_um = (rows * pixel_size[0], cols * pixel_size[1])
         self.objective_power = source.objective_power
@@ -249,9 +254,8 @@ class Slide:
         """
         if not mpp > 0:
             raise OptionError(f"A pixel size of {mpp} µm makes no sense.", "Give a positive number of µm per pixel.")
-        level = choose_level(self.level_mpps, mpp)
-        downsample = self.level_downsamples[level]
-        source_mpp = (self.pixel_size_um[0] * downsample, self.pixel_size_um[1] * downsample)
+        level = choose_level(self.level_pixel_sizes_um, mpp)
+        source_mpp = self.level_pixel_sizes_um[level]
 
         def read(row: int, col: int, height: int, width: int) -> UInt8Image:
             return self.read_level(level, row, col, height, width)

@@ -5,7 +5,6 @@ Only the strips or tiles a window touches are decoded.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import tifffile
 import zarr
 
 from napari_pathsrgan.errors import SlideUnreadableError
+from napari_pathsrgan.slides.level_geometry import level_factors
 from napari_pathsrgan.slides.pixel_size import believable_pixel_size, um_per_unit
 from napari_pathsrgan.slides.zarr_source import read_planes
 
@@ -62,10 +62,7 @@ class TiffSource:
         self._levels = [_open_level(level) for level in series.levels]
         rows, cols = self._axes.index("Y"), self._axes.index("X")
         self.level_shapes = tuple((level.shape[rows], level.shape[cols]) for level in self._levels)
-        self.level_downsamples = tuple(
-            math.sqrt(self.level_shapes[0][0] / shape[0] * self.level_shapes[0][1] / shape[1])
-            for shape in self.level_shapes
-        )
+        self.level_factors = tuple(level_factors(self.level_shapes[0], shape) for shape in self.level_shapes)
         self.reader = f"tifffile {tifffile.__version__}"
         self.vendor: str | None = "ome-tiff" if self._file.is_ome else "tiff"
         ome = ET.fromstring(self._file.ome_metadata) if self._file.ome_metadata else None

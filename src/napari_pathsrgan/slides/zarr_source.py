@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +70,7 @@ class ZarrSource:
             _refuse_unless_one_image(path, self._axes, level, attributes)
         rows, cols = self._axes.index("Y"), self._axes.index("X")
         self.level_shapes = tuple((level.shape[rows], level.shape[cols]) for level in self._levels)
-        factors = image.level_factors(self.level_shapes)
-        self.level_downsamples = tuple(math.sqrt(row * col) for row, col in factors)
+        self.level_factors = image.level_factors(self.level_shapes)
         self.pixel_size_um = image.pixel_size_um
         self.reader = f"zarr {zarr.__version__}"
         self.vendor: str | None = "ome-zarr"
