@@ -87,6 +87,10 @@ class SlideTooCoarseError(PathSRGANError):
     """The slide's pixels are coarser than the model's input grid can make sense of."""
 
 
+class ComputedSlideError(PathSRGANError):
+    """A computed image, or a map that belongs to one, stands where a scan is needed."""
+
+
 class CardMismatchError(PathSRGANError):
     """A model's card does not fit its network or the slide."""
 

@@ -12,9 +12,9 @@ import pytest
 import zarr
 from ome_zarr_models.v05 import Image
 
-from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.errors import OptionError, OutputError, StoreMismatchError
 from napari_pathsrgan.inference import finished
-from napari_pathsrgan.inference.finished import finish, tiles_folder
+from napari_pathsrgan.inference.finished import OutputKind, bare_name, finish, output_kind, tiles_folder
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.tile_filler import Filled
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -39,10 +39,23 @@ def write_finished(super_resolved: SuperResolvedSlide, path: Path, **options: An
     return done
 
 
-def test_an_ome_tiff_holds_the_exact_pixels(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
-    path, told = tmp_path / "case.ome.tiff", []
+@pytest.mark.parametrize(
+    "name", ["case.ome.zarr", "case.zarr", "case.ome.tiff", "case.OME.TIF", "case.tif", "case.svs"]
+)
+def test_a_suffix_names_the_kind_of_output(name: str) -> None:
+    assert bare_name(Path(name)) == "case"
+
+
+@pytest.mark.parametrize("name", ["case.png", "case.jpg", "case", "case.ome", "case.ndpi", "ome.zarr.zip"])
+def test_other_suffixes_are_refused(name: str) -> None:
+    with pytest.raises(OptionError, match=r"\.ome\.zarr, \.ome\.tiff or \.svs"):
+        output_kind(Path(name))
+
+
+def test_a_tiff_holds_the_exact_pixels(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
+    path, told = tmp_path / "case.svs", []
     write_finished(super_resolved, path, compression="lossless", progress=lambda *step: told.append(step))
-    assert [file.name for file in tmp_path.iterdir()] == ["case.ome.tiff"]
+    assert [file.name for file in tmp_path.iterdir()] == ["case.svs"]
     assert told[-1][0] == told[-1][1] > 0
     with openslide.OpenSlide(path) as slide:
         assert slide.level_count == super_resolved.grid.n_levels
@@ -61,7 +74,7 @@ def test_a_run_that_stopped_goes_on_beside_the_output(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finished, "write_ome_tiff", stop)
+    monkeypatch.setattr(finished, "OUTPUT_KINDS", (OutputKind((".ome.tiff",), stop),))
     with pytest.raises(KeyboardInterrupt):
         write_finished(super_resolved, path)
     monkeypatch.undo()

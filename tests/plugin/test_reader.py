@@ -11,7 +11,7 @@ import tifffile
 from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError
-from napari_pathsrgan.plugin.reader import get_reader
+from napari_pathsrgan.plugin.reader import COMPUTED_KEY, get_reader
 from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -45,7 +45,9 @@ def test_a_computed_picture_is_called_computed(tmp_path: Path) -> None:
     write_ome_tiff(store, tiff)
     for path in (str(store.path), str(tiff)):
         ((_, parameters, _),) = get_reader(path)(path)
-        assert parameters["name"] == "20× computed by lite · 0.293 µm/px"
+        assert parameters["name"] == "20× computed by lite, in part · 0.293 µm/px"
+        known = {"kind": "image", "model": "lite", "complete": False, "areas_um": []}
+        assert parameters["metadata"][COMPUTED_KEY] == known
         assert "pathsrgan_slide" not in parameters["metadata"]  # or views would be computed of it
 
 

@@ -1,4 +1,4 @@
-"""A store as one TIFF: every reader sees the same levels, pixel size and objective power."""
+"""A store as one OME-TIFF: its pixels, its description, and how it comes to be."""
 
 from __future__ import annotations
 
@@ -7,71 +7,29 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import openslide
 import pytest
 import tifffile
 
 from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.slides.computed import computed_by
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
-from napari_pathsrgan.slides.sharding import write_sharded
 
-from .synthetic import noise
-
-SHAPES = [(2001, 1499), (1001, 750), (501, 375), (251, 188)]
-MPPS = [0.293, 0.586, 1.172, 2.344]
+from .computed_stores import AREAS, MPPS, SHAPES, level_pixels, make_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> PyramidStore:
     """A store of smooth noise whose tile (0, 1, 1) is missing."""
-    made = PyramidStore.create(
-        tmp_path / "sr.ome.zarr", SHAPES, MPPS, [512, 256, 256, 256], "slide", "model", "Fäll & 17.svs", "lite"
-    )
-    for level, (rows, cols) in enumerate(SHAPES):
-        side = made.tile_px[level]
-        for row, col in np.ndindex(made.grid_shape(level)):
-            if (level, row, col) != (0, 1, 1):
-                made.write(
-                    level, row, col, noise(min(side, rows - row * side), min(side, cols - col * side), 9 * row + col)
-                )
-    return made
+    return make_store(tmp_path / "sr.ome.zarr")
 
 
-def level_pixels(store: PyramidStore, level: int) -> np.ndarray:
-    return np.moveaxis(np.asarray(store.array(level)[:]), 0, -1)
+def root_mean_square(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found.astype(float) - wanted) ** 2)))
 
 
-@pytest.fixture(params=["jpeg", "lossless"])
-def compression(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-def assert_like(found: np.ndarray, wanted: np.ndarray, compression: str) -> None:
-    if compression == "lossless":
-        np.testing.assert_array_equal(found, wanted)
-    else:
-        assert found.shape == wanted.shape
-        assert np.sqrt(np.mean((found.astype(float) - wanted) ** 2)) < 12
-
-
-def test_openslide_sees_levels_pixel_size_and_objective(store: PyramidStore, tmp_path: Path, compression: str) -> None:
-    path = tmp_path / "out.ome.tiff"
-    write_ome_tiff(store, path, compression)
-    with openslide.OpenSlide(path) as slide:
-        assert float(slide.properties[openslide.PROPERTY_NAME_MPP_X]) == pytest.approx(0.293)
-        assert float(slide.properties[openslide.PROPERTY_NAME_MPP_Y]) == pytest.approx(0.293)
-        assert slide.properties[openslide.PROPERTY_NAME_OBJECTIVE_POWER] == "20"
-        assert slide.level_dimensions == tuple((cols, rows) for rows, cols in SHAPES)
-        assert slide.level_downsamples == pytest.approx((1, 2, 4, 8), rel=5e-3)
-        for level in range(4):
-            region = slide.read_region((0, 0), level, slide.level_dimensions[level])
-            assert_like(np.asarray(region)[..., :3], level_pixels(store, level), compression)
-
-
-def test_tifffile_sees_an_ome_tiff(store: PyramidStore, tmp_path: Path, compression: str) -> None:
+@pytest.mark.parametrize(("compression", "bound"), [("jpeg", 6.0), ("lossless", 0.0)])
+def test_tifffile_sees_an_ome_tiff(store: PyramidStore, tmp_path: Path, compression: str, bound: float) -> None:
     path = tmp_path / "out.ome.tiff"
     write_ome_tiff(store, path, compression)
     with tifffile.TiffFile(path) as file:
@@ -80,7 +38,8 @@ def test_tifffile_sees_an_ome_tiff(store: PyramidStore, tmp_path: Path, compress
         assert series.kind == "ome"
         assert [level.shape for level in series.levels] == [(*shape, 3) for shape in SHAPES]
         for level in range(4):
-            assert_like(series.levels[level].asarray(), level_pixels(store, level), compression)
+            found = series.levels[level].asarray()
+            assert root_mean_square(found, level_pixels(store, level)) <= bound
         root = ElementTree.fromstring(file.ome_metadata)
     names = {"ome": "http://www.openmicroscopy.org/Schemas/OME/2016-06"}
     pixels, objective = (root.find(f".//ome:{name}", names) for name in ("Pixels", "Objective"))
@@ -113,27 +72,36 @@ def test_it_appears_whole_or_not_at_all(store: PyramidStore, tmp_path: Path, mon
         write_ome_tiff(store, path)
 
 
-def test_a_computed_picture_is_known_as_one(store: PyramidStore, tmp_path: Path) -> None:
-    tiff, zarr, scan = tmp_path / "out.ome.tiff", tmp_path / "sharded.ome.zarr", tmp_path / "scan.tiff"
-    write_ome_tiff(store, tiff)
-    write_sharded(store, zarr)
-    tifffile.imwrite(
-        scan,
-        noise(600, 600, 1),
-        tile=(256, 256),
-        photometric="rgb",
-        resolution=(34129.7, 34129.7),
-        resolutionunit="CENTIMETER",
-    )
-    for path, model in ((store.path, "lite"), (zarr, "lite"), (tiff, "lite"), (scan, None)):
-        with open_slide(path) as slide:
-            assert slide.computed_by == model
-            assert slide.mpp == pytest.approx(0.293, rel=1e-3)
+def test_each_page_has_at_most_one_description_and_levels_are_subifds(store: PyramidStore, tmp_path: Path) -> None:
+    write_ome_tiff(store, tmp_path / "out.ome.tiff")
+    with tifffile.TiffFile(tmp_path / "out.ome.tiff") as file:
+        (first,) = file.pages
+        pages = [first, *first.pages]
+        assert [page.shape[:2] for page in pages] == SHAPES
+        assert [[tag.code for tag in page.tags].count(270) for page in pages] == [1, 0, 0, 0]
+        assert [page.is_reduced for page in pages] == [False, True, True, True]
+        assert {page.photometric for page in pages} == {tifffile.PHOTOMETRIC.RGB}
 
 
-def test_what_is_damaged_is_no_computed_picture(tmp_path: Path) -> None:
-    for name, content in (("a.tiff", b"II*\x00 cut short"), ("b.tiff", b""), ("c.svs", b"Mirax")):
-        (tmp_path / name).write_bytes(content)
-        assert computed_by(tmp_path / name) is None
-    (tmp_path / "zarr.json").write_text('{"attributes": {"pathsrgan": {"calibration": {}}}}')
-    assert computed_by(tmp_path) is None
+def test_a_level_keeps_its_own_pixel_size(store: PyramidStore, tmp_path: Path) -> None:
+    write_ome_tiff(store, tmp_path / "out.ome.tiff")
+    with tifffile.TiffFile(tmp_path / "out.ome.tiff") as file:
+        found = [1e4 / page.get_resolution("centimeter")[0] for page in (file.pages[0], *file.pages[0].pages)]
+    np.testing.assert_allclose(found, MPPS, rtol=1e-6)
+
+
+def test_the_computed_areas_are_a_structured_annotation(store: PyramidStore, tmp_path: Path) -> None:
+    store.set_areas(AREAS)
+    write_ome_tiff(store, tmp_path / "out.ome.tiff")
+    with tifffile.TiffFile(tmp_path / "out.ome.tiff") as file:
+        root = ElementTree.fromstring(file.ome_metadata)
+    annotation = root.find("{*}StructuredAnnotations/{*}MapAnnotation")
+    reference = root.find("{*}Image/{*}AnnotationRef")
+    assert annotation is not None
+    assert reference is not None
+    assert reference.get("ID") == annotation.get("ID")
+    assert [pair.text for pair in annotation.findall("{*}Value/{*}M")] == [
+        "false",
+        "0, 0, 300, 439.5",
+        "300, 10, 286, 100",
+    ]

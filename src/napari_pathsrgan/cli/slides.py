@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from napari_pathsrgan.cli.report import Json, columns, progress, tell, thousands
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.slides.computed import Computed
     from napari_pathsrgan.slides.slide import Slide
 
 
@@ -37,7 +38,7 @@ def _describe(slide: Slide) -> dict[str, Any]:
         "reader": slide.reader,
         "vendor": slide.vendor,
         "objective_power": slide.objective_power,
-        "computed_by": slide.computed_by,
+        "computed": None if slide.computed is None else _describe_computed(slide.computed),
         "mpp": slide.mpp,
         "pixel_size_um": slide.pixel_size_um,
         "extent_um": slide.extent_um,
@@ -49,6 +50,11 @@ def _describe(slide: Slide) -> dict[str, Any]:
         "associated_images": list(slide.associated_images),
         "fingerprint": slide.fingerprint,
     }
+
+
+def _describe_computed(computed: Computed) -> dict[str, Any]:
+    record = {"kind": computed.kind, "model": computed.model, "words": computed.words}
+    return record | {"areas": computed.areas.record()}
 
 
 def _describe_in_words(record: dict[str, Any]) -> list[str]:
@@ -63,8 +69,8 @@ def _describe_in_words(record: dict[str, Any]) -> list[str]:
     if record["bounds_um"]:
         row, col, height, width = (part / 1000 for part in record["bounds_um"])
         rows.append(("Scanned", f"{height:.2f} × {width:.2f} mm, from {row:.2f} mm down and {col:.2f} mm right"))
-    if record["computed_by"]:
-        rows.insert(1, ("Computed", f"by {record['computed_by']}: no scan, and not for diagnosis"))
+    if record["computed"]:
+        rows.insert(1, ("Computed", f"{record['computed']['words']}: no scan, and not for diagnosis"))
     for number, level in enumerate(record["levels"]):
         shape = f"{thousands(level['rows'])} × {thousands(level['cols'])} px"
         rows.append((f"Level {number}", f"{shape}, {level['mpp']:.4g} µm/px"))

@@ -89,10 +89,12 @@ def upscale(
     slide
         A slide file with pixels at least as fine as a 4× scan.
     out
-        Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff.
+        Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff, or in .svs for OpenSlide.
     """
+    from napari_pathsrgan.inference.finished import output_kind
     from napari_pathsrgan.slides.open_slide import open_slide
 
+    output_kind(out)
     if options.blend and (options.workers or options.scheduler):
         raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
     if options.workers < 0:
@@ -137,13 +139,13 @@ def upscale(
 def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, told: Progress) -> Filled:
     """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
     from napari_pathsrgan.inference.engine import load_model
-    from napari_pathsrgan.inference.finished import finish, is_tiff, tiles_folder
+    from napari_pathsrgan.inference.finished import bare_name, finish, output_kind, tiles_folder
     from napari_pathsrgan.inference.super_resolved import super_resolve
     from napari_pathsrgan.inference.trust_map import write_trust_map
     from napari_pathsrgan.inference.whole_slide import write_whole_slide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
-    finished = is_tiff(out) or options.sharded
+    finished = output_kind(out).write_file is not None or options.sharded
     tiles = tiles_folder(out) if finished else out
     with _spread(computed, options) as spread:
         done = write_whole_slide(computed, tiles, options.region, blend=options.blend, spread=spread, progress=told)
@@ -152,7 +154,7 @@ def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, tol
         if options.trust_against:
             against = load_model(options.trust_against, looking.device, looking.precision, looking.runtime)
             other = super_resolve(computed.slide, against)
-        path = out.with_name(f"{_bare_name(out)}.trust.ome.zarr")
+        path = out.with_name(f"{bare_name(out)}.trust.ome.zarr")
         write_trust_map(computed, PyramidStore.open(tiles), path, other, partial(told, task="Comparing"))
     if finished:
         finish(tiles, out, options.compression, partial(told, task="Packing"))
@@ -181,14 +183,6 @@ def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[S
             threads,
             looking.mpp,
         )
-
-
-def _bare_name(path: Path) -> str:
-    """Take the endings off a name: case.ome.tiff is case."""
-    name = path.name
-    for ending in (".zarr", ".tiff", ".tif", ".ome"):
-        name = name.removesuffix(ending)
-    return name
 
 
 def _describe(out: Path, region: RegionUm | Path | None, done: Filled, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Outputs that are made of a finished store: one TIFF file, or an OME-Zarr packed into shards.
+"""The kinds of output, known by their suffixes, and those made of a finished store: a TIFF, or a sharded OME-Zarr.
 
 The tiles are kept in a folder of their own beside the output until it is complete, ``OUT.tiles``: a run that is stopped
 goes on there.
@@ -8,17 +8,60 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.slides.ome_tiff import Compression, write_ome_tiff
+from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.slides.aperio_tiff import write_aperio_tiff
+from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.sharding import write_sharded
 
+if TYPE_CHECKING:
+    from napari_pathsrgan.slides.tiff_tiles import Compression
 
-def is_tiff(path: Path) -> bool:
-    """Whether a name asks for a TIFF file."""
-    return path.suffix.lower() in (".tif", ".tiff")
+_Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """A kind of output that `upscale` writes.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        Lower case; what `bare_name` takes off, longest first.
+    write_file : callable or None
+        Writes a store as one file; None for an OME-Zarr, which is the store itself.
+    """
+
+    suffixes: tuple[str, ...]
+    write_file: Callable[[PyramidStore, Path, Compression, _Progress | None], None] | None
+
+
+OUTPUT_KINDS = (
+    OutputKind((".ome.zarr", ".zarr"), None),
+    OutputKind((".ome.tiff", ".ome.tif", ".tiff", ".tif"), write_ome_tiff),
+    OutputKind((".svs",), write_aperio_tiff),
+)
+
+
+def output_kind(path: Path) -> OutputKind:
+    """Find the kind of output that a name asks for; OptionError if there is none."""
+    for kind in OUTPUT_KINDS:
+        if path.name.lower().endswith(kind.suffixes):
+            return kind
+    raise OptionError(
+        f"{path.name} names no kind of output that is written here.",
+        "End the name in .ome.zarr, .ome.tiff or .svs.",
+    )
+
+
+def bare_name(path: Path) -> str:
+    """Take the suffix of its kind off an output's name: case.ome.tiff is case."""
+    suffix = next(suffix for suffix in output_kind(path).suffixes if path.name.lower().endswith(suffix))
+    return path.name[: -len(suffix)]
 
 
 def begun(path: Path) -> Path:
@@ -47,16 +90,14 @@ def tiles_folder(path: Path) -> Path:
     """
     tiles = _beside(path)
     if path.exists():
-        if is_tiff(path) or tiles.exists():
+        if output_kind(path).write_file or tiles.exists():
             raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
         PyramidStore.open(path)  # refuses what isn't ours, or is finished
         path.rename(tiles)
     return tiles
 
 
-def finish(
-    tiles: Path, path: Path, compression: Compression = "jpeg", progress: Callable[[int, int], None] | None = None
-) -> None:
+def finish(tiles: Path, path: Path, compression: Compression = "jpeg", progress: _Progress | None = None) -> None:
     """Make the output of its tiles, and remove those.
 
     Parameters
@@ -64,7 +105,7 @@ def finish(
     tiles : Path
         From `tiles_folder`, filled.
     path : Path
-        A name ending in .tiff or .tif gives a TIFF; any other a sharded OME-Zarr.
+        Its suffix says whether that is a TIFF or a sharded OME-Zarr; see `output_kind`.
     compression : {"jpeg", "lossless"}
         Of the TIFF.
     progress : callable, optional
@@ -77,8 +118,9 @@ def finish(
     """
     store = PyramidStore.open(tiles)
     store.expect_tiles()
-    if is_tiff(path):
-        write_ome_tiff(store, path, compression, progress)
+    write_file = output_kind(path).write_file
+    if write_file:
+        write_file(store, path, compression, progress)
     else:
         write_sharded(store, path, progress)
     shutil.rmtree(tiles, ignore_errors=True)

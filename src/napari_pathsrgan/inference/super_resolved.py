@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from dask.base import tokenize
 
-from napari_pathsrgan.errors import CardMismatchError, SlideTooCoarseError
+from napari_pathsrgan.errors import CardMismatchError, ComputedSlideError, SlideTooCoarseError
 from napari_pathsrgan.slides.foreground import REACH_PX, Glass, estimate_glass
 from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, Window, block_window
@@ -31,6 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 COARSEST_RATIO = 1.15
 """How much coarser than the scans a model was made for a slide may be."""
 CHUNK_PX = 512
+_KINDS = {"image": "a computed image", "map": "a map that belongs to a computed image"}
 _NOMINAL_MAGNIFICATION_UM = 5.86
 """Camera pixel of the paper's scanners: magnification times µm per pixel."""
 
@@ -81,9 +82,16 @@ class SuperResolvedSlide:
         If the slide was scanned more coarsely than the model can make sense of.
     CardMismatchError
         If the model's pixel sizes contradict each other.
+    ComputedSlideError
+        If the slide is a computed image or a map.
     """
 
     def __init__(self, slide: Slide, runner: Runner, skip_glass: bool = True) -> None:
+        if slide.computed is not None:
+            raise ComputedSlideError(
+                f"{slide.path.name} is no scan, but {_KINDS[slide.computed.kind]} (model {slide.computed.model}).",
+                "Give the scan that it was computed from.",
+            )
         card = runner.card
         card.check_ratios()
         if slide.mpp > card.mpp_scan * COARSEST_RATIO:

@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError
+from napari_pathsrgan.slides.store_layout import FILL_VALUE
 from napari_pathsrgan.tiles.covering import Rectangle, largest_side
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, PyramidGrid, RectangleUm
 
@@ -94,8 +98,8 @@ def window_blocks(halo: int) -> int:
     return largest_side(halo) // CORE
 
 
-def plan(grid: PyramidGrid, region: Region, blocks: int) -> list[Job]:
-    """Split a region into jobs: the coarse levels first, so that other tools can show the slide at once.
+def plan(grid: PyramidGrid, region: Region, blocks: int) -> tuple[list[Job], list[Job]]:
+    """Split a region into jobs.
 
     Parameters
     ----------
@@ -103,15 +107,20 @@ def plan(grid: PyramidGrid, region: Region, blocks: int) -> list[Job]:
     region : Region
     blocks : int
         Side of the jobs of blocks, on the absolute grid: what is read at once, and cut into cells and glass.
+
+    Returns
+    -------
+    tuple of two lists of Job
+        Those of the computed levels, and those of the coarser ones, coarsest first.
     """
-    jobs = []
+    coarse = []
     for level in reversed(range(SLIDE_LEVEL, grid.n_levels)):
         tiles = region.tiles(grid, level)
-        jobs += [Job(level, tuple(tiles[at : at + _COARSE_TILES])) for at in range(0, len(tiles), _COARSE_TILES)]
+        coarse += [Job(level, tuple(tiles[at : at + _COARSE_TILES])) for at in range(0, len(tiles), _COARSE_TILES)]
     windows: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row, col in sorted(set(region.tiles(grid, 0)) | set(region.tiles(grid, 1))):
         windows.setdefault((row // blocks, col // blocks), []).append((row, col))
-    return jobs + [Job(0, tuple(windows[window])) for window in sorted(windows)]
+    return [Job(0, tuple(windows[window])) for window in sorted(windows)], coarse
 
 
 class TileFiller:
@@ -156,12 +165,14 @@ class TileFiller:
 
     def _fill_coarse(self, job: Job, missing: set[tuple[int, int]]) -> Filled:
         for tile in sorted(missing):
-            self._store.write(job.level, *tile, self._super_resolved.compute_tile(job.level, *tile))
+            pixels = self._super_resolved.compute_tile(job.level, *tile)
+            pixels[~computed_pixels(self._store, job.level, *tile)] = FILL_VALUE
+            self._store.write(job.level, *tile, pixels)
         return Filled(written=len(missing))
 
     def _fill_blocks(self, job: Job, missing: set[tuple[int, int]]) -> Filled:
         done = Filled()
-        for blocks in _rectangles(job.tiles):
+        for blocks in rectangles_of(job.tiles):
             if not missing.isdisjoint(_tiles_of(blocks)):
                 done += self._compute(blocks, missing)
         return done
@@ -196,6 +207,34 @@ class TileFiller:
         return 1
 
 
+def blocks_under(store: PyramidStore, level: int, row: int, col: int) -> tuple[slice, slice]:
+    """Return the rows and columns of level 0's tiles that a tile of a coarser level shows."""
+    blocks = store.tile_px[level] * 2 ** (level - SLIDE_LEVEL) // CORE
+    rows, cols = store.grid_shape(0)
+    return (
+        slice(row * blocks, min((row + 1) * blocks, rows)),
+        slice(col * blocks, min((col + 1) * blocks, cols)),
+    )
+
+
+def computed_pixels(store: PyramidStore, level: int, row: int, col: int) -> npt.NDArray[np.bool_]:
+    """Tell which pixels of a coarse tile lie over computed tiles, so that no area shows on this level alone.
+
+    Returns
+    -------
+    (height, width) bool
+        Cropped to the level.
+    """
+    rows, cols = blocks_under(store, level, row, col)
+    places = product(range(rows.start, rows.stop), range(cols.start, cols.stop))
+    there = np.array([store.has(0, *place) for place in places]).reshape(rows.stop - rows.start, -1)
+    down, right = (
+        (np.arange(min(side, length - at * side)) * 2 + 1) * 2 ** (level - SLIDE_LEVEL) // (2 * CORE)
+        for at, side, length in zip((row, col), (store.tile_px[level],) * 2, store.level_shapes[level], strict=True)
+    )
+    return there[np.ix_(np.minimum(down, len(there) - 1), np.minimum(right, there.shape[1] - 1))]
+
+
 def is_sound(store: PyramidStore, level: int, row: int, col: int) -> bool:
     """Whether a tile is in a store and can be read; a damaged one counts as missing from then on."""
     if not store.has(level, row, col):
@@ -207,7 +246,7 @@ def is_sound(store: PyramidStore, level: int, row: int, col: int) -> bool:
     return True
 
 
-def _rectangles(tiles: Sequence[tuple[int, int]]) -> list[Rectangle]:
+def rectangles_of(tiles: Sequence[tuple[int, int]]) -> list[Rectangle]:
     """Put tiles, in reading order, together to rectangles: runs along a row, and below them what is just as wide."""
     runs: list[Rectangle] = []
     for row, col in tiles:

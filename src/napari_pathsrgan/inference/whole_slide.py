@@ -16,12 +16,23 @@ from typing import TYPE_CHECKING
 from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
 from napari_pathsrgan.inference.disk_cache import open_store
 from napari_pathsrgan.inference.region import RegionUm, find_region, outside
-from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller, plan, window_blocks
+from napari_pathsrgan.inference.tile_filler import (
+    Filled,
+    Job,
+    TileFiller,
+    blocks_under,
+    plan,
+    rectangles_of,
+    window_blocks,
+)
+from napari_pathsrgan.slides.computed_areas import ComputedAreas
+from napari_pathsrgan.tiles.grid import RectangleUm
 from napari_pathsrgan.whole_output import gone_error, only_writer, remove_partial
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
+    from napari_pathsrgan.tiles.covering import Rectangle
     from napari_pathsrgan.tiles.grid import PyramidGrid
 
 _LEAST_THREADS = 3
@@ -76,32 +87,41 @@ def write_whole_slide(
         If the region lies outside the slide.
     """
     blocks = WINDOW_BLOCKS if blend else window_blocks(super_resolved.runner.halo)
-    jobs = plan(super_resolved.grid, find_region(region, super_resolved.slide), blocks)
-    if not any(job.level == 0 for job in jobs):
+    computed, coarse = plan(super_resolved.grid, find_region(region, super_resolved.slide), blocks)
+    if not computed:
         raise outside(super_resolved.slide)
     with only_writer(path):
-        return _fill(super_resolved, path, jobs, blend, spread, progress)
+        return _fill(super_resolved, path, (computed, coarse), blend, spread, progress)
 
 
 def _fill(
     super_resolved: SuperResolvedSlide,
     path: Path,
-    jobs: Sequence[Job],
+    plans: tuple[Sequence[Job], Sequence[Job]],
     blend: bool,
     spread: Spread | None,
     progress: Progress | None,
 ) -> Filled:
+    """Do the jobs of the computed levels, then those of the coarser ones, which show what is computed under them."""
+    computed, coarse = plans
     remove_partial(path)
     store = open_store(super_resolved, path, blend)
     store.remove_leftovers()
-    pixels = {job: job.pixels(super_resolved.grid) for job in jobs}
+    _discard_outdated(store, computed, coarse)
+    pixels = {job: job.pixels(super_resolved.grid) for job in computed}
     total, done_px, done = sum(pixels.values()), 0, Filled()
-    for job, filled in (spread or (in_overlap if blend else in_threads))(super_resolved, store, jobs):
-        done += filled
-        done_px += pixels[job]
-        if progress:
-            progress(done_px, total)
-    _refuse_vanished(super_resolved.grid, store, jobs, done)
+    try:
+        for jobs in plans:
+            for job, filled in (spread or (in_overlap if blend else in_threads))(super_resolved, store, jobs):
+                done += filled
+                done_px += pixels.get(job, 0)
+                if progress:
+                    progress(done_px, total)
+    except KeyboardInterrupt:
+        _record_areas(super_resolved, store)
+        raise
+    _refuse_vanished(super_resolved.grid, store, [*computed, *coarse], done)
+    _record_areas(super_resolved, store)
     return done
 
 
@@ -112,6 +132,34 @@ def _refuse_vanished(grid: PyramidGrid, store: PyramidStore, jobs: Sequence[Job]
         for tile, level in product(job.tiles, (0, 1) if job.level == 0 else (job.level,)):
             if not store.has(level, *tile) and grid.tile_um(job.level, *tile) not in unreadable:
                 raise gone_error(store.path)
+
+
+def _discard_outdated(store: PyramidStore, computed: Sequence[Job], coarse: Sequence[Job]) -> None:
+    """Remove coarse tiles over places that are about to be computed, before they are."""
+    missing = {tile for job in computed for tile in job.tiles if not store.has(0, *tile)}
+    for job in coarse:
+        for tile in job.tiles:
+            rows, cols = blocks_under(store, job.level, *tile)
+            if store.has(job.level, *tile) and not missing.isdisjoint(
+                product(range(rows.start, rows.stop), range(cols.start, cols.stop))
+            ):
+                store.discard(job.level, *tile)
+
+
+def _record_areas(super_resolved: SuperResolvedSlide, store: PyramidStore) -> None:
+    """Say in the store which areas are computed."""
+    grid, there = super_resolved.grid, list(store.tiles(0))
+    n_rows, n_cols = grid.n_tiles(0)
+    rectangles = [_rectangle_um(grid, blocks) for blocks in rectangles_of(there)]
+    store.set_areas(ComputedAreas(len(there) == n_rows * n_cols, tuple(rectangles)))
+
+
+def _rectangle_um(grid: PyramidGrid, blocks: Rectangle) -> RectangleUm:
+    first = grid.tile_um(0, blocks.row, blocks.col)
+    last = grid.tile_um(0, blocks.row + blocks.height - 1, blocks.col + blocks.width - 1)
+    height = last.row_um + last.height_um - first.row_um
+    width = last.col_um + last.width_um - first.col_um
+    return RectangleUm(first.row_um, first.col_um, height, width)
 
 
 def in_threads(

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_pathsrgan.errors import SlideUnreadableError
+    from napari_pathsrgan.slides.computed import Computed
     from napari_pathsrgan.slides.slide import Slide
 
 SLIDE_KEY = "pathsrgan_slide"
 """Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str, "fingerprint": str}."""
+COMPUTED_KEY = "pathsrgan_computed"
+"""Metadata of a computed image's or map's layer: {"kind": "image" or "map", "model": str, "complete": bool,
+"areas_um": list of (row, col, height, width)}."""
 NAME_KEY = "pathsrgan_name"
 """Metadata of our layers: the name they were given, without the slide's."""
 
@@ -87,7 +91,7 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
     """
     power = f"{slide.objective_power:g}×" if slide.objective_power else f"{5.86 / slide.mpp:.0f}×"
     row_mpp, col_mpp = slide.pixel_size_um
-    what = "scan" if slide.computed_by is None else f"computed by {slide.computed_by}"
+    what = "scan" if slide.computed is None else slide.computed.words
     label = f"{power} {what} · {slide.mpp:.3f} µm/px"
     # A computed picture is no slide to the dock *Super-resolution*: nobody wants computed views of computed views.
     known = {
@@ -110,13 +114,24 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         # chunks in sight themselves.
         "cache": False,
         "metadata": {
-            **(known if slide.computed_by is None else {}),
+            **(known if slide.computed is None else {COMPUTED_KEY: _computed_record(slide.computed)}),
             NAME_KEY: label,
             "reader": slide.reader,
             "progressive_loader": False,
         },
     }
     return slide.pyramid(_NowAndThen()), parameters, "image"
+
+
+def _computed_record(computed: Computed) -> dict[str, Any]:
+    """Describe a computed file in plain values, which napari keeps when it saves a layer."""
+    areas = computed.areas
+    return {
+        "kind": computed.kind,
+        "model": computed.model,
+        "complete": areas.complete,
+        "areas_um": [list(rectangle) for rectangle in areas.rectangles_um],
+    }
 
 
 class _NowAndThen:

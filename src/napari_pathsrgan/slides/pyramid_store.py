@@ -22,6 +22,7 @@ import numpy as np
 import zarr
 
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_files import FileState, file_state
 from napari_pathsrgan.slides.store_layout import (
     OUR_KEY,
@@ -54,6 +55,8 @@ class PyramidStore:
         µm/px.
     tile_px : tuple of int
         Side of a tile on each level, px.
+    areas : ComputedAreas
+        Which areas hold computed pixels, as of the last run that ended.
     """
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
@@ -64,6 +67,7 @@ class PyramidStore:
         self.level_shapes = tuple((int(rows), int(cols)) for rows, cols in ours["level_shapes"])
         self.level_mpps = tuple(float(mpp) for mpp in ours["level_mpps"])
         self.tile_px = tuple(int(side) for side in ours["tile_px"])
+        self.areas = ComputedAreas.from_record(ours["computed_areas"])
         self._arrays = tuple(level_array(group, level) for level in range(len(self.level_shapes)))
         self._damaged: set[tuple[int, int, int]] = set()
         self._expected: frozenset[tuple[int, int, int]] = frozenset()
@@ -193,8 +197,17 @@ class PyramidStore:
                 f"{self.path.name} holds tiles computed by {here.arithmetic}, not by {wanted.arithmetic}.", remedy
             )
         self.identity = replace(here, arithmetic=wanted.arithmetic)
+        self._remember({"identity": asdict(self.identity)})
+
+    def set_areas(self, areas: ComputedAreas) -> None:
+        """Say which areas hold computed pixels; OutputError if the disk is full or read-only."""
+        self.areas = areas
+        self._remember({"computed_areas": areas.record()})
+
+    def _remember(self, ours: dict[str, Any]) -> None:
+        """Change our attributes of the group."""
         try:
-            self._group.attrs[OUR_KEY] = our_attributes(self.path, self._group) | {"identity": asdict(self.identity)}
+            self._group.attrs[OUR_KEY] = our_attributes(self.path, self._group) | ours
         except OSError as error:
             raise output_error(self.path, error) from error
 
@@ -286,6 +299,13 @@ class PyramidStore:
         except OSError as error:
             raise output_error(self.path, error) from error
         self._damaged.discard((level, row, col))
+
+    def discard(self, level: int, row: int, col: int) -> None:
+        """Remove a tile, if it is there; OutputError if the place is read-only."""
+        try:
+            self._tile_file(level, row, col).unlink(missing_ok=True)
+        except OSError as error:
+            raise output_error(self.path, error) from error
 
     def tiles(self, level: int) -> Iterator[tuple[int, int]]:
         """List the (row, col) of a level's tiles that are done, in reading order."""

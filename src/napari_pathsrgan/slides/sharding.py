@@ -40,7 +40,13 @@ def write_sharded(store: PyramidStore, path: Path, progress: Callable[[int, int]
     total, done = sum(rows * cols for rows, cols in store.level_shapes), 0
     with written_whole(path) as growing:
         write_empty(
-            growing, store.identity, store.level_shapes, store.level_mpps, store.tile_px, shard_tiles=SHARD_TILES
+            growing,
+            store.identity,
+            store.level_shapes,
+            store.level_mpps,
+            store.tile_px,
+            shard_tiles=SHARD_TILES,
+            areas=store.areas,
         )
         group = zarr.open_group(growing, mode="r+", zarr_format=3)
         targets = dict(group.arrays())

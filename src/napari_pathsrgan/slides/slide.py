@@ -22,7 +22,7 @@ from napari_pathsrgan.errors import (
     SlideUnreadableError,
 )
 from napari_pathsrgan.slides.colour import srgb_transform
-from napari_pathsrgan.slides.computed import computed_by
+from napari_pathsrgan.slides.computed import find_computed
 from napari_pathsrgan.slides.level_array import Tell, lazy_level
 from napari_pathsrgan.slides.resample import UInt8Image, choose_level, grid_length, resample_region
 
@@ -112,8 +112,8 @@ class Slide:
     bounds_um : (row, col, height, width) or None
         The scanned part, µm.
     objective_power : float or None
-    computed_by : str or None
-        The network whose picture this is; None for a scan.
+    computed : Computed or None
+        What network this image or map comes from, and which areas are computed; None for a scan.
     reader : str
     associated_images : mapping of str to (H, W, 3) uint8
         Read when asked for.
@@ -149,7 +149,7 @@ class Slide:
         rows, cols = source.level_shapes[0]
         self.extent_um = (rows * pixel_size[0], cols * pixel_size[1])
         self.objective_power = source.objective_power
-        self.computed_by = computed_by(path)
+        self.computed = find_computed(path)
         self.reader = source.reader
         self.vendor = source.vendor
         self.bounds_um: tuple[float, float, float, float] | None = None
