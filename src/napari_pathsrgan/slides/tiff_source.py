@@ -5,6 +5,7 @@ Only the strips or tiles a window touches are decoded.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ class TiffSource:
             self._file = tifffile.TiffFile(path)
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError) as error:
             raise OSError(str(error)) from error
+        weakref.finalize(self, self._file.close)  # a viewer closes no slide: its layers just go
         try:
             self._describe(path)
         except SlideUnreadableError:
