@@ -207,6 +207,7 @@ class PyramidStore:
     def _remember(self, ours: dict[str, Any]) -> None:
         """Change our attributes of the group."""
         try:
+            self._refuse_gone()
             self._group.attrs[OUR_KEY] = our_attributes(self.path, self._group) | ours
         except OSError as error:
             raise output_error(self.path, error) from error
