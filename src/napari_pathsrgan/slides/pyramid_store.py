@@ -201,8 +201,9 @@ class PyramidStore:
 
     def set_areas(self, areas: ComputedAreas) -> None:
         """Say which areas hold computed pixels; OutputError if the disk is full or read-only."""
-        self.areas = areas
-        self._remember({"computed_areas": areas.record()})
+        if areas != self.areas:
+            self.areas = areas
+            self._remember({"computed_areas": areas.record()})
 
     def _remember(self, ours: dict[str, Any]) -> None:
         """Change our attributes of the group."""
