@@ -17,10 +17,14 @@ from measure import Figure, command
 
 from napari_pathsrgan.registration.pairs import PairsFile
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.recipes import PUBLISHED
 from napari_pathsrgan.training.session import train
 
 _WARM_STEPS, _MOST_WAITING_PERCENT = 50, 5
-_CASES: dict[str, dict[str, float]] = {"Pixel loss": {"alpha": 0.0, "beta": 0.0}, "Published losses": {}}
+_CASES: dict[str, dict[str, Any]] = {
+    "Pixel loss": {},
+    "Published losses": {name: getattr(PUBLISHED, name) for name in ("pixel_loss", "alpha", "beta", "perceptual_cuts")},
+}
 
 
 class _EnoughError(Exception):
@@ -30,7 +34,12 @@ class _EnoughError(Exception):
 def told_by(pairs: Path, folder: Path, steps: int, losses: dict[str, Any]) -> list[dict[str, Any]]:
     """Train, and return what was told after the first steps; what a training measures at its end is left out."""
     config = TrainingConfig(
-        pairs=(pairs,), start_from="lite", epochs=(0, 0, 1), epoch_steps=2 * (_WARM_STEPS + steps), **losses
+        pairs=(pairs,),
+        recipe="laptop",
+        start_from="lite",
+        epochs=(0, 0, 1),
+        epoch_steps=2 * (_WARM_STEPS + steps),
+        **losses,
     )
     told: list[dict[str, Any]] = []
 

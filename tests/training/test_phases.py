@@ -78,6 +78,48 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path, a_config: Tra
     }
 
 
+def test_terms_against_invented_texture_are_added_where_they_have_a_weight(
+    tmp_path: Path, a_config: TrainingConfig
+) -> None:
+    update = {"alpha": 0.0, "beta": 0.0, "artifact_weight": 0.4, "wavelet_weight": 0.5}
+    trainer = a_trainer(a_config.model_copy(update=update), tmp_path)
+    with torch.no_grad():
+        for parameter in trainer.average.parameters():
+            parameter.mul_(1.5)  # or it is the network itself, and nothing is worse than the average
+    terms = step(trainer, 2)
+    kinds = {"pixel": 1.0, "artifact": 0.4, "wavelet": 0.5}
+    assert set(terms) == {"loss"} | {f"{kind}_{view}" for kind in kinds for view in ("10x", "20x")}
+    wanted = sum(weight * terms[f"{kind}_{view}"] for kind, weight in kinds.items() for view in ("10x", "20x"))
+    assert terms["loss"] == pytest.approx(wanted, rel=1e-5)
+    assert all(value > 0 for value in terms.values())
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_the_generators_pass_computes_no_gradients_of_the_discriminators(
+    tmp_path: Path, a_config: TrainingConfig, phase: int
+) -> None:
+    trainer = a_trainer(a_config, tmp_path)
+    computed: list[str] = []
+    for view in ("10x", "20x")[phase % 2 :][: phase // 2 + 1]:
+        for name, parameter in trainer.discriminators[view].named_parameters():
+            parameter.register_post_accumulate_grad_hook(lambda _, name=f"{view} {name}": computed.append(name))
+    step(trainer, phase)
+    assert computed
+    assert len(computed) == len(set(computed))  # by their own pass alone
+    assert all(parameter.requires_grad for own in trainer.discriminators.values() for parameter in own.parameters())
+
+
+@pytest.mark.parametrize(("clip", "norm"), [(0.0, None), (0.01, 0.01)])
+def test_gradients_are_shortened_only_where_a_norm_is_given(
+    tmp_path: Path, a_config: TrainingConfig, clip: float, norm: float | None
+) -> None:
+    trainer = a_trainer(a_config.model_copy(update={"clip": clip}), tmp_path)
+    step(trainer, 0)
+    gradients = [p.grad for p in trainer.network.parameters() if p.grad is not None]
+    length = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+    assert length > 0.02 if norm is None else length == pytest.approx(norm, rel=1e-3)
+
+
 def test_the_judges_see_pictures_shifted_and_blurred_and_the_pixel_loss_whole_ones(
     tmp_path: Path, a_config: TrainingConfig
 ) -> None:
@@ -122,9 +164,8 @@ def test_the_perceptual_network_never_learns(tmp_path: Path, a_config: TrainingC
 def test_eight_phantom_patches_are_learnt_by_heart(tmp_path: Path, pairs: Path) -> None:
     """To more than 35 dB at 10×, where bicubic enlargement reaches less than 32."""
     config = TrainingConfig(
-        pairs=(pairs,), preset_options={"width": 24, "blocks1": 3, "features": 16, "blocks2": 1}, epochs=(1, 0, 0),
-        epoch_steps=400, learning_rates=(3e-3, 1e-4, 1e-5), schedule="cosine", pixel_loss="charbonnier", alpha=0,
-        beta=0, batch=8, ema=0.9,
+        pairs=(pairs,), recipe="laptop", preset_options={"width": 24, "blocks1": 3, "features": 16, "blocks2": 1},
+        epochs=(1, 0, 0), epoch_steps=400, learning_rates=(3e-3, 1e-4, 1e-5), ema=0.9,
     )  # fmt: skip
     trainer = a_trainer(config, tmp_path)
     file = PairsFile(pairs)

@@ -18,6 +18,7 @@ from napari_pathsrgan.cli.options import options_again
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.recipes import RECIPES
 from napari_pathsrgan.training.session import MEASURED_PATCHES, CardWords, train
 
 RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
@@ -32,7 +33,7 @@ def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_c
     assert measuring == [(done, len(measuring)) for done in range(1, len(measuring) + 1)]
     assert 0 < len(measuring) <= MEASURED_PATCHES
     assert card == model_card(tmp_path / "run")
-    assert (card.name, card.licence, card.command) == ("ours", "CC0", "…")
+    assert (card.name, card.licence, card.command, card.perceptual) == ("ours", "CC0", "…", "small")
     assert card.halo_lr_px == 16  # the network looks at less, finding glass at that
     assert card.training_data.startswith("“phantoms.zarr”: 1 single pictures seen through simulated scanners, ")
     assert card.training_data.endswith("1 left out and measured on. Slides: ward 3.")
@@ -109,6 +110,7 @@ def test_the_verb_trains_and_tells(
 ) -> None:
     tiny = ("--preset-options.width", 8, "--preset-options.blocks1", 1, "--preset-options.features", 8)
     options = (
+        "--recipe", "laptop", "--alpha", 0.01, "--beta", 0.01,
         "--pairs", pairs, "--out", tmp_path / "run", "--perceptual", small_perceptual, *tiny, "--batch", 2,
         "--preset-options.blocks2", 1, "--patch-lr-px", 16, "--epochs", 1, 0, 0, "--epoch-steps", 2,
         "--loaders", 0, "--accelerator", "cpu", "--discriminator-norm", "spectral", "--discriminator-width", 2,
@@ -119,7 +121,8 @@ def test_the_verb_trains_and_tells(
     told = json.loads(capsys.readouterr().out)
     assert told["name"] == "run"
     assert "Ward 3." in told["training_data"]
-    assert told["command"].startswith("pathsrgan train --pairs phantoms.zarr --preset-options.width 8")
+    assert told["command"].startswith("pathsrgan train --recipe laptop --epochs 1 0 0 ")
+    assert "--pairs phantoms.zarr --preset-options.width 8" in told["command"]
     assert str(tmp_path) not in told["command"]
     assert run_verb("train", *options, "--resume") == 0
 
@@ -149,5 +152,7 @@ def test_bad_options_end_in_a_sentence(
 
 def test_the_options_are_written_again_without_folders(pairs: Path) -> None:
     config = TrainingConfig(pairs=(pairs,), start_from="/home/me/runs/first", epochs=(0, 0, 1), alpha=0.1)
-    words = "--pairs phantoms.zarr --from first --epochs 0 0 1 --alpha 0.1"
+    words = "--epochs 0 0 1 --alpha 0.1 --pairs phantoms.zarr --from first"
     assert options_again(config) == words.split()
+    ours = TrainingConfig(pairs=(pairs,), recipe="laptop", batch=4)
+    assert options_again(ours, RECIPES["laptop"]) == ["--batch", "4", "--pairs", "phantoms.zarr"]

@@ -81,16 +81,13 @@ def test_the_cosine_ends_at_a_fiftieth(a_config: TrainingConfig) -> None:
     assert [schedule.rate(0, done) for done in (0, 5, 10)] == pytest.approx([1e-4, 0.51e-4, 0.02e-4])
 
 
-def test_an_epoch_is_as_many_patches_as_there_are(a_config: TrainingConfig) -> None:
-    config = a_config.model_copy(update={"epochs": (6, 6, 2), "epoch_steps": None, "batch": 8})
-    assert config.phase_steps(800) == (600, 600, 200)
-
-
-def test_the_defaults_are_the_published_ones(pairs: Path) -> None:
-    config = TrainingConfig(pairs=(pairs,))
-    assert (config.alpha, config.beta, config.pixel_loss, config.perceptual_cuts) == (6e-3, 1e-3, "mse", ("relu5_3",))
-    assert config.learning_rates == (1e-4, 1e-4, 1e-5)
-    assert config.epochs == (6, 6, 2)
+@pytest.mark.parametrize(("patch_lr_px", "draws"), [(128, 1), (64, 4), (32, 16), (56, 5.22)])
+def test_an_epoch_is_one_pass_over_the_training_pixels(
+    a_config: TrainingConfig, patch_lr_px: int, draws: float
+) -> None:
+    update = {"epochs": (6, 6, 2), "epoch_steps": None, "batch": 8, "patch_lr_px": patch_lr_px}
+    steps = a_config.model_copy(update=update).phase_steps(800)
+    assert steps == pytest.approx((600 * draws, 600 * draws, 200 * draws), rel=1e-2)
 
 
 # --- stopping and resuming --------------------------------------------------------------------------------------
@@ -365,8 +362,8 @@ def test_it_goes_back_once_with_half_the_rate_and_other_patches(
     assert trainer.run(rows.append, quiet) is True
     (told,) = [row for row in rows if "trouble" in row]
     assert told == {"step": 0, "trouble": "the loss is not a number any more", "went_wrong_at": 4}
-    assert trainer._learners is not None
-    assert trainer._learners.optimiser.param_groups[0]["lr"] == pytest.approx(trainer.schedule.rate(2, 2) / 2)
+    assert trainer._state is not None
+    assert trainer._state.optimiser.param_groups[0]["lr"] == pytest.approx(trainer.schedule.rate(2, 2) / 2)
     assert trainer._sampling().seed == (a_config.seed, 1)
     assert all(torch.isfinite(value).all() for value in weights(trainer).values())
     assert a_trainer(a_config, tmp_path).recoveries == 1

@@ -79,15 +79,24 @@ def out_of_range(error: ValidationError) -> OptionError:
     option = ".".join(str(part).replace("_", "-") for part in first["loc"] if not isinstance(part, int))
     if first["type"] == "missing":
         return OptionError(f"--{option} is missing.", "It has no default.")
-    return OptionError(f"--{option} can't be {str(first['input'])!r}.", f"{first['msg']}.")
+    reason = first["msg"].removeprefix("Value error, ")  # which pydantic puts before what our own validators say
+    return OptionError(f"--{option} can't be {str(first['input'])!r}.", f"{reason}.")
 
 
-def options_again(config: BaseModel) -> list[str]:
-    """Write a config's options again, those that differ from the defaults, without folders of this machine."""
+def options_again(config: BaseModel, usual: BaseModel | None = None) -> list[str]:
+    """Write a config's options again, those that differ from the defaults, without folders of this machine.
+
+    Parameters
+    ----------
+    config : BaseModel
+    usual : BaseModel, optional
+        Its values count as defaults instead of the config's own.
+    """
     words: list[str] = []
     for name, about in type(config).model_fields.items():
         value = getattr(config, name)
-        if not about.is_required() and value == about.get_default(call_default_factory=True):
+        default = getattr(usual, name, about.get_default(call_default_factory=True))
+        if not about.is_required() and value == default:
             continue
         option = f"--{(about.alias or name).replace('_', '-')}"
         if isinstance(value, dict):

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from napari_pathsrgan.cli.options import options_again
 from napari_pathsrgan.cli.report import Json, columns, progress, tell
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.recipes import RECIPES
 
 
 @Parameter(name="*")
@@ -56,7 +57,10 @@ def train(
     card: CardOptions = _USUAL_CARD,
     json: Json = False,
 ) -> int:
-    """Train a network on registered pairs, in the paper's three phases; the defaults are the published ones.
+    """Train a network on registered pairs, in the paper's three phases.
+
+    Settings that are not given are the published ones, or with `--recipe laptop` ours for a computer without a graphics
+    card.
 
     Ctrl+C stops after the current step; the same command goes on from there.
     """
@@ -68,7 +72,8 @@ def train(
     if resume and not (out / STATE_FILE).exists():
         raise OptionError(f"There is no training in {out} to continue.", "Leave --resume out to begin one.")
     given = {name: value for name, value in vars(card).items() if value}
-    words = CardWords(command=shlex.join(["pathsrgan", "train", *options_again(config)]), **given)
+    settings = ["--recipe", config.recipe, *options_again(config, RECIPES[config.recipe])]
+    words = CardWords(command=shlex.join(["pathsrgan", "train", *settings]), **given)
     with progress("Training") as told:
 
         def report(row: Mapping[str, Any]) -> None:
@@ -77,6 +82,8 @@ def train(
                     f"At step {row['went_wrong_at']} {row['trouble']}: back at step {row['step']}, with half the rate.",
                     file=sys.stderr,
                 )
+            elif "note" in row:
+                print(row["note"], file=sys.stderr)
             elif "measured" in row:
                 told(row["measured"], row["patches"], "Measuring on test patches")
             elif "steps" in row:

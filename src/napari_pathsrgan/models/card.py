@@ -36,6 +36,8 @@ class ModelCard(BaseModel):
         In words for the user; the command makes the weights again.
     faithful : str
         Name of the model of a pixel loss that this one was trained from, if the two may be blended.
+    perceptual : str
+        Name of the perceptual network it was trained by, if any.
     metrics : dict
         Measured figures by name, on images left out of training.
     date : str
@@ -59,6 +61,7 @@ class ModelCard(BaseModel):
     command: str = "unknown"
     limits: str = "Computed pictures. Not for diagnosis."
     faithful: str = ""
+    perceptual: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
     date: str = ""
     weights_hash: str = ""

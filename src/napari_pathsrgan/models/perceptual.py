@@ -23,6 +23,7 @@ from napari_pathsrgan.models.card import read_header
 CUTS: dict[str, int] = {"relu1_2": 4, "relu2_2": 9, "relu3_3": 16, "relu4_3": 23, "relu5_3": 30}
 """How many of VGG16's layers come before each cut; relu5_3 is the last, which the paper compares on."""
 
+VGG16 = "vgg16"
 SHIPPED = "cytology"
 SHIPPED_FILE = Path(__file__).parent / "weights" / "perceptual" / "cytology.safetensors"
 _CARD_KEY = "pathsrgan_perceptual_card"
@@ -188,21 +189,29 @@ def save_perceptual(network: PerceptualNetwork, card: PerceptualCard, path: Path
 
 
 def load_perceptual(reference: str | Path = SHIPPED) -> tuple[PerceptualNetwork, PerceptualCard]:
-    """Read a perceptual network: "cytology", which ships, or a file of `save_perceptual`.
+    """Read a perceptual network.
+
+    Parameters
+    ----------
+    reference : str or Path
+        "cytology", which ships; "vgg16", in full width with the ImageNet weights that torchvision downloads; or a file
+        of `save_perceptual`.
 
     Returns
     -------
     PerceptualNetwork
-        Frozen, float32.
+        Frozen, float32. That of "vgg16" is not calibrated.
     PerceptualCard
 
     Raises
     ------
     CheckpointError
-        If the file is absent, damaged or something else.
+        If the file is absent, damaged or something else, or can't be downloaded.
     OptionError
         If torchvision is not installed.
     """
+    if str(reference) == VGG16:
+        return _load_vgg16()
     path = SHIPPED_FILE if str(reference) == SHIPPED else Path(reference)
     metadata = read_header(path).get("__metadata__")
     text = metadata.get(_CARD_KEY) if isinstance(metadata, dict) else None
@@ -215,4 +224,13 @@ def load_perceptual(reference: str | Path = SHIPPED) -> tuple[PerceptualNetwork,
             f"{path.name} is no perceptual network of napari-pathsrgan.",
             "Give a file made by `pathsrgan models perceptual`, or leave the option out.",
         ) from error
+    return network.frozen(), card
+
+
+def _load_vgg16() -> tuple[PerceptualNetwork, PerceptualCard]:
+    network = PerceptualNetwork()
+    start_from_imagenet(network, None)
+    card = PerceptualCard(
+        name=VGG16, start="imagenet", training_data="ImageNet-1k (torchvision's VGG16_Weights.IMAGENET1K_V1)"
+    )
     return network.frozen(), card

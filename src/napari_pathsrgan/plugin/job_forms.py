@@ -168,6 +168,7 @@ PLANS = (
         "train",
         "A network learns from pairs what a slide looks like at 10× and 20×. It takes hours, best on a graphics card.",
         _TRAINING,
+        {"recipe": "laptop"},
         known=_know_pairs,
     ),
     JobPlan(
@@ -175,7 +176,7 @@ PLANS = (
         "train",
         "A model that exists learns on from pairs of your own scanner. It needs less data and time than a new one.",
         (_TRAINING[0], Asked("start_from", "Begin with"), *_TRAINING[1:]),
-        {"start_from": "lite"},
+        {"recipe": "laptop", "start_from": "lite"},
         known=_know_pairs,
     ),
     JobPlan(

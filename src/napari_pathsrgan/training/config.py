@@ -5,103 +5,53 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-Cut = Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
-Phases = tuple[float, float, float]
+from napari_pathsrgan.training.recipes import RECIPES, Recipe
+
 PresetOption = Annotated[int | str, Field(union_mode="left_to_right")]
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Recipe):
     """A training in the paper's three phases (Ma et al. 2020, § IV-C): G1; G2 on frozen G1; both.
 
-    The defaults are the published ones. Where the paper says nothing they are ours: two epochs of phase 3, the batch.
+    Settings that are not given are those of the recipe.
 
     Attributes
     ----------
     pairs : tuple of Path
         Pairs files to learn from; their slides for testing are only measured on.
-    preset : str
-        The network: lite, paper or authors.
     preset_options : dict
-        Its own options, such as `--preset-options.width 32`.
+        The network's own options, such as `--preset-options.width 32`.
     start_from : str, optional
-        A model to begin with instead of drawn weights: a name, a file or a run folder; of the same network.
-    epochs : (float, float, float)
-        Of the three phases; 0 leaves one out.
+        A model to begin with instead of random weights: a name, a file or a run folder; of the same network.
     epoch_steps : int, optional
-        Steps that count as an epoch; by default as many as it takes to see as many patches as the files have.
-    learning_rates : (float, float, float)
-        Adam's rate at the start of each phase.
-    schedule : {"halved", "cosine"}
-        The rate is halved after every epoch of phases 1 and 2 and stays in phase 3; or falls to a fiftieth along half
-        a cosine in each.
-    pixel_loss : {"mse", "charbonnier"}
-        Squared differences as published, or absolute ones.
-    alpha : float
-        Weight of the perceptual loss; 0 leaves it out.
-    beta : float
-        Weight of the adversarial loss; 0 leaves the discriminators out.
-    perceptual : str
-        The perceptual network: cytology, which ships, or a file of `pathsrgan models perceptual`.
-    perceptual_cuts : tuple of {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"}
-        Where its feature maps are compared; the loss is the mean over several.
-    judged_shift_px : int
-        Perceptual network and discriminators see the pictures without a random 0 to this many pixels at the top and
-        the left, others in every step, so that their strides favour no pixels over others (ours; 0 as published).
-    judged_blur_px : float
-        Standard deviation of the Gaussian through which they see both pictures (ours; 0 as published). Without it a
-        discriminator looks at the camera's noise first, which only real pictures have, and a generator without a
-        source of noise answers with a grid.
-    discriminator_width : int, optional
-        Channels of the discriminators' first level; by default 64, and 16 for lite.
-    discriminator_down : {"max", "stride"}
-        Whether they shrink by max-pooling, as in the paper, or by strides, as in the authors' code.
-    discriminator_norm : {"batch", "spectral"}
-        How they are normalised.
-    batch : int
-        Patches per step, over all devices.
-    patch_lr_px : int
-        Side of a patch on the input grid (1.172 µm/px), a multiple of 8; cut out of the pairs' 128 px.
-    clip : float
-        Longest gradient of the generator per step; longer ones are shortened.
-    ema : float
-        Decay of the averaged weights that are kept.
-    stain_jitter : float
-        Spread of a random contrast per colour, alike in input and target: 0.05 for other stains and dyes.
-    scanner_jitter : float
-        The same of the input alone, with some noise: for scanners of other colours than the targets'.
+        Steps that count as an epoch; by default as many as one pass over the training pixels takes.
     seed : int
         Of weights and patches.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
     pairs: tuple[Path, ...] = Field(min_length=1)
-    preset: Literal["lite", "paper", "authors"] = "lite"
     preset_options: dict[str, PresetOption] = Field(default_factory=dict)
     start_from: str | None = Field(default=None, alias="from")
-    epochs: Phases = (6, 6, 2)
     epoch_steps: int | None = Field(default=None, ge=1)
-    learning_rates: Phases = (1e-4, 1e-4, 1e-5)
-    schedule: Literal["halved", "cosine"] = "halved"
-    pixel_loss: Literal["mse", "charbonnier"] = "mse"
-    alpha: float = Field(default=6e-3, ge=0)
-    beta: float = Field(default=1e-3, ge=0)
-    perceptual: str = "cytology"
-    perceptual_cuts: tuple[Cut, ...] = Field(default=("relu5_3",), min_length=1)
-    judged_shift_px: int = Field(default=0, ge=0, le=15)
-    judged_blur_px: float = Field(default=0.0, ge=0, le=4)
-    discriminator_width: int | None = Field(default=None, ge=1)
-    discriminator_down: Literal["max", "stride"] = "max"
-    discriminator_norm: Literal["batch", "spectral"] = "batch"
-    batch: int = Field(default=8, ge=1)
-    patch_lr_px: int = Field(default=64, ge=16, le=128, multiple_of=8)
-    clip: float = Field(default=1.0, gt=0)
-    ema: float = Field(default=0.999, ge=0, lt=1)
-    stain_jitter: float = Field(default=0.0, ge=0, le=0.5)
-    scanner_jitter: float = Field(default=0.0, ge=0, le=0.5)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """Take what is not given from the recipe."""
+        if not isinstance(given, dict):
+            return given
+        recipe = RECIPES.get(given.get("recipe", "published"))
+        return given if recipe is None else recipe.model_dump() | given
+
+    @field_validator("ema")
+    @classmethod
+    def _averages_where_they_are_compared_with(cls, ema: float, info: ValidationInfo) -> float:
+        if ema == 0 and info.data.get("artifact_weight"):
+            raise ValueError("With an artifact weight it must be above 0")
+        return ema
 
     def phase_steps(self, pairs: int) -> tuple[int, int, int]:
         """Steps of the three phases for a number of training pairs."""
@@ -110,13 +60,19 @@ class TrainingConfig(BaseModel):
         return first, second, third
 
     def steps_per_epoch(self, pairs: int) -> int:
-        """Steps that count as an epoch for a number of training pairs."""
-        return self.epoch_steps or max(1, round(pairs / self.batch))
+        """Steps that count as an epoch for a number of training pairs: each pixel is drawn once on average."""
+        from napari_pathsrgan.registration.fine import LR_PX  # here, or every command would load what registers slides
+
+        crops = pairs * (LR_PX / self.patch_lr_px) ** 2
+        return self.epoch_steps or max(1, round(crops / self.batch))
 
     def discriminator(self) -> dict[str, Any]:
         """Say what `models.discriminator.PatchDiscriminator` is to be built with."""
-        width = self.discriminator_width or (16 if self.preset == "lite" else 64)
-        return {"width": width, "down": self.discriminator_down, "norm": self.discriminator_norm}
+        return {
+            "width": self.discriminator_width,
+            "down": self.discriminator_down,
+            "norm": self.discriminator_norm,
+        }
 
 
 class RunOptions(BaseModel):

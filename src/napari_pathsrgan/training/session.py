@@ -170,7 +170,7 @@ def _train(
     if not finished:
         return None
     halo_lr_px = max(trainer.network.halo_lr_px, REACH_PX)  # as much as finding glass takes
-    card = _card(config, halo_lr_px, folder.path, words)
+    card = _card(config, halo_lr_px, folder.path, words, trainer.perceptual_name)
     if fabric.is_global_zero:
         network = trainer.averaged().to("cpu")
         sheets.draw(trainer.step, network)
@@ -227,7 +227,7 @@ def _measured(network: Generator, config: TrainingConfig, card: ModelCard, repor
     return card_metrics(scores)
 
 
-def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords) -> ModelCard:
+def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords, perceptual: str) -> ModelCard:
     sentences = []
     for path in config.pairs:
         slides = PairsFile(path).slides
@@ -248,6 +248,7 @@ def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords) 
         command=words.command,
         limits=limits,
         faithful=words.faithful,
+        perceptual=perceptual,
         date=datetime.now(UTC).date().isoformat(),
     )
 

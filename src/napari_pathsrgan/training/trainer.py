@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from napari_pathsrgan.errors import CardMismatchError, TrainingError
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.discriminator import PatchDiscriminator
-from napari_pathsrgan.models.perceptual import load_perceptual
+from napari_pathsrgan.models.perceptual import VGG16
 from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import find_model
+from napari_pathsrgan.training.averaging import update_ema
 from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, loss_of_loaders_told, to_device
-from napari_pathsrgan.training.phases import PHASES, VIEWS, Learners, StagedGenerator, Weights, train_step
+from napari_pathsrgan.training.perceptual_choice import choose_perceptual
+from napari_pathsrgan.training.phases import PHASES, VIEWS, LossWeights, PhaseState, StagedGenerator, train_step
 from napari_pathsrgan.training.schedule import Schedule
 from napari_pathsrgan.training.stopping import signals_to
 from napari_pathsrgan.training.watch import Watch
@@ -57,11 +59,9 @@ class Trainer:
         self.config, self.run_options, self.folder, self.fabric = config, run, folder, fabric
         self.step, self.recoveries = 0, 0
         self._asked_to_stop, self._stopping = False, False
-        self._learners: Learners | None = None
+        self._state: PhaseState | None = None
         self._phase_index = 0
-        self._weights = Weights(
-            config.pixel_loss, config.alpha, config.beta, config.perceptual_cuts, config.judged_blur_px, config.clip
-        )
+        self._weights = LossWeights.of(config)
         self.schedule = Schedule(config, len(PairsRounds(config.pairs, self._sampling())))
         torch.manual_seed(config.seed)
         self.network = self._new_generator()
@@ -72,11 +72,16 @@ class Trainer:
             if config.beta
             else {}
         )
-        self._perceptual = load_perceptual(config.perceptual)[0] if config.alpha else None
+        saved = folder.load_state()
+        self.perceptual_name, self._perceptual = "", None
+        if config.alpha:
+            with fabric.rank_zero_first():  # what it downloads, the others find
+                self._perceptual, card = choose_perceptual(config, (saved or {}).get("perceptual", ""))
+            self.perceptual_name = card.name
         for module in (self.network, self.average, *self.discriminators.values(), self._perceptual):
             if module is not None:
                 module.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._resume()
+        self._resume(saved)
 
     def run(self, report: Callable[[dict[str, Any]], None], sample: Callable[[int, Generator], None]) -> bool:
         """Train until the last step, or until SIGTERM or SIGINT asks to stop.
@@ -85,7 +90,8 @@ class Trainer:
         ----------
         report : callable
             Every 50 steps gets step, phase, the mean of every term, the rate, seconds per step and the share of them
-            spent waiting for patches; and ``trouble`` where the training was rolled back.
+            spent waiting for patches; ``trouble`` where the training was rolled back; and a ``note``, a sentence, where
+            another perceptual network takes the place of the one asked for.
         sample : callable
             Now and then gets the step and the averaged generator, to make pictures.
 
@@ -107,6 +113,7 @@ class Trainer:
             self.folder.claim()
         with signals_to(self._stop), loss_of_loaders_told():
             if self.step == 0:
+                self._tell_perceptual(report)
                 self.save()  # to roll back to
             while self.step < len(self.schedule) and not self._stopping:
                 trouble = self._run_until_trouble(report, sample)
@@ -114,6 +121,17 @@ class Trainer:
                     self._recover(trouble, report)
         self.save()
         return self.step >= len(self.schedule)
+
+    def _tell_perceptual(self, report: Callable[[dict[str, Any]], None]) -> None:
+        if self.perceptual_name and self.config.perceptual == VGG16 != self.perceptual_name:
+            note = f"VGG16's ImageNet weights can't be had here: “{self.perceptual_name}” takes their place."
+            self._report({"step": self.step, "note": note}, report)
+
+    def _report(self, row: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+        """Log and report a row; only the first of several devices does."""
+        if self.fabric.is_global_zero:
+            self.folder.log(row)
+            report(row)
 
     def _run_until_trouble(
         self, report: Callable[[dict[str, Any]], None], sample: Callable[[int, Generator], None]
@@ -152,16 +170,17 @@ class Trainer:
         return ""
 
     def _take_step(self, phase: int, done: int, lr: Tensor, real: dict[str, Tensor]) -> dict[str, float]:
-        learners = self._learners
-        if learners is None or phase != self._phase_index:
-            learners = self._begin_phase(phase)
-        self._set_rate(learners, self.schedule.rate(phase, done, self.recoveries))
-        terms = train_step(self.fabric, learners, self._weights, lr, real, self._shift())
+        state = self._state
+        if state is None or phase != self._phase_index:
+            state = self._begin_phase(phase)
+        self._set_rate(state, self.schedule.rate(phase, done, self.recoveries))
+        terms = train_step(self.fabric, state, self._weights, lr, real, self._shift())
         if self.fabric.world_size > 1:
             terms = {name: self.fabric.all_reduce(value) for name, value in terms.items()}  # type: ignore[misc]
         plain = {name: float(value) for name, value in terms.items()}
         if math.isfinite(plain["loss"]):
-            self._follow(min(self.config.ema, (self.step + 1) / (self.step + 10)))
+            decay = min(self.config.ema, (self.step + 1) / (self.step + 10))
+            update_ema(self.average, self.network, decay)
         return plain
 
     def _shift(self) -> tuple[int, int]:
@@ -170,12 +189,12 @@ class Trainer:
         rows, columns = drawn.integers(0, self.config.judged_shift_px + 1, 2)
         return int(rows), int(columns)
 
-    def _set_rate(self, learners: Learners, rate: float) -> None:
-        for optimiser in (learners.optimiser, *(own for _, own in learners.discriminators.values())):
+    def _set_rate(self, state: PhaseState, rate: float) -> None:
+        for optimiser in (state.optimiser, *(own for _, own in state.discriminators.values())):
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
-    def _begin_phase(self, index: int) -> Learners:
+    def _begin_phase(self, index: int) -> PhaseState:
         """Set up what learns, with fresh optimisers: Adam as published (β 0.9, 0.999)."""
         phase = PHASES[index]
         staged = StagedGenerator(self.network, phase)
@@ -189,13 +208,8 @@ class Trainer:
                 wrapped, optimising = self.fabric.setup(own, adam)
                 discriminators[view] = (wrapped, optimising)
         self._phase_index = index
-        self._learners = Learners(generator, optimiser, discriminators, self._perceptual)
-        return self._learners
-
-    def _follow(self, decay: float) -> None:
-        with torch.no_grad():
-            for kept, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                kept.lerp_(current, 1 - decay)
+        self._state = PhaseState(phase, generator, optimiser, discriminators, self._perceptual, self.average.eval())
+        return self._state
 
     def _tell(
         self,
@@ -210,9 +224,7 @@ class Trainer:
         row |= {name: sum(terms[name] for terms in window) / len(window) for name in window[0]}
         row |= {"rate": self.schedule.rate(phase, done, self.recoveries), "s_per_step": round(seconds / len(window), 4)}
         row["waiting"] = round(waited / seconds, 4) if seconds else 0.0
-        if self.fabric.is_global_zero:
-            self.folder.log(row)
-            report(row)
+        self._report(row, report)
 
     def _recover(self, trouble: str, report: Callable[[dict[str, Any]], None]) -> None:
         """Go back to the last checkpoint, once, with half the rate and other patches: the same would happen again."""
@@ -222,24 +234,22 @@ class Trainer:
                 "Take lower learning rates, or smaller weights of the losses; the last good checkpoint is kept.",
             )
         went_wrong_at = self.step
-        self._resume()
+        self._resume(self.folder.load_state())
         self.recoveries += 1
-        row = {"step": self.step, "trouble": trouble, "went_wrong_at": went_wrong_at}
-        if self.fabric.is_global_zero:
-            self.folder.log(row)
-            report(row)
+        self._report({"step": self.step, "trouble": trouble, "went_wrong_at": went_wrong_at}, report)
         self.save()
 
     def save(self) -> None:
         """Write a checkpoint; only the first of several devices does."""
         optimisers: dict[str, Any] = {}
-        if self._learners is not None:
-            optimisers = {"generator": self._learners.optimiser.state_dict()}
-            optimisers |= {view: own.state_dict() for view, (_, own) in self._learners.discriminators.items()}
+        if self._state is not None:
+            optimisers = {"generator": self._state.optimiser.state_dict()}
+            optimisers |= {view: own.state_dict() for view, (_, own) in self._state.discriminators.items()}
         state = {
             "step": self.step,
             "recoveries": self.recoveries,
             "phase": self._phase_index,
+            "perceptual": self.perceptual_name,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "discriminators": {view: own.state_dict() for view, own in self.discriminators.items()},
@@ -248,9 +258,8 @@ class Trainer:
         if self.fabric.is_global_zero:
             self.folder.save_state(state)
 
-    def _resume(self) -> None:
-        self._learners, self._phase_index = None, 0
-        state = self.folder.load_state()
+    def _resume(self, state: dict[str, Any] | None) -> None:
+        self._state, self._phase_index = None, 0
         if state is None:
             return
         try:
@@ -260,9 +269,9 @@ class Trainer:
                 own.load_state_dict(state["discriminators"][view])
             self.step, self.recoveries = int(state["step"]), int(state["recoveries"])
             if state["optimisers"]:
-                learners = self._begin_phase(int(state["phase"]))
-                learners.optimiser.load_state_dict(state["optimisers"]["generator"])
-                for view, (_, adam) in learners.discriminators.items():
+                resumed = self._begin_phase(int(state["phase"]))
+                resumed.optimiser.load_state_dict(state["optimisers"]["generator"])
+                for view, (_, adam) in resumed.discriminators.items():
                     adam.load_state_dict(state["optimisers"][view])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise self.folder.damaged() from error
