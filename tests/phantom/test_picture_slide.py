@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.imaging.forward import scan_field
+from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.scanner import CLEAN
 from napari_pathsrgan.phantom import picture_slide
-from napari_pathsrgan.phantom.optics import density_of, scan_field
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
-from napari_pathsrgan.phantom.settings import CLEAN, OBJECTIVES
 from napari_pathsrgan.slides.open_slide import open_slide
 
 
@@ -26,7 +27,7 @@ def picture() -> np.ndarray:
 def test_opens_with_pixel_size_power_and_the_scan_s_pixels(picture: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "field.tiff"
     write_picture_slide(picture, 0.27, path, CLEAN, np.random.default_rng(0))
-    scan = scan_field(density_of(picture), 0.27, OBJECTIVES[4], CLEAN, np.random.default_rng(0))
+    scan = scan_field(picture, 0.27, OBJECTIVES[4], CLEAN, np.random.default_rng(0))
     with open_slide(path) as slide:
         assert slide.mpp == pytest.approx(1.465)
         assert slide.objective_power == 4

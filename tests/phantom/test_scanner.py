@@ -14,11 +14,13 @@ import pytest
 import tifffile
 
 from napari_pathsrgan.errors import OptionError, OutputError
-from napari_pathsrgan.phantom import optics, scanner
+from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.optics import image_layers
+from napari_pathsrgan.imaging.scanner import CLEAN
+from napari_pathsrgan.phantom import scanner
 from napari_pathsrgan.phantom.cells import CLASSES, Specimen
 from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.scanner import PhantomFiles, write_phantom
-from napari_pathsrgan.phantom.settings import CLEAN, OBJECTIVES
 from napari_pathsrgan.phantom.slide_file import level_shapes, whole_shape
 from napari_pathsrgan.phantom.sparse import write_sparse_phantom
 from napari_pathsrgan.phantom.truth import PhantomTruth, ScanOffset, draw_offset
@@ -70,7 +72,7 @@ def test_scan_shows_the_specimen_where_the_truth_says(
     """Cells are searched around their true place by correlation; an offset of the wrong sign or size would show."""
     specimen = Specimen(SEED, SIZE_UM, 0.1)
     mpp = OBJECTIVES[magnification].mpp
-    density = optics.density_of(pixels(files.scans[magnification])).mean(axis=-1)
+    darkness = 255 - pixels(files.scans[magnification]).mean(axis=-1)
     errors = []
     for row_um, col_um in [(250.0, 200.0), (250.0, 380.0), (450.0, 200.0), (450.0, 380.0)]:
         offset = np.array(truth.offset_um(row_um, col_um, magnification))
@@ -79,10 +81,14 @@ def test_scan_shows_the_specimen_where_the_truth_says(
         half = round(60 / mpp)
         # The specimen as this scan's pixels would see it, were the offset here the same all around.
         start = (pixel - half) * mpp - offset
-        layers = specimen.render_layers(start[0], start[1], 4 * half, 4 * half, mpp / 2)
-        blurred = optics.image_layers(layers, mpp / 2, OBJECTIVES[magnification])
-        expected = blurred.reshape(2 * half, 2, 2 * half, 2, 3).mean(axis=(1, 3, 4))
-        seen = density[pixel[0] - half : pixel[0] + half, pixel[1] - half : pixel[1] + half]
+        layers = [
+            (depth, np.power(10.0, -density, dtype=np.float32))
+            for depth, density in specimen.render_layers(start[0], start[1], 4 * half, 4 * half, mpp / 2)
+        ]
+        axis = (np.arange(2 * half) + 0.5) * mpp
+        imaged = image_layers(layers, mpp / 2, OBJECTIVES[magnification]).at(axis, axis)
+        expected = 1 - np.power(imaged, 1 / CLEAN.camera.gamma).mean(axis=-1)
+        seen = darkness[pixel[0] - half : pixel[0] + half, pixel[1] - half : pixel[1] + half]
         window = cv2.createHanningWindow((2 * half, 2 * half), cv2.CV_32F)
         pictures = expected.astype(np.float32), seen.astype(np.float32)
         (shift_col, shift_row), response = cv2.phaseCorrelate(*pictures, window)

@@ -10,7 +10,7 @@ import pytest
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.registration.config import FieldsConfig
-from napari_pathsrgan.registration.fields import is_held_out, make_field, recolour
+from napari_pathsrgan.registration.fields import is_held_out, make_field
 from napari_pathsrgan.registration.from_fields import append_field, append_fields
 from napari_pathsrgan.registration.pairs import PairsFile
 
@@ -53,7 +53,7 @@ def test_a_field_becomes_pairs_for_each_scanner(tmp_path: Path) -> None:
     drawn = file[count // 2]
     first = file.table[count // 2]
     row, col = int(first["hr_row_px"]), int(first["hr_col_px"])
-    wanted = recolour(field.hr[row : row + 512, col : col + 512], field.scans[1].colour)
+    wanted = field.hr_of(field.scans[1])[row : row + 512, col : col + 512]
     np.testing.assert_array_equal(drawn[2], wanted)
 
 

@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from napari_pathsrgan.phantom.optics import density_of, image_layers, sample
-from napari_pathsrgan.phantom.settings import OBJECTIVES
+from napari_pathsrgan.imaging import forward
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -77,10 +76,7 @@ def scan_back(hr: Pixels, mpp_in: float = 1.172) -> Floats:
     """
     # The 4× objective passes nothing finer than 1.3 µm: half of the pixels are enough, at a quarter of the time.
     halved = cv2.resize(hr, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    pitch = mpp_in / 2
-    density = image_layers([(0.0, density_of(np.asarray(halved, np.uint8)))], pitch, OBJECTIVES[4])
-    rows, cols = ((np.arange(size // SCALE) + 0.5) * mpp_in for size in hr.shape[:2])
-    return np.asarray(255 * np.power(10.0, -sample(density, pitch, rows, cols)), np.float32)
+    return forward.scan_back(np.asarray(halved, np.uint8), mpp_in / 2, mpp_in)
 
 
 def calibrate(scans: Sequence[Pixels], pictures: Sequence[Pixels], mpp_in: float = 1.172) -> Calibration:

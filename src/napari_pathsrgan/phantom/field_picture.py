@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.optics import image_layers
+from napari_pathsrgan.imaging.scanner import PURE
+from napari_pathsrgan.imaging.sensor import develop
 from napari_pathsrgan.phantom.cells import CellRecord, Specimen
-from napari_pathsrgan.phantom.optics import develop, image_layers
-from napari_pathsrgan.phantom.settings import OBJECTIVES, ColourResponse, ScannerSettings
 
 PHANTOM_UM = (280.0, 360.0)
 """Height and width of a synthetic field: about a camera's field at 40×."""
 _GLASS = 0.15
-_SHARP = ScannerSettings(colour=ColourResponse(white=(1.0, 1.0, 1.0)))
 
 
 def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
@@ -34,8 +35,8 @@ def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
     flat = np.zeros((*shape, 3), np.float32)
     for _, density in specimen.render_layers(0.0, 0.0, *shape, pitch):
         flat += density
-    imaged = image_layers([(0.0, flat)], pitch, OBJECTIVES[20], _SHARP)
-    return develop(imaged, _SHARP, np.random.default_rng(seed))
+    imaged = image_layers([(0.0, np.power(10.0, -flat, dtype=np.float32))], pitch, OBJECTIVES[20], PURE)
+    return develop(imaged.intensity, PURE, np.random.default_rng(seed))
 
 
 def phantom_cells(seed: int) -> list[CellRecord]:

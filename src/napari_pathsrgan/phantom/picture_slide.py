@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.phantom.optics import density_of, scan_field
-from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
+from napari_pathsrgan.imaging.forward import scan_field
+from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, whole_shape, write_pyramid
 from napari_pathsrgan.whole_output import written_whole
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.imaging.scanner import ScannerSettings
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -52,7 +56,7 @@ def write_picture_slide(
     with written_whole(path) as partial:
         objective = OBJECTIVES[magnification]
         uncompressed = replace(settings, jpeg_quality=0)
-        scan = scan_field(density_of(picture), picture_mpp, objective, uncompressed, rng)
+        scan = scan_field(picture, picture_mpp, objective, uncompressed, rng)
         rows, cols = whole_shape(*scan.shape[:2])
         scan = np.pad(scan, ((0, rows - scan.shape[0]), (0, cols - scan.shape[1]), (0, 0)), mode="symmetric")
         quality = settings.jpeg_quality or _LOSSLESS_QUALITY

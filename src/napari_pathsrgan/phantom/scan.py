@@ -10,14 +10,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.phantom import optics
-from napari_pathsrgan.phantom.settings import OBJECTIVES, ColourResponse, Objective, ScannerSettings, draw_settings
+from napari_pathsrgan.imaging.objective import OBJECTIVES, Objective
+from napari_pathsrgan.imaging.optics import image_layers, margin_um
+from napari_pathsrgan.imaging.scanner import ScannerSettings, draw_settings
+from napari_pathsrgan.imaging.sensor import develop
+from napari_pathsrgan.imaging.tone import CameraResponse
 from napari_pathsrgan.phantom.slide_file import TILE_PX, whole_shape
 
 if TYPE_CHECKING:
     from napari_pathsrgan.phantom.cells import Specimen
     from napari_pathsrgan.phantom.truth import Coordinates, ScanOffset
 
+Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 _WINDOW_PX = 1536
@@ -83,18 +87,17 @@ class Scan:
         """
         halo = _HALO_PX
         rows, cols = self._specimen_map(row - halo, col - halo, height + 2 * halo, width + 2 * halo)
-        margin = optics.margin_um(self.objective, self._settings, 12.0) + 4 * self._pitch_um
+        margin = margin_um(self.objective, self._settings, 12.0) + 4 * self._pitch_um
         window = self._window(rows, cols, margin)
         layers = _merged(self._specimen.render_layers(*window, self._pitch_um), self.objective.depth_of_field_um / 2)
         if any(layer.any() for _, layer in layers):
-            blurred = optics.image_layers(layers, self._pitch_um, self.objective, self._settings)
-            # OpenCV rounds positions to 1/32 px, 12 nm at most: far below any truth, and 40 times faster than a spline.
-            positions = self._sheet_positions(rows, cols, window)
-            density = np.asarray(cv2.remap(blurred, *positions, cv2.INTER_LANCZOS4), np.float32)
+            transmitted = [(depth, np.power(10.0, -density, dtype=np.float32)) for depth, density in layers]
+            imaged = image_layers(transmitted, self._pitch_um, self.objective, self._settings)
+            intensity = imaged.at(rows - window[0], cols - window[1])
         else:
-            density = np.zeros((*rows.shape, 3), np.float32)
+            intensity = np.ones((*rows.shape, 3), np.float32)
         rng = np.random.default_rng([self._specimen.seed, 6, self._magnification, row, col])
-        return optics.develop(density, self._settings, rng)[halo:-halo, halo:-halo]
+        return develop(intensity, self._settings, rng)[halo:-halo, halo:-halo]
 
     def nucleus_mask(self, row: int, col: int, height: int, width: int) -> Pixels:
         """Classes of nuclei on the scan's pixels, as `Specimen.nucleus_mask`; (height, width) uint8."""
@@ -130,15 +133,15 @@ class Scan:
 
     def _sheet_positions(
         self, rows_um: Coordinates, cols_um: Coordinates, window: tuple[float, float, int, int]
-    ) -> tuple[optics.Floats, optics.Floats]:
+    ) -> tuple[Floats, Floats]:
         """Columns and rows of positions in a window's own pixels, as `cv2.remap` wants them."""
         row = np.asarray((rows_um - window[0]) / self._pitch_um - 0.5, np.float32)
         return np.asarray((cols_um - window[1]) / self._pitch_um - 0.5, np.float32), row
 
 
-def _merged(layers: list[tuple[float, optics.Floats]], step_um: float) -> list[tuple[float, optics.Floats]]:
+def _merged(layers: list[tuple[float, Floats]], step_um: float) -> list[tuple[float, Floats]]:
     """Lay planes together that the objective can't tell apart: those nearest to the same multiple of a step."""
-    merged: dict[int, optics.Floats] = {}
+    merged: dict[int, Floats] = {}
     for depth, density in layers:
         key = round(depth / step_um)
         if key in merged:
@@ -161,23 +164,29 @@ def draw_mild_settings(rng: np.random.Generator, objective: Objective) -> Scanne
     Returns
     -------
     ScannerSettings
-        A third of the defocus and colour errors of `draw_settings`, white level 0.92–0.99 with at most 3 %
-        difference between channels, gamma 0.95–1.1, little noise and flare, JPEG quality 80–92 in 4:2:0.
+        A third of the defocus and colour errors of `draw_settings`, aperture 80–100 %, background 0.92–0.99 with at
+        most 3 % difference between channels, γ 1.8–2.2, contrast 0.95–1.1, little noise and stray light, JPEG quality
+        80–92 in 4:2:0.
     """
     white = rng.uniform(0.92, 0.99) * rng.uniform(0.97, 1.0, 3)
-    colour = ColourResponse((float(white[0]), float(white[1]), float(white[2])), float(rng.uniform(0.95, 1.1)))
-    drawn = draw_settings(rng, objective, colour)
+    camera = CameraResponse(
+        gamma=float(rng.uniform(1.8, 2.2)),
+        white=(float(white[0]), float(white[1]), float(white[2])),
+        contrast=float(rng.uniform(0.95, 1.1)),
+        stray_light=float(rng.uniform(0.0, 0.015)),
+    )
+    drawn = draw_settings(rng, objective, camera)
     red, green, blue = drawn.channel_defocus_um
     return replace(
         drawn,
-        na_scale=float(rng.uniform(0.95, 1.0)),
+        na_scale=float(rng.uniform(0.8, 1.0)),
         defocus_um=drawn.defocus_um / 3,
         channel_defocus_um=(red / 3, green / 3, blue / 3),
         channel_shift_px=tuple((row / 3, col / 3) for row, col in drawn.channel_shift_px),
-        flare=drawn.flare / 3,
         full_well=max(drawn.full_well, 15_000.0),
         read_noise=min(drawn.read_noise, 0.6),
         sharpen_amount=min(drawn.sharpen_amount, 0.5),
         jpeg_quality=int(rng.integers(80, 93)),
         jpeg_subsampling="420",
+        jpeg_phase_px=(0, 0),
     )

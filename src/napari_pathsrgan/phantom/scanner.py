@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
 
 from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
-from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, write_pyramid
 from napari_pathsrgan.phantom.truth import PhantomTruth, draw_offset
 from napari_pathsrgan.whole_output import written_whole
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.imaging.scanner import ScannerSettings
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -10,12 +10,15 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.imaging.scanner import Subsampling
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -26,6 +29,9 @@ REDUCTION = 4
 """Each level is this much smaller than the one before, as in Aperio's files."""
 
 _SMALLEST_LEVEL_PX = 1024
+
+
+_TIFF_SUBSAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +46,14 @@ class FileFormat:
         Pixel size, µm.
     quality : int
         JPEG quality, 1 to 100.
-    subsampling : {"444", "420"}
+    subsampling : {"444", "422", "420"}
         Resolution of the colour difference.
     """
 
     magnification: float
     mpp: float
     quality: int
-    subsampling: Literal["444", "420"]
+    subsampling: Subsampling
 
     def encode(self, tile: Pixels) -> bytes:
         """One (256, 256, 3) uint8 tile as JPEG."""
@@ -134,7 +140,7 @@ def write_level(
         tile=(TILE_PX, TILE_PX),
         photometric="ycbcr",
         compression="jpeg",
-        subsampling=(2, 2) if file_format.subsampling == "420" else (1, 1),
+        subsampling=_TIFF_SUBSAMPLING[file_format.subsampling],
         subfiletype=0 if shape == full_shape else 1,
         description=file_format.description(shape, full_shape),
         metadata=None,

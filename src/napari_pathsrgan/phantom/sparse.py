@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.phantom import optics
+from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.sensor import develop
 from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
-from napari_pathsrgan.phantom.settings import OBJECTIVES, ScannerSettings
 from napari_pathsrgan.phantom.slide_file import (
     REDUCTION,
     TILE_PX,
@@ -26,6 +27,9 @@ from napari_pathsrgan.phantom.slide_file import (
 )
 from napari_pathsrgan.phantom.truth import ScanOffset
 from napari_pathsrgan.whole_output import written_whole
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.imaging.scanner import ScannerSettings
 
 Pixels = npt.NDArray[np.uint8]
 Tiles = dict[tuple[int, int], Pixels]
@@ -88,7 +92,7 @@ def write_sparse_phantom(
     )
     # One tile stands for all glass; without noise it is small, and nobody sees a pattern repeat.
     still = replace(settings, full_well=float("inf"), read_noise=0.0)
-    glass = optics.develop(np.zeros((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
+    glass = develop(np.ones((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
     tiles: Tiles = {}
     with written_whole(path) as partial:
         if specimen_px is None:

@@ -1,19 +1,24 @@
-"""Triplets from single sharp fields: each scanned by simulated scanners at 4×, and by a clean one at 10×."""
+"""Triplets from single sharp fields, each scanned at 4× and at 10× by simulated scanners of one camera."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.phantom.optics import density_of, scan_field
-from napari_pathsrgan.phantom.settings import CLEAN, OBJECTIVES, ColourResponse, ScannerSettings, draw_settings
+from napari_pathsrgan.imaging.forward import scan_field
+from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, draw_settings, draw_target_settings
 from napari_pathsrgan.slides.resample import resample_array
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.imaging.tone import CameraResponse
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -21,23 +26,25 @@ MPP_LR, MPP_MR, MPP_HR = 1.172, 0.586, 0.293
 TEST_ONE_IN = 6
 """One field in so many is for testing, as 24 of the paper's 142 slides are (Ma et al. 2020, § IV-A)."""
 PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-_PURE = ColourResponse(white=(1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One simulated 4× scan of a field, on the network's input grid.
+    """One simulated scan of a field at 4×, and the same camera's at 10×.
 
     Attributes
     ----------
     lr : (H, W, 3) uint8
-        At 1.172 µm/px.
-    colour : ColourResponse
-        To be applied to the targets, so that a network learns to keep a scanner's colours.
+        The 4× scan on the network's input grid, 1.172 µm/px.
+    mr : (2H, 2W, 3) uint8
+        The 10× scan at 0.586 µm/px: what that objective gives, in the scanner's colours.
+    camera : CameraResponse
+        To be applied to the 20× target, so that a network learns to keep a scanner's colours.
     """
 
     lr: Pixels
-    colour: ColourResponse
+    mr: Pixels
+    camera: CameraResponse
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,18 @@ class Field:
     ----------
     name : str
     scans : tuple of Scan
-        The first through clean optics, the others through drawn ones.
-    mr, hr : (2H, 2W, 3) and (4H, 4W, 3) uint8
-        At 0.586 and 0.293 µm/px in the field's own colours, white at 1.
+        The first through clean optics, the others through randomised scanners.
+    hr : (4H, 4W, 3) uint8
+        At 0.293 µm/px in the field's own colours, white at 1.
     """
 
     name: str
     scans: tuple[Scan, ...]
-    mr: Pixels
     hr: Pixels
+
+    def hr_of(self, scan: Scan) -> Pixels:
+        """Return the 20× target in a scan's colours, (4H, 4W, 3) uint8."""
+        return scan.camera.recolour(self.hr)
 
 
 def is_held_out(name: str, one_in: int = TEST_ONE_IN) -> bool:
@@ -93,33 +103,13 @@ def read_picture(path: Path) -> Pixels:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def recolour(image: Pixels, colour: ColourResponse) -> Pixels:
-    """Show a picture of white 1 as another scanner would: pointwise, so one table per channel.
-
-    Parameters
-    ----------
-    image : (H, W, 3) uint8
-    colour : ColourResponse
-
-    Returns
-    -------
-    (H, W, 3) uint8
-    """
-    level = np.arange(256, dtype=np.float64) / 255
-    white = np.asarray(colour.white)
-    table = np.rint(255 * white[None, :] * level[:, None] ** colour.gamma)
-    return np.asarray(cv2.LUT(image, table.astype(np.uint8)[None]), dtype=np.uint8)
-
-
-def scan_to_input_grid(
-    density: npt.NDArray[np.float32], mpp: float, settings: ScannerSettings, rng: np.random.Generator
-) -> Pixels:
+def scan_to_input_grid(field: Pixels, mpp: float, settings: ScannerSettings, rng: np.random.Generator) -> Pixels:
     """Scan a field at 4× and put it on the network's input grid, as a slide's pixels are at inference.
 
     Parameters
     ----------
-    density : (H, W, 3) float32
-        Optical density of the field.
+    field : (h, w, 3) uint8
+        Sharp RGB.
     mpp : float
         Its pixel size, µm.
     settings, rng
@@ -131,7 +121,31 @@ def scan_to_input_grid(
         At 1.172 µm/px for an h × w scan.
     """
     objective = OBJECTIVES[4]
-    return resample_array(scan_field(density, mpp, objective, settings, rng), objective.mpp, MPP_LR)
+    return resample_array(scan_field(field, mpp, objective, settings, rng), objective.mpp, MPP_LR)
+
+
+def draw_scanners(name: str, scans: int, seed: int) -> list[tuple[ScannerSettings, ScannerSettings]]:
+    """Draw the scanners that a field is seen through.
+
+    Parameters
+    ----------
+    name : str
+        Seeds the draw together with `seed`.
+    scans : int
+        How many; the first is clean.
+    seed : int
+
+    Returns
+    -------
+    list of (ScannerSettings, ScannerSettings)
+        At 4× and at 10×.
+    """
+    rng = np.random.default_rng(_key(name, seed, "scanners"))
+    drawn = [(CLEAN, CLEAN)]
+    for _ in range(scans - 1):
+        low = draw_settings(rng, OBJECTIVES[4])
+        drawn.append((low, draw_target_settings(rng, low.camera)))
+    return drawn
 
 
 def make_field(name: str, picture: Pixels, mpp: float, scans: int, seed: int) -> Field:
@@ -140,7 +154,7 @@ def make_field(name: str, picture: Pixels, mpp: float, scans: int, seed: int) ->
     Parameters
     ----------
     name : str
-        Seeds the scanners together with `seed`.
+        Seeds scanners and noise together with `seed`.
     picture : (H, W, 3) uint8
         Sharp RGB.
     mpp : float
@@ -153,15 +167,16 @@ def make_field(name: str, picture: Pixels, mpp: float, scans: int, seed: int) ->
     -------
     Field
     """
-    key = int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest(), "big")
-    rng = np.random.default_rng(key)
-    density = density_of(picture)
+    rng = np.random.default_rng(_key(name, seed, "noise"))
     rows, cols = (int(size * mpp / MPP_LR) - 2 for size in picture.shape[:2])
-    hr = resample_array(picture, mpp, MPP_HR)[: 4 * rows, : 4 * cols]
-    pure = ScannerSettings(colour=_PURE)
-    mr = scan_field(density, mpp, OBJECTIVES[10], pure, rng)[: 2 * rows, : 2 * cols]
     made = []
-    for index in range(scans):
-        settings = CLEAN if index == 0 else draw_settings(rng, OBJECTIVES[4])
-        made.append(Scan(scan_to_input_grid(density, mpp, settings, rng)[:rows, :cols], settings.colour))
-    return Field(name, tuple(made), mr, hr)
+    for low, middle in draw_scanners(name, scans, seed):
+        lr = scan_to_input_grid(picture, mpp, low, rng)[:rows, :cols]
+        mr = scan_field(picture, mpp, OBJECTIVES[10], middle, rng)[: 2 * rows, : 2 * cols]
+        made.append(Scan(lr, mr, low.camera))
+    return Field(name, tuple(made), resample_array(picture, mpp, MPP_HR)[: 4 * rows, : 4 * cols])
+
+
+def _key(name: str, seed: int, purpose: str) -> int:
+    digest = hashlib.blake2b(f"{seed} {purpose} {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

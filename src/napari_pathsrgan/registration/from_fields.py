@@ -32,7 +32,6 @@ from napari_pathsrgan.registration.fields import (
     list_fields,
     make_field,
     read_picture,
-    recolour,
 )
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append, is_pairs_file
@@ -40,6 +39,8 @@ from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Tripl
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.config import FieldsConfig
 
+IMAGE_FORMATION = "linear intensity, randomised tone curves"
+"""Which forward model made the scans: pairs of another one are never taken for these."""
 _CELL_DENSITY = 0.06
 """Optical density above the lightest of the picture from which a pixel counts as cells."""
 
@@ -132,9 +133,9 @@ def append_field(path: Path, name: str, made: dict[str, Any], field: Field, leas
         scan = field.scans[int(patch["scanner"])]
         lr, mr, hr = (
             image[row * ratio : row * ratio + side, col * ratio : col * ratio + side]
-            for image, ratio, side in ((scan.lr, 1, LR_PX), (field.mr, 2, MR_PX), (field.hr, 4, HR_PX))
+            for image, ratio, side in ((scan.lr, 1, LR_PX), (scan.mr, 2, MR_PX), (field.hr, 4, HR_PX))
         )
-        return lr, recolour(mr, scan.colour), recolour(hr, scan.colour)
+        return lr, mr, scan.camera.recolour(hr)
 
     return append(path, name, made, split, lambda: _planned(field, least_foreground), cut, simulated=True)
 
@@ -163,7 +164,7 @@ def _phantoms(config: FieldsConfig) -> Iterator[_Source]:
 
 def _made(fingerprints: dict[str, str], config: FieldsConfig) -> dict[str, Any]:
     settings = config.model_dump(mode="json", exclude={"folder", "phantoms"})
-    return {"fingerprints": fingerprints, "config": settings, "simulated": True}
+    return {"fingerprints": fingerprints, "config": settings, "simulated": IMAGE_FORMATION}
 
 
 def _scan_picture(path: Path, mpp: float, scanners: int, seed: int) -> Field:
