@@ -43,6 +43,7 @@ for verb in (window.demo, window.view, slides.info, upscale.upscale, slides.phan
 app.command(registration.register)
 app.command(registration.accuracy)
 app.command(evaluation.evaluate)
+app.command(evaluation.evaluate_scanners)
 app.command(models.app)
 app.command(review.app)
 app.command(jobs.app)

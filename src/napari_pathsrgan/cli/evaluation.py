@@ -1,4 +1,4 @@
-"""The verb about how good a model is: evaluate."""
+"""Commands about how good a model is: evaluate, evaluate-scanners."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from napari_pathsrgan.cli.report import Json, columns, progress, tell
 
 if TYPE_CHECKING:
     from napari_pathsrgan.evaluation.perceptual import PerceptualDistance
+    from napari_pathsrgan.evaluation.unseen import UnseenDistance
 
 
 @Parameter(name="*")
@@ -95,3 +96,82 @@ def _distance() -> PerceptualDistance | None:
     except OptionError as error:
         print(f"No perceptual distance. {error}", file=sys.stderr)
         return None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ScannerOptions:
+    """Which models are measured through which scanners.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Names from `pathsrgan models list`, .safetensors files, or run folders.
+    mpp : float
+        Pixel size of the fields, µm.
+    split : {"test", "all"}
+        The fields that trainings leave out, one in six by name; or all.
+    randomised : int
+        How many randomised scanners beside those with one fault each.
+    max_fields : int
+        At most so many fields, the first by name.
+    unseen : bool
+        Also measure a perceptual distance that no training has seen, by EfficientNet-Lite0, which must be installed.
+    device, precision : str
+        As for `evaluate`.
+    out : Path, optional
+        Folder to make for report.html, chart.png and scores.json.
+    """
+
+    models: tuple[str, ...] = ("lite-psnr", "lite")
+    mpp: float = 0.27
+    split: Literal["test", "all"] = "test"
+    randomised: int = 20
+    max_fields: int = 1000
+    unseen: bool = False
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "fp32"
+    out: Path | None = None
+
+
+_USUAL_SCANNERS = ScannerOptions()
+
+
+def evaluate_scanners(fields: Path, /, *, options: ScannerOptions = _USUAL_SCANNERS, json: Json = False) -> None:
+    """Measure models against bicubic enlargement through many simulated scanners, one fault at a time.
+
+    Parameters
+    ----------
+    fields
+        A folder of sharp images.
+    """
+    from napari_pathsrgan.errors import OptionError, OutputError
+    from napari_pathsrgan.evaluation import scanner_report, scanners
+    from napari_pathsrgan.inference.engine import load_model
+    from napari_pathsrgan.registration.fields import is_held_out, list_fields, read_picture
+
+    if options.out is not None and options.out.exists():
+        raise OutputError(f"{options.out} exists already.", "Choose another folder with --out, or remove it.")
+    chosen = [path for path in list_fields(fields) if options.split == "all" or is_held_out(path.name)]
+    if not chosen:
+        raise OptionError(f"{fields.name} holds no field that trainings leave out.", "Give --split all.")
+    made = {**scanners.FAULTS, **scanners.randomised_scanners(options.randomised)}
+    models = {name: load_model(name, options.device, options.precision) for name in options.models}
+    with progress("Evaluating") as told:
+        scores = scanners.score_fields(
+            models, chosen[: options.max_fields], options.mpp, made, read_picture, _unseen(options.unseen), told
+        )
+    summaries = scanners.summarise(scores)
+    about = {"fields": fields.name, "count": len(chosen[: options.max_fields]), "mpp": options.mpp} | {
+        name: engine.identity for name, engine in models.items()
+    }
+    lines = columns(scanner_report.table(summaries))
+    written = scanner_report.write_report(options.out, about, scores, summaries) if options.out else []
+    record = {"about": about, "summaries": [asdict(one) for one in summaries], "written": written}
+    tell(record, [*lines, *map(str, written)], json)
+
+
+def _unseen(wanted: bool) -> UnseenDistance | None:
+    from napari_pathsrgan.evaluation.unseen import UnseenDistance
+
+    return UnseenDistance() if wanted else None
