@@ -18,8 +18,9 @@ from qtpy.QtCore import QPoint
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.scanner import draw_settings
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
-from napari_pathsrgan.phantom.settings import OBJECTIVES, draw_settings
 from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
 from napari_pathsrgan.plugin.main_window import open_window
