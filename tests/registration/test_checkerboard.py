@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_pathsrgan.plugin.registration_view import DRIFT_SHOWN, registration_layers
 from napari_pathsrgan.registration.checkerboard import checkerboard
-from napari_pathsrgan.registration.correlation import density
+from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.fine import Registration
 
 
@@ -18,7 +18,7 @@ def test_squares_of_the_other_scan_fit(registration: Registration) -> None:
     np.testing.assert_allclose(corner, (found.patches["row_um"].min(), found.patches["col_um"].min()))
     assert mpp == 1.465
     side = round(60 / mpp)
-    assert np.corrcoef(density(both).ravel(), density(alone).ravel())[0, 1] > 0.9
+    assert np.corrcoef(absorption(both).ravel(), absorption(alone).ravel())[0, 1] > 0.9
     np.testing.assert_array_equal(both[:side, :side], alone[:side, :side])
     assert not np.array_equal(both[:side, side : 2 * side], alone[:side, side : 2 * side])
 

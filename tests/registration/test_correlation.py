@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from napari_pathsrgan.registration.correlation import (
+    absorption,
     correlate,
-    density,
     find_peak,
     masked_correlation,
     match,
@@ -124,10 +124,10 @@ def test_a_second_place_is_told() -> None:
     assert peak.second > 0.9 * peak.correlation
 
 
-def test_density_is_logarithmic_in_green() -> None:
+def test_absorption_is_what_green_lacks() -> None:
     image = np.zeros((1, 3, 3), np.uint8)
-    image[0, :, 1] = (255, 26, 0)
-    np.testing.assert_allclose(density(image)[0], [0, 0.9916, 1.8045], atol=1e-3)
+    image[0, :, 1] = (255, 204, 0)
+    np.testing.assert_allclose(absorption(image)[0], [0, 0.2, 1], atol=1e-6)
 
 
 def test_sampling_keeps_corners_in_place() -> None:

@@ -17,7 +17,7 @@ import zarr
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
 from napari_pathsrgan.registration import cutting, pairs
 from napari_pathsrgan.registration.config import RegistrationConfig
-from napari_pathsrgan.registration.correlation import density, match
+from napari_pathsrgan.registration.correlation import absorption, match
 from napari_pathsrgan.registration.fine import PATCH_FIELDS, Registration
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, append
 from napari_pathsrgan.slides.slide import Slide
@@ -194,8 +194,8 @@ def test_pairs_lie_on_each_other(slides: list[Slide], registration: Registration
             hr, high.read_level(0, int(patch["hr_row_px"]), int(patch["hr_col_px"]), 512, 512)
         )
         for finer, ratio in ((mr, 2), (hr, 4)):
-            shrunk = density(finer.reshape(128, ratio, 128, ratio, 3).mean(axis=(1, 3)).astype(np.uint8))
-            peak = match(shrunk[8:-8, 8:-8], density(lr))
+            shrunk = absorption(finer.reshape(128, ratio, 128, ratio, 3).mean(axis=(1, 3)).astype(np.uint8))
+            peak = match(shrunk[8:-8, 8:-8], absorption(lr))
             assert abs(peak.row - 8) < 0.2
             assert abs(peak.col - 8) < 0.2
             assert peak.correlation > 0.9

@@ -33,7 +33,7 @@ METRICS = ("psnr", "ssim", "ssim_paper", "psnr_shifted", "perceptual", "spectrum
 CARD_METRICS = ("psnr", "ssim", "perceptual")
 SCANNERS = {-1: "scanned", 0: "clean"}
 """What the 4× pixels are, by the table's column ``scanner``: really scanned, through a perfect simulated scanner, or
-else "drawn", through one of those drawn at random."""
+else "randomised", through a randomised one."""
 
 _COMPARED: dict[str, Callable[[Pixels, Pixels], float] | None] = {
     "psnr": psnr,
@@ -57,7 +57,7 @@ class PatchScore:
         Of the pairs file.
     slide : str
     scanner : str
-        "scanned", "clean" or "drawn".
+        "scanned", "clean" or "randomised".
     view : str
         "10x" or "20x".
     method : str
@@ -165,7 +165,7 @@ def evaluate_pairs(
     scores: list[PatchScore] = []
     for done, row in enumerate(map(int, rows), 1):
         slide = str(table["slide"][row])
-        scanner = SCANNERS.get(int(table["scanner"][row]), "drawn")
+        scanner = SCANNERS.get(int(table["scanner"][row]), "randomised")
         lr, mr, hr = pairs[row]
         computed_mr, computed_hr = model.apply(lr)
         for view, method, picture, real in (

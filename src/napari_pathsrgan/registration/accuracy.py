@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.registration.correlation import density, match, sample_plane
+from napari_pathsrgan.registration.correlation import absorption, match, sample_plane
 from napari_pathsrgan.registration.fine import HR_PX, MPP_HR
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ def table_ii_accuracy(
     errors: dict[int, list[tuple[float, float]]] = {10: [], 20: []}
     for done, index in enumerate(chosen, 1):
         lr, mr, hr = pairs[int(index)]
-        low = density(lr)
+        low = absorption(lr)
         for power, finer in ((10, mr), (20, hr)):
-            errors[power].append(_again(low, density(finer), 2 if power == 10 else 4))
+            errors[power].append(_again(low, absorption(finer), 2 if power == 10 else 4))
         if progress:
             progress(done, len(chosen))
     return (

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import DifferentSlidesError
-from napari_pathsrgan.registration.correlation import Plane, density, masked_correlation, match, strongest
+from napari_pathsrgan.registration.correlation import Plane, absorption, masked_correlation, match, strongest
 from napari_pathsrgan.registration.offset_field import OffsetField
 from napari_pathsrgan.slides.foreground import estimate_glass
 
@@ -22,8 +22,8 @@ Points = npt.NDArray[np.float64]
 OVERVIEW_MPP = 9.376
 """Whole slides are compared at 1/16 of the 10× grid, which errs by 5 of its pixels at most (METHOD § 10, measured)."""
 
-CELL_DENSITY = 0.04
-"""Optical density above the glass from which a pixel counts as cells (ours: 4 to 8 times a scan's noise)."""
+CELL_ABSORPTION = 0.085
+"""Absorbed share above that of the background from which a pixel counts as cells (4 to 8 times a scan's noise)."""
 
 _OVERVIEW_PX, _FINER_OVERVIEW_PX = 640, 1600
 _VOTE_MPP, _VOTE_PX = 4.688, 64
@@ -41,20 +41,20 @@ class Overview:
     ----------
     mpp : float
         Pixel size, µm.
-    density : (H, W) float32
-        Optical density.
+    absorption : (H, W) float32
+        Absorbed share of the light.
     glass : float
-        Density of empty glass.
+        Absorption of the empty background.
     """
 
     mpp: float
-    density: Plane
+    absorption: Plane
     glass: float
 
     @property
     def foreground(self) -> npt.NDArray[np.bool_]:
         """(H, W) bool: where there are cells."""
-        return self.density > self.glass + CELL_DENSITY
+        return self.absorption > self.glass + CELL_ABSORPTION
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class CoarseOffset:
 def look_over(slide: Slide, most_px: int = _OVERVIEW_PX) -> Overview:
     """See a slide as a whole, at a cost that does not grow with its size."""
     mpp = max(OVERVIEW_MPP, max(slide.extent_um) / most_px)
-    plane = density(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp)))
+    plane = absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp)))
     white = estimate_glass(slide, slide.mpp).white
-    glass = float(np.percentile(plane, 1)) if white is None else float(-np.log10(max(white[1], 1) / 255))
+    glass = float(np.percentile(plane, 1)) if white is None else 1 - float(white[1]) / 255
     return Overview(mpp, plane, glass)
 
 
@@ -122,7 +122,7 @@ def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationCo
     searched = max(*low.extent_um, *other.extent_um)
     for most_px in (_OVERVIEW_PX, _FINER_OVERVIEW_PX):
         mpp = max(OVERVIEW_MPP, searched / most_px)
-        ours, theirs = (density(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp))) for slide in (low, other))
+        ours, theirs = (absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp))) for slide in (low, other))
         surface, zero = masked_correlation(theirs, ours)
         for row, col, correlation in strongest(surface, 5):
             best = max(best, correlation)
@@ -180,9 +180,9 @@ def foreground_share(seen: Overview, corners_um: Points, side_um: float) -> Poin
 
 
 def _square(slide: Slide, centre_um: Points, mpp: float, side_px: int) -> tuple[Plane, npt.NDArray[np.intp]]:
-    """Density of a square around a place, and its first pixel on the slide-wide grid."""
+    """Absorption of a square around a place, and its first pixel on the slide-wide grid."""
     corner = np.rint(centre_um / mpp - side_px / 2).astype(np.intp)
-    return density(slide.read_grid(mpp, int(corner[0]), int(corner[1]), side_px, side_px)), corner
+    return absorption(slide.read_grid(mpp, int(corner[0]), int(corner[1]), side_px, side_px)), corner
 
 
 def _look(
@@ -196,7 +196,7 @@ def _look(
     rows, cols = other.grid_shape(mpp)
     if (start + 2 * reach + side <= 0).any() or start[0] >= rows or start[1] >= cols:
         return np.zeros(2), 0.0
-    window = density(other.read_grid(mpp, int(start[0]), int(start[1]), side + 2 * reach, side + 2 * reach))
+    window = absorption(other.read_grid(mpp, int(start[0]), int(start[1]), side + 2 * reach, side + 2 * reach))
     peak = match(plane, window)
     return (start + np.array([peak.row, peak.col]) - corner) * mpp, peak.correlation if peak.inside else 0.0
 

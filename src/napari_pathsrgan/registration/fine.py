@@ -22,7 +22,7 @@ from napari_pathsrgan.registration.coarse import (
     look_over,
 )
 from napari_pathsrgan.registration.config import RegistrationConfig
-from napari_pathsrgan.registration.correlation import density
+from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.offset_field import OffsetField
 from napari_pathsrgan.registration.patch import Found, LowWindow, locate
 
@@ -248,11 +248,11 @@ def _match(
     corner = _low_corner(np.asarray(candidate.hr_px[None] * high.mpp, np.float64), side_um, fields[1])[0]
     window = LowWindow(low, corner, side_um, reach + 4.0)
     pixels = high.read_level(0, int(candidate.hr_px[0]), int(candidate.hr_px[1]), HR_PX, HR_PX)
-    patch = cv2.resize(density(pixels), (MR_PX, MR_PX), interpolation=cv2.INTER_AREA)
+    patch = cv2.resize(absorption(pixels), (MR_PX, MR_PX), interpolation=cv2.INTER_AREA)
     in_high = locate(np.asarray(patch, np.float32), 2 * high.mpp, window, corner, reach, glass)
     mr_px = np.rint((corner + fields[0].at((corner + side_um / 2)[None])[0]) / mid.mpp).astype(np.int64)
     pixels = mid.read_level(0, int(mr_px[0]), int(mr_px[1]), MR_PX, MR_PX)
-    in_mid = locate(density(pixels), mid.mpp, window, corner, reach, glass)
+    in_mid = locate(absorption(pixels), mid.mpp, window, corner, reach, glass)
     return _Matched(candidate, mr_px, in_mid, in_high)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from napari_pathsrgan.child_processes import end_with_parent, safe_children
 from napari_pathsrgan.errors import OptionError, WorkerError
 from napari_pathsrgan.phantom.field_picture import phantom_picture
-from napari_pathsrgan.registration.correlation import density
+from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.fields import (
     MPP_HR,
     MPP_LR,
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 IMAGE_FORMATION = "linear intensity, randomised tone curves"
 """Which forward model made the scans: pairs of another one are never taken for these."""
-_CELL_DENSITY = 0.06
-"""Optical density above the lightest of the picture from which a pixel counts as cells."""
+_CELL_ABSORPTION = 0.06
+"""Absorbed share of the light above that of the lightest pixels, from which a pixel counts as cells."""
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,8 @@ def _cores() -> int:
 
 def _planned(field: Field, least_foreground: float) -> Planned:
     """Patches side by side, spread so that both ends of the field are used; as many again for each scanner."""
-    plane = density(field.scans[0].lr)
-    cells = plane > np.percentile(plane, 1) + _CELL_DENSITY
+    plane = absorption(field.scans[0].lr)
+    cells = plane > np.percentile(plane, 1) + _CELL_ABSORPTION
     axes = [
         np.unique(np.linspace(0, size - LR_PX, -(-size // LR_PX)).astype(int)) if size >= LR_PX else np.empty(0, int)
         for size in plane.shape

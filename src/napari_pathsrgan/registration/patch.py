@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.registration.coarse import CELL_DENSITY
-from napari_pathsrgan.registration.correlation import Plane, density, match, sample_plane
+from napari_pathsrgan.registration.coarse import CELL_ABSORPTION
+from napari_pathsrgan.registration.correlation import Plane, absorption, match, sample_plane
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
@@ -69,7 +69,7 @@ class LowWindow:
         last = np.ceil((corner_um + side_um + reach_um) / self._pixel).astype(int) + _READ_MARGIN_PX
         height, width = last - first
         self._first = first
-        self._plane = density(low.read_level(0, int(first[0]), int(first[1]), int(height), int(width)))
+        self._plane = absorption(low.read_level(0, int(first[0]), int(first[1]), int(height), int(width)))
 
     def sample(self, corner_um: Points, mpp: float, side_px: int) -> Plane:
         """Sample a square of any pixel size from any corner."""
@@ -85,7 +85,7 @@ def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach
     Parameters
     ----------
     patch : (256, 256) float32
-        Density.
+        Absorption.
     mpp : float
         Its pixel size, µm.
     window : LowWindow
@@ -95,7 +95,7 @@ def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach
     reach_um : float
         How far around is looked.
     glass : float
-        Density of the low scan's glass.
+        Absorption of the low scan's background.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach
     seen = _shrunk(near[_NARROW_PX:-_NARROW_PX, _NARROW_PX:-_NARROW_PX])
     correlation = peak.correlation if wide.inside and peak.inside else 0.0
     ratio = max(wide.second, 0.0) / max(wide.correlation, 1e-6)
-    return Found(corner, correlation, ratio, float((seen > glass + CELL_DENSITY).mean()), _lever(seen, step))
+    return Found(corner, correlation, ratio, float((seen > glass + CELL_ABSORPTION).mean()), _lever(seen, step))
 
 
 def _shrunk(plane: Plane) -> Plane:
