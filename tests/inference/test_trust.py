@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,14 +12,15 @@ import pytest
 import zarr
 from ome_zarr_models.v05 import Image
 
-from napari_pathsrgan.errors import StoreMismatchError
+from napari_pathsrgan.errors import ComputedSlideError, StoreMismatchError
 from napari_pathsrgan.inference.engine import load_model
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.trust import Calibration, as_levels, disagreement, model_difference, scan_back
-from napari_pathsrgan.inference.trust_map import TrustMap, computed, stored, write_trust_map
+from napari_pathsrgan.inference.trust_map import ABSENT, TrustMap, computed, stored, write_trust_map
 from napari_pathsrgan.inference.trust_view import ORANGE, TrustView
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom
+from napari_pathsrgan.slides.computed import Computed, find_computed
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.tiles.grid import TileKey
@@ -168,7 +170,44 @@ def test_the_usual_calibration_serves_where_there_are_no_cells(tmp_path: Path) -
     with open_slide(write_slide(tmp_path / "glass.tiff", glass)) as slide:
         trust = TrustMap(super_resolve(slide, tiny_engine()))
         assert trust.calibration == Calibration()
-        assert not trust[:].any()
+        assert (trust[:] == 1).all()
+
+
+def test_the_map_of_a_part_has_the_values_of_the_whole_map_there_and_none_elsewhere(
+    phantom: SuperResolvedSlide, tmp_path: Path
+) -> None:
+    maps = {}
+    for name, region in (("part", (160, 160, 130, 280)), ("whole", None)):
+        store_path, map_path = tmp_path / f"{name}.ome.zarr", tmp_path / f"{name}.trust.ome.zarr"
+        write_whole_slide(phantom, store_path, region)
+        store = PyramidStore.open(store_path)
+        write_trust_map(phantom, store, map_path)
+        maps[name] = np.asarray(zarr.open_group(map_path, mode="r")["0"])[0].astype(float)
+        assert find_computed(map_path) == Computed("map", "lite", store.areas)
+    computed = np.zeros(maps["part"].shape, bool)
+    computed[128:256, 128:384] = True  # the two blocks that the region touches
+    assert (maps["part"][~computed] == ABSENT).all()
+    part, whole = maps["part"][computed], maps["whole"][computed]
+    assert part.min() >= 1
+    assert part.mean() == pytest.approx(whole.mean(), rel=0.3)
+    assert np.corrcoef(part, whole)[0, 1] > 0.95
+    with open_slide(tmp_path / "part.trust.ome.zarr") as slide, pytest.raises(ComputedSlideError, match="a map"):
+        super_resolve(slide, phantom.runner)
+
+
+def test_the_edge_of_a_part_has_the_values_of_the_middle_of_the_whole(phantom: SuperResolvedSlide) -> None:
+    whole = TrustMap(phantom)
+    part = TrustMap(phantom, has_block=lambda row, col: (row, col) == (1, 1))
+    part._calibration = whole.calibration
+    np.testing.assert_array_equal(part[:, 128:256, 128:256], whole[:, 128:256, 128:256])
+
+
+def test_a_damaged_place_is_absent_from_the_map(phantom: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object) -> np.ndarray:
+        raise phantom.slide._unreadable("there")
+
+    monkeypatch.setattr(phantom.slide, "read_grid", damaged)
+    assert (TrustMap(phantom).tile(0, 0) == ABSENT).all()
 
 
 def test_a_map_beside_an_export_is_an_ome_zarr(tmp_path: Path) -> None:
@@ -185,7 +224,9 @@ def test_a_map_beside_an_export_is_an_ome_zarr(tmp_path: Path) -> None:
         assert image.ome_attributes.multiscales[0].datasets[0].coordinateTransformations[0].scale == [1, 1.172, 1.172]
         finest, coarser = (np.asarray(group[level]) for level in ("0", "1"))
         assert finest.shape == (2, *view.grid.level_shapes[2])
-        np.testing.assert_array_equal(finest, TrustMap(view, stored(view, store), other)[:])
+        np.testing.assert_array_equal(finest, TrustMap(view, stored(view, store), other, partial(store.has, 0))[:])
+        assert (finest[:, :, 256:] == ABSENT).all(), "blocks from the third column on are not computed"
+        assert (finest[:, :, :256] >= 1).all()
         assert coarser[0].max() == finest[0].max()
         lazily = TrustMap(view, computed(view))
         np.testing.assert_array_equal(lazily.tile(0, 0)[0].shape, finest[0, :256, :256].shape)

@@ -1,20 +1,26 @@
-"""Trust over a whole slide: as an array that computes what is looked at, and as an OME-Zarr beside an export."""
+"""Trust over a whole slide: as an array that computes what is looked at, and as an OME-Zarr beside an export.
+
+A map has values where the 20× image is computed, and there alone: `ABSENT` elsewhere. What is to be expected of the
+slide is learnt on computed blocks.
+"""
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 import zarr
 
-from napari_pathsrgan.errors import StoreMismatchError
+from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError, StoreMismatchError
 from napari_pathsrgan.inference.super_resolved import assemble
 from napari_pathsrgan.inference.trust import (
     MARGIN_PX,
@@ -26,8 +32,8 @@ from napari_pathsrgan.inference.trust import (
     model_difference,
 )
 from napari_pathsrgan.slides.foreground import foreground_weight
-from napari_pathsrgan.slides.store_layout import OUR_KEY, ome_attributes
-from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels, Window
+from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY, ome_attributes
+from napari_pathsrgan.tiles.grid import CORE, GRID_STEP, SLIDE_LEVEL, Pixels, Window, snap_window
 from napari_pathsrgan.whole_output import output_error
 
 if TYPE_CHECKING:
@@ -35,11 +41,12 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 SCAN, MODEL = "disagrees with the scan", "differs from the other model"
+ABSENT = 0
+"""Value of a map where nothing is computed, or the scan cannot be read; values that say something begin at 1."""
 _TILE_PX = 256
-_CALIBRATION_PLACES, _PLACES_TRIED = 12, 240
+_CALIBRATION_BLOCKS, _BLOCKS_TRIED = 48, 960
 _LEAST_CELLS = 0.3
 _THREADS = 2
-_KEPT_TILES = 64
 
 
 class Picture(Protocol):
@@ -61,6 +68,8 @@ class TrustMap:
         Where the 20× picture comes from: `stored` for an export; computed by default.
     other : SuperResolvedSlide, optional
         The same slide through another model: a second channel shows where the two pictures differ.
+    has_block : callable (row, col) -> bool, optional
+        Whether a tile of level 0 is computed; all of them by default.
     """
 
     dtype = np.dtype(np.uint8)
@@ -72,8 +81,11 @@ class TrustMap:
         super_resolved: SuperResolvedSlide,
         picture: Picture | None = None,
         other: SuperResolvedSlide | None = None,
+        has_block: Callable[[int, int], bool] | None = None,
     ) -> None:
         self._super_resolved = super_resolved
+        self._halo = max(one.runner.halo for one in (super_resolved, other) if one is not None)
+        self._has_block = has_block or (lambda _row, _col: True)
         self._picture = picture or computed(super_resolved)
         self._other = None if other is None else computed(other)
         self._calibration: Calibration | None = None
@@ -82,19 +94,22 @@ class TrustMap:
 
     @property
     def calibration(self) -> Calibration:
-        """What is to be expected of this slide; found when first needed, from a dozen places with cells."""
+        """What is to be expected of this slide; found when first needed, from some computed blocks with cells."""
         if self._calibration is None:
-            scans, pictures = [], []
-            tiles = np.random.default_rng(0).permutation(np.argwhere(np.ones(self.tile_counts, bool)))
-            for row, col in tiles[:_PLACES_TRIED]:
-                scan = self._scan(int(row), int(col))
-                if self._cells(scan) >= _LEAST_CELLS:
-                    scans.append(scan)
-                    pictures.append(self._around(int(row), int(col)))
-                if len(scans) == _CALIBRATION_PLACES:
-                    break
+            places = list(itertools.islice(self._places_with_cells(), _CALIBRATION_BLOCKS))
+            scans, pictures = ([place[part] for place in places] for part in (0, 1))
             self._calibration = calibrate(scans, pictures, self._mpp)
         return self._calibration
+
+    def _places_with_cells(self) -> Iterator[tuple[Pixels, Pixels]]:
+        """Read scan and picture of computed blocks with cells, in random order."""
+        blocks = np.argwhere(np.ones(self._super_resolved.grid.n_tiles(0), bool))
+        computed = (place for place in np.random.default_rng(0).permutation(blocks) if self._has_block(*place))
+        for row, col in itertools.islice(computed, _BLOCKS_TRIED):
+            core = self._cropped(Window(int(row) * CORE, int(col) * CORE, CORE, CORE))
+            scan = self._scan(core)
+            if scan is not None and self._cells(scan) >= _LEAST_CELLS:
+                yield scan, self._around(core)
 
     @property
     def tile_counts(self) -> tuple[int, int]:
@@ -125,41 +140,62 @@ class TrustMap:
         return out[channels]
 
     def tile(self, row: int, col: int) -> Pixels:
-        """Compute one tile, (channels, height, width) uint8, cropped to the map; 0 on glass.
+        """Compute one tile, (channels, height, width) uint8, cropped to the map.
 
-        The first channel has 10 grey levels per expected deviation, the second one the difference in grey levels.
+        The first channel has 10 grey levels per expected deviation, the second one the difference in grey levels. Both
+        are `ABSENT` where nothing is computed, and at least 1 elsewhere, as on glass.
         """
-        height, width = self._tile_shape(row, col)
-        tile = np.zeros((len(self.channels), height, width), np.uint8)
-        scan = self._scan(row, col)
-        if self._cells(scan) == 0:
-            return tile
-        picture = self._around(row, col)
-        tile[0] = as_levels(disagreement(scan, picture, self.calibration, self._mpp))
-        if self._other is not None:
-            border = MARGIN_PX * SCALE
-            part = (row * _TILE_PX * SCALE, col * _TILE_PX * SCALE, height * SCALE, width * SCALE)
-            apart = model_difference(picture[border:-border, border:-border], self._other(*part))
-            tile[1] = np.clip(np.rint(apart), 0, 255)
+        core = self._cropped(Window(row * _TILE_PX, col * _TILE_PX, _TILE_PX, _TILE_PX))
+        computed = self._computed(core)
+        scan = self._scan(core) if computed.any() else None
+        if scan is None:
+            return np.full((len(self.channels), core.height, core.width), ABSENT, np.uint8)
+        tile = np.ones((len(self.channels), core.height, core.width), np.uint8)
+        if self._cells(scan) > 0:
+            picture = self._around(core)
+            tile[0] = np.maximum(as_levels(disagreement(scan, picture, self.calibration, self._mpp)), 1)
+            if self._other is not None:
+                tile[1] = self._difference(core, picture, self._other)
+        tile[:, ~computed] = ABSENT
         return tile
+
+    def _difference(self, core: Window, picture: Pixels, other: Picture) -> Pixels:
+        """Compare with the other model's picture, in whole grey levels from 1 on."""
+        border = MARGIN_PX * SCALE
+        theirs = other(*(side * SCALE for side in core))
+        apart = model_difference(picture[border:-border, border:-border], theirs)
+        return np.asarray(np.clip(np.rint(apart), 1, 255), np.uint8)
+
+    def _computed(self, core: Window) -> npt.NDArray[np.bool_]:
+        """Tell which pixels of a window lie in computed blocks."""
+        rows, cols = (
+            np.arange(start, start + size) // CORE for start, size in ((core.row, core.height), (core.col, core.width))
+        )
+        there = {place: self._has_block(*place) for place in itertools.product(set(rows.tolist()), set(cols.tolist()))}
+        return np.array([[there[row, col] for col in cols.tolist()] for row in rows.tolist()], bool)
 
     @property
     def _mpp(self) -> float:
         return self._super_resolved.runner.card.mpp_in
 
-    def _tile_shape(self, row: int, col: int) -> tuple[int, int]:
-        return min(_TILE_PX, self.shape[1] - row * _TILE_PX), min(_TILE_PX, self.shape[2] - col * _TILE_PX)
+    def _cropped(self, core: Window) -> Window:
+        """Cut a window to the map."""
+        row, col, height, width = core
+        return Window(row, col, min(height, self.shape[1] - row), min(width, self.shape[2] - col))
 
-    def _scan(self, row: int, col: int) -> Pixels:
-        """Read what the network saw of a tile, with its margin."""
-        height, width = self._tile_shape(row, col)
-        return self._super_resolved.slide.read_grid(
-            self._mpp,
-            row * _TILE_PX - MARGIN_PX,
-            col * _TILE_PX - MARGIN_PX,
-            height + 2 * MARGIN_PX,
-            width + 2 * MARGIN_PX,
-        )
+    def _scan(self, core: Window) -> Pixels | None:
+        """Read what the network saw of a window, with a margin and its own context; None where the slide is damaged."""
+        context = MARGIN_PX + self._halo + GRID_STEP
+        row, col, height, width = core
+        around = (row - context, col - context, height + 2 * context, width + 2 * context)
+        try:
+            read = self._super_resolved.slide.read_grid(self._mpp, *around)
+        except SlideUnreadableError as error:
+            if isinstance(error, SlideChangedError) or not self._super_resolved.slide.path.exists():
+                raise
+            return None
+        spare = context - MARGIN_PX
+        return read[spare:-spare, spare:-spare]
 
     def _cells(self, scan: Pixels) -> float:
         """Share of a tile that the network worked on."""
@@ -169,12 +205,11 @@ class TrustMap:
         core = slice(MARGIN_PX, -MARGIN_PX)
         return float((foreground_weight(scan, glass)[core, core] > 0).mean())
 
-    def _around(self, row: int, col: int) -> Pixels:
-        """Read the computed picture of a tile with its margin, mirrored at the slide's edges as the scan is."""
-        height, width = self._tile_shape(row, col)
+    def _around(self, core: Window) -> Pixels:
+        """Read the computed picture of a window with its margin, mirrored at the slide's edges as the scan is."""
         index = []
-        for start, size, length in ((row, height, self.shape[1]), (col, width, self.shape[2])):
-            first = start * _TILE_PX - MARGIN_PX
+        for start, size, length in ((core.row, core.height, self.shape[1]), (core.col, core.width, self.shape[2])):
+            first = start - MARGIN_PX
             wanted = np.arange(first * SCALE, (first + size + 2 * MARGIN_PX) * SCALE)
             period = 2 * length * SCALE
             inside = np.minimum(wanted % period, period - 1 - wanted % period)
@@ -185,7 +220,7 @@ class TrustMap:
 
 
 def computed(super_resolved: SuperResolvedSlide, at_hand: Callable[[int, int], Pixels | None] | None = None) -> Picture:
-    """Give a slide's 20× picture by computing it; the last tiles are kept, since neighbours want them again.
+    """Give a slide's 20× picture: its tiles where all of them are at hand, else computed in one window.
 
     Parameters
     ----------
@@ -193,32 +228,44 @@ def computed(super_resolved: SuperResolvedSlide, at_hand: Callable[[int, int], P
     at_hand : callable (row, col) -> tile or None, optional
         Knows tiles that are there already.
     """
-    compute = lru_cache(_KEPT_TILES)(lambda row, col: super_resolved.compute_tile(0, row, col))
+    grid = super_resolved.grid
 
-    def tile(row: int, col: int) -> Pixels:
-        there = at_hand(row, col) if at_hand else None
-        return compute(row, col) if there is None else there
+    def picture(row: int, col: int, height: int, width: int) -> Pixels:
+        places = grid.tiles_in(0, slice(row, row + height), slice(col, col + width))
+        tiles: dict[tuple[int, int], Pixels] = {}
+        for place in places if at_hand else ():
+            tile = at_hand(*place) if at_hand else None
+            if tile is None:
+                break
+            tiles[place] = tile
+        if len(tiles) < len(places):
+            return _compute(super_resolved, row, col, height, width)
+        return assemble(grid, 0, Window(row, col, height, width), lambda *place: tiles[place])
 
-    return _from_tiles(super_resolved, tile)
+    return picture
+
+
+def _compute(super_resolved: SuperResolvedSlide, row: int, col: int, height: int, width: int) -> Pixels:
+    """Compute a region of level 0 in one window."""
+    top, left = row // SCALE, col // SCALE
+    core = snap_window(top, left, -(-(row + height) // SCALE) - top, -(-(col + width) // SCALE) - left)
+    runner = super_resolved.runner
+    pictures = runner.run(super_resolved.read_around(core), stage=2, glass=super_resolved.glass, halo=runner.halo)
+    assert pictures.hr is not None
+    first_row, first_col = row - core.row * SCALE, col - core.col * SCALE
+    return pictures.hr[first_row : first_row + height, first_col : first_col + width]
 
 
 def stored(super_resolved: SuperResolvedSlide, store: PyramidStore) -> Picture:
-    """Give a slide's 20× picture from a store; what is missing there is the scan, enlarged."""
+    """Give a slide's 20× picture from a store; the context that is missing at the edge of its areas is computed."""
 
-    def tile(row: int, col: int) -> Pixels:
+    def tile(row: int, col: int) -> Pixels | None:
         try:
             return store.read(0, row, col)
         except KeyError:
-            rows, cols = super_resolved.grid.tile_slices(0, row, col)
-            return super_resolved.read_bicubic(
-                0, rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
-            )
+            return None
 
-    return _from_tiles(super_resolved, tile)
-
-
-def _from_tiles(super_resolved: SuperResolvedSlide, tile: Callable[[int, int], Pixels]) -> Picture:
-    return lambda row, col, height, width: assemble(super_resolved.grid, 0, Window(row, col, height, width), tile)
+    return computed(super_resolved, tile)
 
 
 def write_trust_map(
@@ -229,6 +276,8 @@ def write_trust_map(
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write the trust map of an export as an OME-Zarr of its own; coarser levels keep the worst of four pixels.
+
+    It has values where the export is computed; its attributes say which areas these are.
 
     Parameters
     ----------
@@ -249,7 +298,7 @@ def write_trust_map(
     OutputError
         If the place is read-only or full.
     """
-    trust = TrustMap(super_resolved, stored(super_resolved, store), other)
+    trust = TrustMap(super_resolved, stored(super_resolved, store), other, partial(store.has, 0))
     if path.exists() and not _is_ours(path):
         raise StoreMismatchError(f"{path.name} is no trust map of ours.", "Remove it, or choose another output.")
     growing = path.with_name(f".{path.name}.partial")
@@ -275,7 +324,7 @@ def write_trust_map(
 def _is_ours(path: Path) -> bool:
     try:
         ours = zarr.open_group(path, mode="r", zarr_format=3).attrs.get(OUR_KEY)
-        return isinstance(ours, dict) and "calibration" in ours
+        return isinstance(ours, dict) and bool(ours.get(MAP_KEY))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -291,7 +340,13 @@ def _empty(
     colours = dict(zip(trust.channels, ("FF0000", "00FFFF"), strict=False))
     attributes = {
         "ome": ome_attributes(name, mpps, colours),
-        OUR_KEY: {"calibration": asdict(trust.calibration)},
+        OUR_KEY: {
+            MAP_KEY: True,
+            "identity": asdict(store.identity),
+            "computed_areas": store.areas.record(),
+            "absent": ABSENT,
+            "calibration": asdict(trust.calibration),
+        },
     }
     group = zarr.create_group(path, zarr_format=3, attributes=attributes)
     return [
@@ -300,7 +355,7 @@ def _empty(
             shape=(trust.shape[0], *(-(-size // 2**level) for size in trust.shape[1:])),
             chunks=(1, _TILE_PX, _TILE_PX),
             dtype=np.uint8,
-            fill_value=0,
+            fill_value=ABSENT,
             dimension_names=["c", "y", "x"],
         )
         for level in range(len(mpps))
