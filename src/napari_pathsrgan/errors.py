@@ -6,9 +6,12 @@ code 2; the window shows them as a notification. Nothing else is meant to reach 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_pathsrgan.text import printable
+
+_CHOICES_NAMED = 10
 
 
 class PathSRGANError(Exception):
@@ -77,6 +80,28 @@ class SlideChangedError(SlideUnreadableError):
     def __reduce__(self) -> tuple[type[SlideChangedError], tuple[Path]]:
         """Travel from another process."""
         return type(self), (self.path,)
+
+
+class SeveralSlidesError(PathSRGANError):
+    """A folder holds several slides, and none of them may be chosen silently.
+
+    Parameters
+    ----------
+    folder : Path
+    choices : sequence of Path
+        A file of each slide; opening it opens that slide.
+    """
+
+    def __init__(self, folder: Path, choices: Sequence[Path]) -> None:
+        named = [path.relative_to(folder).as_posix() for path in choices[:_CHOICES_NAMED]]
+        more = f" and {len(choices) - len(named)} more" if len(choices) > len(named) else ""
+        problem = f"{folder.name} holds {len(choices)} slides: {', '.join(named)}{more}."
+        super().__init__(problem, f"Give one of these files instead of the folder, such as {choices[0]}.")
+        self.folder, self.choices = folder, tuple(choices)
+
+    def __reduce__(self) -> tuple[type[SeveralSlidesError], tuple[Path, tuple[Path, ...]]]:
+        """Travel from another process."""
+        return type(self), (self.folder, self.choices)
 
 
 class MissingMppError(PathSRGANError):

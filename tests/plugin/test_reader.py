@@ -12,6 +12,7 @@ from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.plugin.reader import COMPUTED_KEY, get_reader
+from napari_pathsrgan.slides.dicom_folder import series_of_slide
 from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -56,6 +57,19 @@ def test_several_slides_become_several_layers(slide_path: Path, other_slide_path
     reader = get_reader(paths)
     assert reader is not None
     assert len(reader(paths)) == 2
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs shared/data/slides beside the repository")
+def test_each_slide_of_a_folder_of_dicom_files_becomes_a_layer(tmp_path: Path) -> None:
+    content = (SHARED / "sm_image.dcm").read_bytes()
+    (tmp_path / "IM0").write_bytes(content)
+    series = series_of_slide(tmp_path / "IM0")
+    assert series is not None
+    (tmp_path / "IM1").write_bytes(content.replace(series.encode(), b"9" * len(series)))
+    reader = get_reader(str(tmp_path))
+    assert reader is not None
+    known = [parameters["metadata"]["pathsrgan_slide"]["path"] for _, parameters, _ in reader(str(tmp_path))]
+    assert known == [str(tmp_path / "IM0"), str(tmp_path / "IM1")]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "photo.png", "empty.tif", "nothing.tif", "folder.zarr"])

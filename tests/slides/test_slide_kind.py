@@ -19,6 +19,9 @@ from napari_pathsrgan.slides.slide_kind import slide_kind
         ("a.tif", b"text", None),
         ("a.png", b"\x89PNG", None),
         ("a.json", b"{}", None),
+        ("1.2.840.113.1.0", bytes(128) + b"DICM", "openslide"),
+        ("IM000001", bytes(128) + b"DICM", "openslide"),
+        ("IM000001", b"", None),
     ],
 )
 def test_slide_kind(tmp_path: Path, name: str, content: bytes, kind: str | None) -> None:
@@ -39,7 +42,9 @@ def test_slide_kind_of_nothing(tmp_path: Path) -> None:
         ("zarr.json", '{"attributes": {}}', None),
         ("zarr.json", "[1, 2]", None),
         ("zarr.json", "no json", None),
-        ("a.DCM", "", "dicom folder"),
+        ("a.DCM", "\0" * 128 + "DICM", "dicom folder"),
+        ("IM000001", "\0" * 128 + "DICM", "dicom folder"),
+        ("a.dcm", "", None),
         ("notes.txt", "", None),
     ],
 )

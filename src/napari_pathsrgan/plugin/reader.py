@@ -44,7 +44,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerT
 
 
 def read_slides(path: str | list[str]) -> list[LayerTuple]:
-    """Open slides as layers.
+    """Open slides as layers, of a folder of DICOM files each of its slides.
 
     Raises
     ------
@@ -52,8 +52,10 @@ def read_slides(path: str | list[str]) -> list[LayerTuple]:
         With what is wrong and what to do; napari shows it as a notification.
     """
     from napari_pathsrgan.plugin.mpp_dialog import open_asking
+    from napari_pathsrgan.slides.open_slide import slides_in
 
-    return [slide_layer(open_asking(Path(one))) for one in ([path] if isinstance(path, str) else path)]
+    paths = [slide for one in ([path] if isinstance(path, str) else path) for slide in slides_in(Path(one))]
+    return [slide_layer(open_asking(slide)) for slide in paths]
 
 
 def read_pairs(path: str | list[str]) -> list[LayerTuple]:

@@ -9,16 +9,23 @@ import numpy as np
 import openslide
 import tifffile
 
-from napari_pathsrgan.errors import OptionError, SlideChangedError, SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.errors import (
+    OptionError,
+    SeveralSlidesError,
+    SlideChangedError,
+    SlideNotFoundError,
+    SlideUnreadableError,
+)
+from napari_pathsrgan.slides.dicom_folder import dicom_slides
 from napari_pathsrgan.slides.fingerprint import SlideIdentity, file_identity, zarr_identity
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.slide import Slide, SlideSource
-from napari_pathsrgan.slides.slide_files import is_regular
-from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, first_dicom, head_bytes, image_attributes, slide_kind
+from napari_pathsrgan.slides.slide_files import is_regular, pipe_beside
+from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, head_bytes, slide_kind
 from napari_pathsrgan.slides.tiff_source import TiffSource
 from napari_pathsrgan.slides.zarr_source import ZarrSource
 
-__all__ = ["open_slide", "slide_kind"]
+__all__ = ["open_slide", "slide_kind", "slides_in"]
 
 #: Side of the windows read once on opening, at the end of each level, where a file that was cut short shows it.
 _PROBE_PX = 16
@@ -81,15 +88,43 @@ def identify_slide(path: Path) -> SlideIdentity:
 
 
 def _open_source(path: Path) -> tuple[SlideSource, SlideIdentity]:
-    if path.is_dir():
-        dicom = None if image_attributes(path) is not None else first_dicom(path)
-        if dicom is None:
-            return _open_zarr(path)
-        path = dicom
+    if slide_kind(path) == "dicom folder":
+        path = _only_slide(path)
+    elif path.is_dir():
+        return _open_zarr(path)
     if not is_regular(path):
         raise SlideUnreadableError(f"{path.name} is neither a file nor a folder.", _SAVE_AGAIN)
+    pipe = pipe_beside(path)
+    if pipe is not None:
+        raise SlideUnreadableError(
+            f"{path.name} lies beside {pipe.name}, which is no file.",
+            "Copy the slide's files into a folder of their own.",
+        )
     identity = file_identity(path)  # before it is opened: what changes while it is, shows when it is read
     return _open_file(path), identity
+
+
+def slides_in(path: Path) -> list[Path]:
+    """List what a path offers to open: itself, or a file for each slide of a folder of DICOM files."""
+    slides = dicom_slides(path) if slide_kind(path) == "dicom folder" else []
+    return [slide.files[0] for slide in slides] if len(slides) > 1 else [path]
+
+
+def _only_slide(folder: Path) -> Path:
+    """Return a file of the slide in a folder of DICOM files."""
+    slides = dicom_slides(folder)
+    if len(slides) > 1:
+        raise SeveralSlidesError(folder, [slide.files[0] for slide in slides])
+    if not slides:
+        raise SlideUnreadableError(
+            f"{folder.name} holds DICOM files, but no slide is among them.",
+            "Open the folder of a whole-slide image's series.",
+        )
+    if not slides[0].is_together:
+        raise SlideUnreadableError(
+            f"The files of the slide in {folder.name} lie in several folders.", "Copy them into one folder."
+        )
+    return slides[0].files[0]
 
 
 def _open_zarr(path: Path) -> tuple[SlideSource, SlideIdentity]:

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from napari_pathsrgan.slides.dicom_folder import is_dicom, series_of_slide
 from napari_pathsrgan.slides.slide_kind import head_bytes
 
 NamedFiles = dict[str, Path]
 """Files by a name that stays when the slide is moved or renamed; the slide's own file is ``""``."""
 
-_DICOM_HEAD_BYTES = 1 << 14
-_SERIES_UID = b"\x20\x00\x0e\x00UI"
 _OME_FILE_NAME = re.compile(rb'(?:FileName|MetadataFile)\s*=\s*"([^"/\\]+)"')
 _INDEX_BYTES = 1 << 20
 
@@ -75,6 +74,16 @@ def files_of_slide(path: Path, description: bytes = b"") -> NamedFiles:
     return {"": path, **dict(sorted(others))}
 
 
+def pipe_beside(path: Path) -> Path | None:
+    """Find a pipe, device or socket where OpenSlide looks for a slide's other files, and would wait for ever."""
+    suffix = path.suffix.lower()
+    folders = [path.with_suffix("")] if suffix == ".mrxs" else []
+    if suffix in (".vms", ".vmu") or is_dicom(path):
+        folders.append(path.parent)
+    entries = (entry for folder in folders if folder.is_dir() for entry in folder.iterdir())
+    return next((entry for entry in entries if entry.exists() and not (is_regular(entry) or entry.is_dir())), None)
+
+
 class OpenedFiles:
     """The files of a slide as they were when it was opened.
 
@@ -123,18 +132,7 @@ def _named_in_index(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _dicom_series(path: Path) -> Iterator[tuple[str, Path]]:
-    series = _series_uid(path)
+    series = series_of_slide(path)
     for file in path.parent.iterdir():
-        if is_regular(file) and (file == path or (series is not None and _series_uid(file) == series)):
+        if file == path or (series is not None and series_of_slide(file) == series):
             yield file.name, file
-
-
-def _series_uid(path: Path) -> bytes | None:
-    """Find the Series Instance UID in a DICOM file's first elements; None where there is none."""
-    with path.open("rb") as stream:
-        head = stream.read(_DICOM_HEAD_BYTES)
-    at = head.find(_SERIES_UID)
-    if head[128:132] != b"DICM" or at < 0:
-        return None
-    start = at + len(_SERIES_UID) + 2
-    return head[start : start + int.from_bytes(head[start - 2 : start], "little")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.bounded_json import read_json
+from napari_pathsrgan.slides.dicom_folder import holds_dicom, is_dicom
 
 _MOST_ATTRIBUTES_BYTES, _MOST_ATTRIBUTES_VALUES = 16 << 20, 2_000_000
 #: Suffixes that only slides have; a file so called is claimed whatever is in it, so that the user is told what it is.
@@ -25,19 +26,21 @@ def slide_kind(path: Path | str) -> str | None:
 
     Returns
     -------
-    "zarr", "dicom folder", "openslide" (a name only slides have), "tiff" or None
+    "zarr", "dicom folder", "openslide" (a name only slides have, or a DICOM file), "tiff" or None
     """
     path = Path(path)
     if path.is_dir():
         if image_attributes(path) is not None:
             return "zarr"
-        return "dicom folder" if first_dicom(path) is not None else None
+        return "dicom folder" if holds_dicom(path) else None
     if not path.is_file():
         return None
     suffix = path.suffix.lower()
     if suffix in SLIDE_SUFFIXES:
         return "openslide"
-    return "tiff" if suffix in _TIFF_SUFFIXES and head_bytes(path).startswith(TIFF_HEADS) else None
+    if suffix in _TIFF_SUFFIXES:
+        return "tiff" if head_bytes(path).startswith(TIFF_HEADS) else None
+    return "openslide" if is_dicom(path) else None  # archives name files without a suffix
 
 
 def image_attributes(folder: Path) -> dict[str, Any] | None:
@@ -75,11 +78,6 @@ def read_zarr_json(folder: Path, name: str) -> Any:
     if not file.resolve().is_relative_to(folder.resolve()):
         raise OSError(f"{name} leads out of {folder.name}")
     return read_json(file, _MOST_ATTRIBUTES_BYTES, _MOST_ATTRIBUTES_VALUES)
-
-
-def first_dicom(folder: Path) -> Path | None:
-    """Find one DICOM file in a folder; OpenSlide finds the others of its series beside it."""
-    return next((file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".dcm" and file.is_file()), None)
 
 
 def head_bytes(path: Path) -> bytes:

@@ -49,7 +49,9 @@ class ZarrSource:
             self.folder = checked_folder(path, "0")
             attributes = image_attributes(self.folder)
         if attributes is None or not attributes.get("multiscales"):
-            raise SlideUnreadableError(f"{path.name} is a folder without an OME-Zarr image in it.", _REMEDY)
+            raise SlideUnreadableError(
+                f"{path.name} is a folder that holds neither an OME-Zarr image nor a DICOM slide.", _REMEDY
+            )
         try:
             self._describe(path, attributes)
         except (SlideUnreadableError, OSError):
