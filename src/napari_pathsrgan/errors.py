@@ -174,3 +174,7 @@ class MissingPartError(PathSRGANError):
 
 class JobError(PathSRGANError):
     """There is no such job, or what is asked of it can't be done in its state."""
+
+
+class LayerTooLargeError(PathSRGANError):
+    """More pixels of a layer were asked for at once than can be computed while the window waits."""

@@ -55,7 +55,7 @@ def scan_layer(mpp: float, blank: bool = False) -> Image:
         list(pyramid(mpp, blank)),
         multiscale=True,
         rgb=True,
-        name=f"{'blank' if blank else 'crosses'} · {mpp:.3f} µm/px",
+        name=f"{'blank' if blank else 'crosses'} · {1000 * mpp:.0f} nm per px",
         scale=(mpp, mpp),
         translate=(mpp / 2, mpp / 2),
         units=("um", "um"),

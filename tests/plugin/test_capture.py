@@ -23,7 +23,7 @@ def swiped(shared_viewer: Any, qtbot: Any) -> Iterator[Comparison]:
     shared_viewer.window.resize(1300, 500)
     shared_viewer.add_layer(scan_layer(1.465))
     second = scan_layer(0.293)
-    second.name = "SR-20× computed · 0.293 µm/px"
+    second.name = "SR-20× computed · 293 nm per px"
     shared_viewer.add_layer(second)
     show_measures(shared_viewer)
     made = Comparison(shared_viewer)
@@ -50,7 +50,7 @@ def test_a_capture_holds_labels_divider_and_scale_bar(
     marked = np.flatnonzero(row != 235)  # the divider: dark, with a light core
     assert abs(marked - width / 2).max() <= 4
     assert row[marked].min() < 180 < row[marked].max()
-    assert swiped.labels.lines[1][-1].endswith("µm/px")
+    assert swiped.labels.lines[1][-1].endswith("nm per px")
     assert picture[8:30, 10:60].min() < 60  # a label in the left corner, and one in the right
     assert picture[8:30, width - 60 : width - 10].min() < 60
     assert picture[height - 40 :, width - 60 :].min() < 60  # the scale bar's box

@@ -266,7 +266,7 @@ def test_closing_the_dock_leaves_the_canvas_as_it_was(make_window: Callable[...,
     window.settle()
     window.close_dock()
     window.settle()
-    assert [layer.name for layer in window.viewer.layers] == ["4× scan · 1.465 µm/px"]
+    assert [layer.name for layer in window.viewer.layers] == ["4× scan · 1465 nm per px"]
     assert window.viewer.layers[0].visible
     assert not [child for child in canvas.children() if child is comparison.front]
     assert comparison._stencils._attached == {}

@@ -29,7 +29,7 @@ def test_a_slide_is_a_pyramid_in_micrometres_from_its_corner(slide_path: Path) -
     assert parameters["scale"] == pytest.approx((1.465, 1.465))
     assert parameters["translate"] == pytest.approx((0.7325, 0.7325))
     assert parameters["units"] == ("um", "um")
-    assert parameters["name"] == "4× scan · 1.465 µm/px"
+    assert parameters["name"] == "4× scan · 1465 nm per px"
     assert parameters["metadata"]["pathsrgan_slide"] == {
         "path": str(slide_path),
         "mpp": pytest.approx(1.465),
@@ -46,7 +46,7 @@ def test_a_computed_picture_is_called_computed(tmp_path: Path) -> None:
     write_ome_tiff(store, tiff)
     for path in (str(store.path), str(tiff)):
         ((_, parameters, _),) = get_reader(path)(path)
-        assert parameters["name"] == "20× computed by lite, in part · 0.293 µm/px"
+        assert parameters["name"] == "20× computed by lite, in part · 293 nm per px"
         known = {"kind": "image", "model": "lite", "complete": False, "areas_um": []}
         assert parameters["metadata"][COMPUTED_KEY] == known
         assert "pathsrgan_slide" not in parameters["metadata"]  # or views would be computed of it
@@ -97,7 +97,7 @@ def test_a_real_slide_opens() -> None:
     if not path.exists():
         pytest.skip("needs the real slide CMU-1-Small-Region.svs in shared/data/slides beside the repository")
     ((levels, parameters, _),) = get_reader(str(path))(str(path))
-    assert parameters["name"] == "20× scan · 0.499 µm/px"
+    assert parameters["name"] == "20× scan · 499 nm per px"
     assert levels[0].shape == (2967, 2220, 3)
 
 

@@ -34,7 +34,7 @@ def test_opening_a_slide_adds_its_views_in_panes_that_begin_at_one_corner(
 ) -> None:
     window = make_window(slide_path)
     names = [layer.name for layer in window.viewer.layers]
-    assert names == ["4× scan · 1.465 µm/px", "SR-10× computed · 0.586 µm/px", "SR-20× computed · 0.293 µm/px"]
+    assert names == ["4× scan · 1465 nm per px", "SR-10× computed · 586 nm per px", "SR-20× computed · 293 nm per px"]
     grid = window.viewer.canvas.grid
     assert grid.enabled
     assert [grid.position(place, window.viewer.layers) for place in range(3)] == [(0, 0), (0, 1), (0, 2)]
@@ -110,13 +110,13 @@ def test_of_two_slides_one_goes_and_the_other_goes_on(
     grid = window.viewer.canvas.grid
     places = [grid.position(place, window.viewer.layers) for place in range(6)]
     assert places == [(row, col) for row in range(2) for col in range(3)]
-    assert window.viewer.layers[0].name == "case-17 · 4× scan · 1.465 µm/px"
-    assert window.viewer.layers[5].name == "case-18 · SR-20× computed · 0.293 µm/px"
+    assert window.viewer.layers[0].name == "case-17 · 4× scan · 1465 nm per px"
+    assert window.viewer.layers[5].name == "case-18 · SR-20× computed · 293 nm per px"
     window.look(300, 400, 0.3)
     window.wait_sharp()
     first = next(source for source in window.session.shown if source is not second)
     window.viewer.layers.remove(first)
-    assert window.viewer.layers[0].name == "4× scan · 1.465 µm/px"
+    assert window.viewer.layers[0].name == "4× scan · 1465 nm per px"
     assert list(window.session.shown) == [second]
     window.look(600, 700, 0.3)
     window.wait_sharp()

@@ -1,4 +1,4 @@
-"""Who is drawn for at once, and who gets exact pixels."""
+"""Previews are drawn at once and ask for tiles; exact levels compute."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_pathsrgan.errors import LayerTooLargeError
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.models.card import ModelCard
@@ -78,18 +79,13 @@ def make_view(super_resolved: SuperResolvedSlide) -> Any:
     return make
 
 
-def napari_reads(array: Any, index: Any) -> np.ndarray:
-    """Index as a function of napari's own does."""
-    module = ModuleType("napari.layers.pretended")
-    exec("def read(array, index):\n    return array[index]", module.__dict__)
-    return module.read(array, index)
-
-
-def test_napari_is_drawn_for_and_others_get_exact_pixels(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+def test_a_preview_asks_for_tiles_and_its_exact_level_computes_them(
+    make_view: Any, super_resolved: SuperResolvedSlide
+) -> None:
     view, cache, notebook = make_view(SR_20)
     level = view.levels()[0]
     region = np.s_[600:900, 700:1200]
-    soft = napari_reads(level, region)
+    soft = level.preview[region]
     assert super_resolved.runner.runs == 0
     wanted, around = notebook.lists[view]
     assert {(key.row, key.col) for key in wanted} == {(1, 1), (1, 2)}
@@ -101,18 +97,39 @@ def test_napari_is_drawn_for_and_others_get_exact_pixels(make_view: Any, super_r
 
     for key in wanted:
         cache.put(key, super_resolved.compute_tile(key.level, key.row, key.col))
-    np.testing.assert_array_equal(napari_reads(level, region), exact)
+    np.testing.assert_array_equal(level.preview[region], exact)
 
 
-def test_a_package_whose_name_begins_like_naparis_is_not_napari(make_view: Any) -> None:
+def test_a_level_gives_the_same_pixels_whoever_asks(make_view: Any) -> None:
     view, _, notebook = make_view(SR_10)
-    module = ModuleType("napari_other.reader")
+    level = view.levels()[0]
+    module = ModuleType("napari.layers.pretended")
     exec("def read(array, index):\n    return array[index]", module.__dict__)
-    module.read(view.levels()[0], np.s_[0:8, 0:8])
+    region = np.s_[300:420, 350:500]
+    np.testing.assert_array_equal(module.read(level, region), level[region])
     assert not notebook.lists
+    np.testing.assert_array_equal(module.read(level.preview, region), level.preview[region])
 
 
-def test_indexing_is_numpys(make_view: Any) -> None:
+def test_more_than_can_be_waited_for_is_refused_in_words(
+    make_view: Any, super_resolved: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_pathsrgan.plugin.sr_layer.LARGEST_READ_PX", 256**2)
+    levels = make_view(SR_20)[0].levels()
+    assert levels[0][:1024, :1024].shape == (1024, 1024, 3)
+    runs = super_resolved.runner.runs
+    with pytest.raises(
+        LayerTooLargeError, match=r"1024 × 1028 px of “SR-20×.*1024 × 1024 px are not.*pathsrgan upscale"
+    ):
+        levels[0][:1024, :1028]
+    with pytest.raises(LayerTooLargeError):
+        np.asarray(levels[1])
+    assert super_resolved.runner.runs == runs
+    assert np.asarray(levels[2]).shape == levels[2].shape  # the slide's own pixels cost little
+
+
+def test_indexing_is_numpys(make_view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_pathsrgan.plugin.sr_layer.LARGEST_READ_PX", 2**22)
     view, _, _ = make_view(SR_10)
     level = view.levels()[0]
     whole = np.asarray(level)
@@ -120,7 +137,7 @@ def test_indexing_is_numpys(make_view: Any) -> None:
     assert level.size == whole.size
     for index in (np.s_[5, 7], np.s_[5:9, 7:20, 1], np.s_[..., 2], np.s_[-1], np.s_[10:10, 3:4]):
         np.testing.assert_array_equal(level[index], whole[index])
-        assert napari_reads(level, index).shape == whole[index].shape
+        assert level.preview[index].shape == whole[index].shape
 
 
 def test_the_coarsest_level_asks_for_nothing(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
@@ -129,14 +146,14 @@ def test_the_coarsest_level_asks_for_nothing(make_view: Any, super_resolved: Sup
     np.testing.assert_array_equal(
         np.asarray(coarsest), super_resolved.levels[super_resolved.grid.n_levels - 1].compute()
     )
-    napari_reads(coarsest, np.s_[0:100, 0:100])
+    coarsest.preview[0:100, 0:100]
     assert notebook.lists[view] == ([], [])
     assert not view.wanted
 
 
 def test_coarse_levels_never_run_the_network(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
     view, _, _ = make_view(SR_20)
-    napari_reads(view.levels()[2], np.s_[100:400, 100:400])
+    view.levels()[2].preview[100:400, 100:400]
     assert {key.level for key in view.wanted} == {2}
     assert {key.model for key in view.wanted} == {""}
     view.levels()[2][100:400, 100:400]
@@ -153,7 +170,7 @@ def at_rest(view: SlideView, rows: slice = REGION[0], cols: slice = REGION[1]) -
 
 def test_a_moving_view_asks_for_whole_tiles_and_one_at_rest_for_what_is_in_sight(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
-    napari_reads(view.levels()[0], np.s_[REGION])
+    view.levels()[0].preview[REGION]
     wanted, _ = notebook.lists[view]
     assert {key.part for key in wanted} == {None}
     at_rest(view)
@@ -174,29 +191,29 @@ def test_a_moving_view_asks_for_whole_tiles_and_one_at_rest_for_what_is_in_sight
 def test_parts_are_drawn_where_they_are(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
     view, cache, notebook = make_view(SR_20)
     exact = view.levels()[0][np.s_[REGION]]
-    soft = napari_reads(view.levels()[0], np.s_[REGION])
+    soft = view.levels()[0].preview[REGION]
     at_rest(view)
     for key in notebook.lists[view][0]:
         tile = super_resolved.compute_tile(*key.place)
         cache.put(key, tile if key.part is None else tile[key.part.pixels(0)])
-    drawn = napari_reads(view.levels()[0], np.s_[REGION])
+    drawn = view.levels()[0].preview[REGION]
     np.testing.assert_array_equal(drawn, exact)
     assert np.abs(drawn.astype(int) - soft).mean() > 40
-    beyond = napari_reads(view.levels()[0], np.s_[REGION[0], 600:1500])[:, :40]
+    beyond = view.levels()[0].preview[REGION[0], 600:1500][:, :40]
     assert np.abs(beyond.astype(int) - super_resolved.read(0, 400, 600, 700, 40)).mean() > 40  # soft still
 
 
 def test_napari_slicing_anew_for_tiles_that_came_changes_no_wishes(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
-    napari_reads(view.levels()[0], np.s_[REGION])
+    view.levels()[0].preview[REGION]
     at_rest(view)
     before = dict(notebook.lists)
-    napari_reads(view.levels()[0], np.s_[REGION])
+    view.levels()[0].preview[REGION]
     assert notebook.lists == before
-    napari_reads(view.levels()[0], np.s_[400:1100, 828:1628])
+    view.levels()[0].preview[400:1100, 828:1628]
     assert {key.part for key in notebook.lists[view][0]} == {None}
     view.forget()
-    napari_reads(view.levels()[0], np.s_[400:1100, 828:1628])
+    view.levels()[0].preview[400:1100, 828:1628]
     assert view in notebook.lists
 
 
@@ -240,7 +257,7 @@ def test_other_pictures_come_in_whole_tiles(make_view: Any, kind: Any) -> None:
 
 def test_forgetting_empties_the_wish_lists(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
-    napari_reads(view.levels()[0], np.s_[0:400, 0:400])
+    view.levels()[0].preview[0:400, 0:400]
     assert len(notebook.lists) == 2
     view.forget()
     assert not notebook.lists
@@ -250,14 +267,14 @@ def test_forgetting_empties_the_wish_lists(make_view: Any) -> None:
 def test_exchange_keeps_the_arrays_and_refuses_another_grid(make_view: Any, slide_path: Path) -> None:
     view, _, old = make_view(SR_20)
     level = view.levels()[0]
-    napari_reads(level, np.s_[0:400, 0:400])
+    level.preview[0:400, 0:400]
     with open_slide(slide_path) as slide:
         runner = Darkener()
         runner.identity = "another"
         new = Notebook(TileCache(2**28))
         view.exchange(SuperResolvedSlide(slide, runner), new)
         assert not old.lists
-        napari_reads(level, np.s_[0:400, 0:400])
+        level.preview[0:400, 0:400]
         assert {key.model for key in new.lists[view][0]} == {"another"}
         coarser = Darkener()
         coarser.card = ModelCard(name="x", preset="lite", mpp_in=1.2, mpp_mr=0.6, mpp_hr=0.3, halo_lr_px=16)
@@ -276,7 +293,7 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     view, cache, notebook = make_view(BICUBIC)
     level = view.levels()[0]
     region = np.s_[100:300, 100:300]
-    napari_reads(level, region)
+    level.preview[region]
     (key,) = notebook.lists[view][0]
     assert key.model == BICUBIC_MODEL
     lane = BicubicLane(lambda _: super_resolved, NowPool())
@@ -288,14 +305,14 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     ((tiles, error),) = told
     assert error is None
     cache.put(key, tiles[key])
-    np.testing.assert_array_equal(napari_reads(level, region), level[region])
+    np.testing.assert_array_equal(level.preview[region], level[region])
     assert super_resolved.runner.runs == 0
 
 
 def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
     view, cache, notebook = make_view(TRUST)
     level = view.levels()[0]
-    napari_reads(level, np.s_[600:900, 700:800])
+    level.preview[600:900, 700:800]
     (key,) = notebook.lists[view][0]
     assert key.model == TRUST_PREFIX + "darkener"
     lane = TrustLane(lambda _: super_resolved, NowPool(), cache.get)
@@ -309,7 +326,7 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
         cache.put(*next(iter(tiles.items())))
     fine, coarse = (next(iter(tiles.values())) for tiles, _ in told)
     assert (fine.shape, coarse.shape) == ((512, 512, 3), (256, 256, 3))
-    np.testing.assert_array_equal(napari_reads(level, np.s_[600:900, 700:800]), level[600:900, 700:800])
+    np.testing.assert_array_equal(level.preview[600:900, 700:800], level[600:900, 700:800])
     lane = TrustLane(lambda _: None, NowPool(), cache.get)
     lane.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
     assert told[-1] == ({}, None)

@@ -88,7 +88,7 @@ def test_a_40x_slide_says_that_it_is_resampled(make_window: Callable[..., Window
     path = write_slide(tmp_path / "fine.svs", draw_smear(900, 900), mpp=0.25, power=40)
     window = make_window(path)
     assert "0.25 µm/px, finer than the 4× scans" in window.dock.messages.text
-    assert window.viewer.layers[0].name == "40× scan · 0.250 µm/px"
+    assert window.viewer.layers[0].name == "40× scan · 250 nm per px"
     assert window.dock.form.facts.text().replace("\u00a0", " ") == "40× · 0.250 µm/px · 900 × 900 px"
 
 
@@ -100,9 +100,9 @@ def test_a_model_of_other_pixel_sizes_gets_new_layers_in_the_same_places(
     with window.qtbot.waitSignal(window.session.exchanged, timeout=60_000):
         window.dock.choose_model(other)
     assert [layer.name for layer in window.viewer.layers] == [
-        "4× scan · 1.465 µm/px",
-        "SR-10× computed · 0.500 µm/px",
-        "SR-20× computed · 0.250 µm/px",
+        "4× scan · 1465 nm per px",
+        "SR-10× computed · 500 nm per px",
+        "SR-20× computed · 250 nm per px",
     ]
     window.look(500, 600, 0.3)
     window.wait_sharp()
@@ -112,12 +112,12 @@ def test_labels_break_rather_than_being_cut_off(make_window: Callable[..., Windo
     window = make_window(slide_path)
     window.viewer.window.resize(1700, 500)
     window.settle(0.4)
-    assert ("SR-10× computed · 0.586 µm/px",) in window.dock.comparison.labels.lines
+    assert ("SR-10× computed · 586 nm per px",) in window.dock.comparison.labels.lines
     window.viewer.window.resize(1050, 500)
     window.settle(0.4)
     broken = window.dock.comparison.labels.lines[1]
     assert len(broken) > 1
-    assert " ".join(broken).replace("· ", "") == "SR-10× computed 0.586 µm/px"
+    assert " ".join(broken).replace("· ", "") == "SR-10× computed 586 nm per px"
     window.dock.comparison.set_mode(CompareMode.ONE)
     assert not window.viewer.canvas.grid.enabled
 
@@ -129,7 +129,7 @@ def test_a_layer_the_user_renamed_keeps_its_name(
     window.viewer.layers[1].name = "mine"
     window.open(other_slide_path)
     names = [layer.name for layer in window.viewer.layers]
-    assert names[:3] == ["case-17 · 4× scan · 1.465 µm/px", "mine", "case-17 · SR-20× computed · 0.293 µm/px"]
+    assert names[:3] == ["case-17 · 4× scan · 1465 nm per px", "mine", "case-17 · SR-20× computed · 293 nm per px"]
 
 
 def test_memory_is_bounded_by_what_is_set(make_window: Callable[..., Window], slide_path: Path) -> None:

@@ -2,24 +2,29 @@
 
 The difference is an image layer of its own, on the pixels of the finer picture. napari asks it for what is in sight;
 it puts that together from what both pictures would draw there, the coarser one interpolated as the screen does. So it
-never waits for a network: where a picture is soft still, so is its difference, and both sharpen together.
+never waits for a network: where a picture is soft still, so is its difference, and both sharpen together. Whoever else
+asks for the layer's data gets the difference of exact pixels (see `live_layer`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.plugin.sr_layer import CHUNK_PX, TileLevel
+from napari_pathsrgan.plugin.live_layer import preview
+from napari_pathsrgan.plugin.sr_layer import CHUNK_PX, PreviewLevel
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
 Pixels = npt.NDArray[np.uint8]
+Read = Callable[[Any, slice, slice], Pixels]
+"""How pixels of a level are come by: (level, rows, cols) → what there is of it or what it is."""
 
 _COARSEST_PX = 1024
 """Longest side of the coarsest level, which napari holds whole."""
@@ -43,14 +48,18 @@ class Operand:
         self.end_um: npt.NDArray[np.float64] = self.corner_um + shapes[0] * self.pixel_um
         self._level_um = shapes[0] / shapes * self.pixel_um  # as napari stretches levels over the whole
 
-    def sample(self, corner_um: npt.NDArray[np.float64], pixel_um: npt.NDArray[np.float64], size: Any) -> Pixels:
-        """Draw a region on any grid; the nearest pixels go on beyond the picture's edge.
+    def sample(
+        self, corner_um: npt.NDArray[np.float64], pixel_um: npt.NDArray[np.float64], size: Any, read: Read
+    ) -> Pixels:
+        """Put a region together on any grid; the nearest pixels go on beyond the picture's edge.
 
         Parameters
         ----------
         corner_um, pixel_um : (2,) float64
             Upper-left corner and pixel size of the grid, µm.
         size : (rows, cols)
+        read : callable
+            `drawn` or `exact`.
 
         Returns
         -------
@@ -65,7 +74,7 @@ class Operand:
         limit = np.array(level.shape[:2])
         start = np.clip(np.floor(first).astype(int), 0, limit - 1)
         stop = np.clip(np.ceil(last).astype(int) + 1, start + 1, limit)
-        pixels = _draw(level, slice(start[0], stop[0]), slice(start[1], stop[1]))
+        pixels = _rgb(read(level, slice(start[0], stop[0]), slice(start[1], stop[1])))
         rows, cols = (np.float64(first[axis] - start[axis] + step[axis] * np.arange(size[axis])) for axis in (0, 1))
         if step[0] == 1 and step[1] == 1 and np.allclose([rows[0], cols[0]], 0, atol=1e-6):
             inside = pixels[: size[0], : size[1]]
@@ -81,9 +90,18 @@ class Operand:
         )
 
 
-def _draw(level: Any, rows: slice, cols: slice) -> Pixels:
-    """Pixels as they are now; only ours would have to be computed otherwise."""
-    pixels = level.peek(rows, cols) if isinstance(level, TileLevel) else np.asarray(level[rows, cols])
+def drawn(level: Any, rows: slice, cols: slice) -> Pixels:
+    """Pixels as they can be drawn now; only ours would have to be computed otherwise."""
+    shown = preview(level)
+    return shown.peek(rows, cols) if isinstance(shown, PreviewLevel) else np.asarray(shown[rows, cols])
+
+
+def exact(level: Any, rows: slice, cols: slice) -> Pixels:
+    """Pixels as they are, computed where they must be."""
+    return np.asarray(level[rows, cols])
+
+
+def _rgb(pixels: Pixels) -> Pixels:
     if pixels.dtype != np.uint8:
         pixels = np.clip(pixels, 0, 255).astype(np.uint8)
     if pixels.ndim == 2:
@@ -100,16 +118,26 @@ class DifferenceLevel:
     corner_um, pixel_um : (2,) float64
         Of this level, µm.
     shape : (rows, cols)
+    read : callable
+        `drawn` or `exact`.
     """
 
     dtype = np.dtype(np.uint8)
     ndim = 2
     chunks = (CHUNK_PX, CHUNK_PX)
 
-    def __init__(self, first: Operand, second: Operand, corner_um: Any, pixel_um: Any, shape: tuple[int, int]) -> None:
+    def __init__(
+        self, first: Operand, second: Operand, corner_um: Any, pixel_um: Any, shape: tuple[int, int], read: Read = exact
+    ) -> None:
         self._operands = first, second
         self._corner_um, self._pixel_um = corner_um, pixel_um
         self.shape = shape
+        self._read = read
+
+    @property
+    def preview(self) -> DifferenceLevel:
+        """The difference of what both pictures would draw."""
+        return DifferenceLevel(*self._operands, self._corner_um, self._pixel_um, self.shape, drawn)
 
     @property
     def size(self) -> int:
@@ -117,15 +145,15 @@ class DifferenceLevel:
         return self.shape[0] * self.shape[1]
 
     def __getitem__(self, index: Any) -> Pixels:
-        """Draw the difference from what there is: the largest of red's, green's and blue's."""
+        """Find the difference of a region: the largest of red's, green's and blue's."""
         rows, cols, rest = split_index(index, (*self.shape, 1))
         corner_um = self._corner_um + np.array([rows.start, cols.start]) * self._pixel_um
         size = rows.stop - rows.start, cols.stop - cols.start
-        a, b = (operand.sample(corner_um, self._pixel_um, size) for operand in self._operands)
+        a, b = (operand.sample(corner_um, self._pixel_um, size, self._read) for operand in self._operands)
         return np.asarray(cv2.absdiff(a, b).max(axis=2)[rest[:2]], np.uint8)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        """Draw the whole level; napari does so for the coarsest."""
+        """Find the difference over the whole level; napari does so for the coarsest, drawn."""
         return np.array(self[:, :], dtype, copy=copy)
 
 
@@ -139,7 +167,7 @@ def difference_levels(first: Image, second: Image) -> tuple[list[DifferenceLevel
     Returns
     -------
     levels : list of DifferenceLevel
-        The finest first; one of a single pixel where the pictures don't meet.
+        Exact ones, the finest first; one of a single pixel where the pictures don't meet.
     pixel_um, corner_um : (2,) float64
         Of the finest level, µm.
     """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from napari_pathsrgan.plugin.difference import difference_levels
+from napari_pathsrgan.plugin.layer_names import safe_name
+from napari_pathsrgan.plugin.live_layer import LiveImage
 from napari_pathsrgan.plugin.pane_labels import short_name
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Image
 
 DIFFERENCE_KEY = "pathsrgan_difference"
 """Metadata of the layer that shows a difference."""
@@ -49,10 +51,9 @@ class DifferenceLayer(QObject):
     def show(self, first: Image, second: Image) -> None:
         """Add the layer."""
         levels, pixel_um, corner_um = difference_levels(first, second)
-        self.layer = Image(
+        self.layer = LiveImage(
             levels,
-            multiscale=True,
-            name=f"Difference · {short_name(first)} − {short_name(second)} · grey levels",
+            name=f"Difference · {safe_name(short_name(first))} − {safe_name(short_name(second))} · grey levels",
             scale=pixel_um,
             translate=corner_um + pixel_um / 2,
             units=first.units,

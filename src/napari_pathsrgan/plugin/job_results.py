@@ -9,6 +9,7 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 
 from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.plugin.layer_names import safe_name
 
 if TYPE_CHECKING:
     import napari
@@ -69,7 +70,7 @@ def _open_slide(viewer: napari.Viewer, out: Path) -> None:
     from napari_pathsrgan.slides.open_slide import open_slide
 
     data, parameters, _ = slide_layer(open_slide(out))
-    parameters["name"] = f"{out.name.split('.')[0]} · {parameters['name']}"
+    parameters["name"] = f"{safe_name(out.name.split('.')[0])} · {parameters['name']}"
     viewer.add_image(data, **parameters)
 
 

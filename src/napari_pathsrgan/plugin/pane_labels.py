@@ -6,7 +6,6 @@ smaller letters, and leaves out the middle of what is too long still; but never 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 from qtpy.QtWidgets import QApplication
 from vispy.scene.visuals import Image as ImageVisual
 from vispy.visuals.transforms import STTransform
+
+from napari_pathsrgan.plugin.layer_names import without_pixel_size
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -203,4 +204,4 @@ def _place(visual: ImageVisual, scale: tuple[float, float], translate: tuple[flo
 
 def short_name(layer: Image) -> str:
     """Name a layer without its pixel size."""
-    return re.sub(r" · [\d.]+ µm/px", "", layer.name)
+    return without_pixel_size(layer.name)

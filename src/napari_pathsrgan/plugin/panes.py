@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.layer_names import safe_name
 from napari_pathsrgan.plugin.overlays import hide_measures, show_measures
-from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
+from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY, is_scan
 
 if TYPE_CHECKING:
     import napari
@@ -41,7 +42,7 @@ class Panes:
 
     def sources(self) -> list[Layer]:
         """The slides' own layers."""
-        return [layer for layer in self._viewer.layers if SLIDE_KEY in layer.metadata]
+        return [layer for layer in self._viewer.layers if is_scan(layer)]
 
     def lay_out(self) -> bool:
         """Arrange and name the panes; says whether anything had to be done."""
@@ -85,6 +86,7 @@ class Panes:
 
 def _name(layer: Layer, slide_name: str) -> None:
     given = layer.metadata.get(NAME_KEY, "")
+    slide_name = safe_name(slide_name)
     short = slide_name if len(slide_name) <= _LONGEST_STEM else slide_name[: _LONGEST_STEM - 1] + "…"
     wanted = f"{short} · {given}" if short else given
     if given and given in layer.name and re.sub(r" \[\d+\]$", "", layer.name) != wanted:  # else the user renamed it

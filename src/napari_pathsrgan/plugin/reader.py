@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathsrgan.plugin.layer_names import pixel_size, safe_name
+
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_pathsrgan.errors import SlideUnreadableError
     from napari_pathsrgan.slides.computed import Computed
     from napari_pathsrgan.slides.slide import Slide
@@ -89,12 +93,14 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
     Returns
     -------
     tuple
-        A list of dask levels, the layer's parameters (µm, corner of the slide at 0), and "image".
+        `ScanLevels` of dask arrays, the layer's parameters (µm, corner of the slide at 0), and "image".
     """
-    power = f"{slide.objective_power:g}×" if slide.objective_power else f"{5.86 / slide.mpp:.0f}×"
+    from napari_pathsrgan.plugin.live_layer import ScanLevels  # napari, which asks many readers before it opens a file
+
+    power = f"{slide.objective_power:g}".replace(".", ",") if slide.objective_power else f"{5.86 / slide.mpp:.0f}"
     row_mpp, col_mpp = slide.pixel_size_um
-    what = "scan" if slide.computed is None else slide.computed.words
-    label = f"{power} {what} · {slide.mpp:.3f} µm/px"
+    what = "scan" if slide.computed is None else safe_name(slide.computed.words)
+    label = f"{power}× {what} · {pixel_size(slide.mpp)}"
     # A computed picture is no slide to the dock *Super-resolution*: nobody wants computed views of computed views.
     known = {
         SLIDE_KEY: {
@@ -122,7 +128,14 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
             "progressive_loader": False,
         },
     }
-    return slide.pyramid(_NowAndThen()), parameters, "image"
+    return ScanLevels(slide.pyramid(_NowAndThen())), parameters, "image"
+
+
+def is_scan(layer: Layer) -> bool:
+    """Whether a layer is a slide's own; napari's copies and channels of it are not, though they carry its metadata."""
+    from napari_pathsrgan.plugin.live_layer import ScanLevels
+
+    return SLIDE_KEY in layer.metadata and isinstance(layer.data, ScanLevels)
 
 
 def _computed_record(computed: Computed) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def registration_layers(low: Slide, high: Slide, table: Table, magnification: in
         (
             np.stack([centres, DRIFT_SHOWN * (offsets - middle)], axis=1),
             {
-                "name": f"Drift × {DRIFT_SHOWN:.0f}, about ({middle[0]:.1f}, {middle[1]:.1f}) µm",
+                "name": f"Drift × {DRIFT_SHOWN:.0f}, about ({middle[0]:.0f}, {middle[1]:.0f}) µm",
                 "edge_width": 6.0,
                 "edge_color": "#E69F00",
                 "vector_style": "arrow",

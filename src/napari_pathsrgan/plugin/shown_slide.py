@@ -10,6 +10,8 @@ from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.inference.arithmetic import is_preview
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
+from napari_pathsrgan.plugin.layer_names import pixel_size, safe_name
+from napari_pathsrgan.plugin.live_layer import LiveImage
 from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, PANE_ORDER, SR_20, TRUST, SlideView, ViewKind
 from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.tiles.cache import TileCache
     from napari_pathsrgan.tiles.grid import Pixels, RectangleUm, TileKey
     from napari_pathsrgan.tiles.scheduler import Scheduler
-
-VIEW_KEY = "pathsrgan_view"
-"""Metadata of a computed layer: the name of its kind."""
 
 
 class ShownSlide:
@@ -95,15 +94,13 @@ class ShownSlide:
 
     def admit(self, super_resolved: SuperResolvedSlide) -> ViewKind:
         """Take in another model's 20× view, for comparison: gives the kind to add."""
-        name = super_resolved.runner.card.name
+        name = safe_name(super_resolved.runner.card.name)
         kind = ViewKind(f"{SR_20.name.removesuffix(' computed')} by {name} computed", SR_20.finest_level, computed=True)
         self.guests[kind] = super_resolved
         return kind
 
     def add_view(self, viewer: napari.Viewer, kind: ViewKind, cache: TileCache, scheduler: Scheduler) -> Image:
         """Add the layer of a kind to the right of what comes before it in `PANE_ORDER`."""
-        from napari.layers import Image
-
         guest = self.guests.get(kind)
         if guest is None:
             view = SlideView(kind, self.super_resolved, self.overview, cache, scheduler)
@@ -111,16 +108,15 @@ class ShownSlide:
             view = SlideView(kind, guest, _read_overview(guest), cache, scheduler)
         mpp = view.grid.level_mpps[kind.finest_level]
         label = _label(kind, view)
-        layer = Image(
+        layer = LiveImage(
             view.levels(),
-            multiscale=True,
             rgb=True,
             name=label,
             scale=(mpp, mpp),
             translate=(mpp / 2, mpp / 2),
             units=("um", "um"),
             interpolation2d="linear",
-            metadata={VIEW_KEY: kind.name, NAME_KEY: label, "progressive_loader": False},
+            metadata={NAME_KEY: label, "progressive_loader": False},
         )
         kinds = self.kinds()
         before = kinds if guest is not None else [other for other in kinds if _place(other) < _place(kind)]
@@ -206,7 +202,7 @@ def _label(kind: ViewKind, view: SlideView) -> str:
     """What a view's pane is called."""
     preview = kind.computed and kind not in (BICUBIC, TRUST) and is_preview(view.super_resolved.runner.identity)
     mpp = view.grid.level_mpps[kind.finest_level]
-    return f"{kind.name} · {mpp:.3f} µm/px{' · int8 preview' if preview else ''}"
+    return f"{kind.name} · {pixel_size(mpp)}{' · int8 preview' if preview else ''}"
 
 
 def _exchange(

@@ -1,8 +1,8 @@
-"""Layers that are drawn at once and get sharp: arrays that never compute while napari draws.
+"""Layers that are drawn at once and get sharp: arrays that never compute, and exact ones beside them.
 
 How a picture comes about:
 
-1. napari slices a level of the layer with the part it is about to draw; a `TileLevel` sees this and answers from the
+1. napari slices a level of the layer with the part it is about to draw; a `PreviewLevel` sees this and answers from the
    cache at once, sharp where there are tiles and softly enlarged where there are none.
 2. What was missing goes to the scheduler as the view's new wish list, the middle of the view first.
 3. Tiles arrive in the cache, from whichever thread; the session refreshes the layers that show them, back to 1.
@@ -10,18 +10,21 @@ How a picture comes about:
    what is in sight once the camera rests, back to 2. From then on, of the tiles at the edge only what is in sight comes
    first, and the whole of them later, with the tiles around: a third of a view's work is beyond its edge.
 
-Whoever else indexes a level, a script or napari's own writer, gets exact pixels and waits for them.
+An `ExactLevel` computes what is asked of it, up to a bound: it is what ``layer.data`` holds (see `live_layer`).
 """
 
 from __future__ import annotations
 
-import sys
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 
+from napari_pathsrgan.errors import LayerTooLargeError
 from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
+from napari_pathsrgan.plugin.live_layer import LARGEST_COPY_PX
 from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey
 from napari_pathsrgan.tiles.placeholder import Patch, compose
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
 CHUNK_PX = 128
 """napari grows what it asks for to whole chunks. Small ones keep it to what is visible; but each time a pan crosses
 one, napari slices, uploads and draws twice: very small ones make it stutter (`benchmarks/panning.py` sees it)."""
+
+LARGEST_READ_PX = 2**20
+"""Pixels of the network's input, 1.2 mm a side, that whoever indexes an `ExactLevel` may have computed in one go: some
+ten seconds on two cores of a CPU."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,9 @@ class SlideView:
         """Levels and tiles of the slide."""
         return self.super_resolved.grid
 
-    def levels(self) -> list[TileLevel]:
-        """Arrays for napari, the finest first."""
-        return [TileLevel(self, level) for level in range(self.kind.finest_level, self.grid.n_levels)]
+    def levels(self) -> list[ExactLevel]:
+        """Exact arrays for a layer, the finest first, each with its preview."""
+        return [ExactLevel(self, level) for level in range(self.kind.finest_level, self.grid.n_levels)]
 
     def exchange(self, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> None:
         """Go on with another model or scheduler, in the same arrays; the grid must be equal."""
@@ -174,7 +181,14 @@ class SlideView:
         return key._replace(model=BICUBIC_MODEL if self.kind == BICUBIC else TRUST_PREFIX + key.model)
 
     def read(self, level: int, rows: slice, cols: slice) -> Pixels:
-        """Read a region exactly, computing what has to be computed."""
+        """Read a region exactly, computing what has to be computed.
+
+        Raises
+        ------
+        LayerTooLargeError
+            If that would keep the window waiting for too long.
+        """
+        self._refuse_too_large(level, rows.stop - rows.start, cols.stop - cols.start)
         if level == self.grid.n_levels - 1:
             return self.overview[rows, cols]
         region = rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
@@ -185,6 +199,17 @@ class SlideView:
 
             return TrustView(self.super_resolved, self._cache.get).read(level, *region)
         return self.super_resolved.read(level, *region)
+
+    def _refuse_too_large(self, level: int, n_rows: int, n_cols: int) -> None:
+        input_px = max(n_rows, 0) * max(n_cols, 0) >> 2 * max(SLIDE_LEVEL - level, 0)
+        if input_px > (LARGEST_READ_PX if level < SLIDE_LEVEL else LARGEST_COPY_PX):
+            side = math.isqrt(LARGEST_READ_PX) << max(SLIDE_LEVEL - level, 0)
+            raise LayerTooLargeError(
+                f"{n_rows} × {n_cols} px of “{self.kind.name}” are too many to be computed while the window waits; "
+                f"{side} × {side} px are not.",
+                "Use a smaller region, or export the slide with the job “Super-resolve whole slide” or "
+                "`pathsrgan upscale`, and open what it writes.",
+            )
 
     def _in_sight(self, key: TileKey, rows: slice, cols: slice) -> TileKey:
         """Make a tile's key that of its part in sight, unless more of it is there or on its way."""
@@ -217,8 +242,8 @@ class SlideView:
         return [self.key(level, row, col) for row, col in tiles]
 
 
-class TileLevel:
-    """One level of a `SlideView` as napari wants it.
+class _Level:
+    """One level of a `SlideView` as napari wants arrays.
 
     Parameters
     ----------
@@ -240,17 +265,64 @@ class TileLevel:
         """Number of values."""
         return self.shape[0] * self.shape[1] * 3
 
+
+class PreviewLevel(_Level):
+    """A level as it can be drawn now: nothing is computed, whoever asks."""
+
     def peek(self, rows: slice, cols: slice) -> Pixels:
         """Draw a region as it stands, and ask for nothing."""
         return self._view.compose(self._level, rows, cols)
 
     def __getitem__(self, index: Any) -> Pixels:
-        """Draw for napari, at once; compute for anybody else, exactly."""
+        """Draw a region as it stands, and have the scheduler fetch what is missing of it."""
         rows, cols, rest = split_index(index, self.shape)
-        asks_napari = sys._getframe(1).f_globals.get("__name__", "").startswith("napari.")
-        return (self._view.draw if asks_napari else self._view.read)(self._level, rows, cols)[rest]
+        return self._view.draw(self._level, rows, cols)[rest]
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        """Compute the whole level, exactly; napari does so for the coarsest, which is there already."""
-        whole = self._view.read(self._level, slice(0, self.shape[0]), slice(0, self.shape[1]))
-        return np.array(whole, dtype, copy=copy)
+        """Draw the whole level as it stands; napari does so for the coarsest."""
+        return np.array(self.peek(slice(0, self.shape[0]), slice(0, self.shape[1])), dtype, copy=copy)
+
+
+class ExactLevel(_Level):
+    """A level whose pixels are computed when they are asked for, exactly and up to a bound.
+
+    Attributes
+    ----------
+    preview : PreviewLevel
+        The same level to be drawn.
+
+    Raises
+    ------
+    LayerTooLargeError
+        When more is indexed than can be computed while the window waits.
+    """
+
+    def __init__(self, view: SlideView, level: int) -> None:
+        super().__init__(view, level)
+        self.preview = PreviewLevel(view, level)
+        self._whole: tuple[SuperResolvedSlide, ReferenceType[Pixels]] | None = None
+
+    def __getitem__(self, index: Any) -> Pixels:
+        """Compute a region and wait for it."""
+        rows, cols, rest = split_index(index, self.shape)
+        if (rows.start, rows.stop, cols.start, cols.stop) == (0, self.shape[0], 0, self.shape[1]):
+            return self._read_whole()[rest]
+        return self._view.read(self._level, rows, cols)[rest]
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """Compute the whole level."""
+        return np.array(self._read_whole(), dtype, copy=copy)
+
+    def _read_whole(self) -> Pixels:
+        """Read the level, or give what was read of it before if somebody still holds that.
+
+        A layer of napari's own that was made of this level draws it over and over, also once the slide was closed.
+        """
+        if self._whole is not None and self._whole[0] is self._view.super_resolved:
+            held = self._whole[1]()
+            if held is not None:
+                return held
+        pixels = self._view.read(self._level, slice(0, self.shape[0]), slice(0, self.shape[1]))
+        pixels.flags.writeable = False
+        self._whole = self._view.super_resolved, ref(pixels)
+        return pixels

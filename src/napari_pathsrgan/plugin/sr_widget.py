@@ -23,7 +23,7 @@ from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.overlays import OverviewMap, tell_magnification, visible_um
 from napari_pathsrgan.plugin.panes import Panes
 from napari_pathsrgan.plugin.progress_box import ProgressBox
-from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.reader import is_scan
 from napari_pathsrgan.plugin.registered_scans import RegisteredScans
 from napari_pathsrgan.plugin.session import BrowsingSession
 from napari_pathsrgan.plugin.slide_form import SlideForm
@@ -152,7 +152,7 @@ class SuperResolutionWidget(Dock):
         self._show_model()
 
     def _on_layer_inserted(self, event: Any) -> None:
-        if SLIDE_KEY in event.value.metadata:
+        if is_scan(event.value):
             self._show_timer.start(0)  # napari has not finished adding it
 
     def _show_slides(self) -> None:
