@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile(r'[<>:"/\\|?*.\x00-\x1f\x7f-\x9f\u2028-\u202f\u2066-\u2069]')
-"""What some file system refuses or takes for a folder or a suffix, and what cannot be seen."""
+from napari_pathsrgan.text import printable
+
+_UNSAFE = re.compile(r'[<>:"/\\|?*.]')
+"""What some file system refuses or takes for a folder or a suffix."""
 _LONGEST = 60
 """Characters of a name that comes from a file or a model; all file systems take 255 bytes."""
 
 
 def safe_name(text: str) -> str:
     """Make a text from elsewhere, a slide's or a model's name, fit to be part of a file name."""
-    name = _UNSAFE.sub("-", text).strip()
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+    return _UNSAFE.sub("-", printable(text, _LONGEST)).strip()
 
 
 def pixel_size(mpp: float) -> str:
