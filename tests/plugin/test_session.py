@@ -476,8 +476,8 @@ def test_hiding_a_view_drops_its_wishes_and_removing_it_keeps_the_others(
     boxes[BICUBIC].click()
     boxes[SR_10].click()
     window.settle()
-    kinds = [layer.metadata.get("pathsrgan_view") for layer in window.viewer.layers]
-    assert kinds == [None, SR_10.name, SR_20.name, BICUBIC.name]
+    kinds = [layer.name.split(" · ")[0] for layer in window.viewer.layers]
+    assert kinds == ["4× scan", SR_10.name, SR_20.name, BICUBIC.name]
     boxes[None].click()
     assert not window.viewer.layers[0].visible
 
