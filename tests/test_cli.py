@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import platformdirs
 import pytest
 import tifffile
 
@@ -228,6 +229,22 @@ def test_upscale_told_to_stop_says_how_to_go_on(scan: Path, tmp_path: Path) -> N
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == "Stopped. case.ome.zarr is not complete; the same command goes on with it.\n"
+
+
+def test_cache_says_what_is_kept_and_changes_it(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHSRGAN_CACHE", str(tmp_path / "chosen"))
+    monkeypatch.delenv("PATHSRGAN_KEEP_TILES", raising=False)
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_: tmp_path / "config")
+    assert "are not kept" in run("cache").out
+    assert "are kept" in run("cache", "--keep", "yes", "--max-gb", "2.5").out
+    said = json.loads(run("cache", "--clear", "--json").out)
+    assert said == {
+        "folder": str(tmp_path / "chosen" / "pathsrgan-tiles"), "keep": True, "max_bytes": 2_500_000_000,
+        "bytes": 0, "stores": 0,
+    }  # fmt: skip
+    assert not (tmp_path / "chosen").exists()
+    for absurd in ("nan", "inf", "-1"):
+        assert_refused(run("cache", "--max-gb", absurd), "--max-gb")
 
 
 def test_upscale_says_when_a_slide_is_finer_than_a_4x_scan(run, tmp_path: Path) -> None:

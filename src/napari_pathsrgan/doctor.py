@@ -224,12 +224,13 @@ def _weights() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from napari_pathsrgan.inference.disk_cache import default_folder
+    from napari_pathsrgan.inference.cache_folder import cache_settings, default_folder
 
-    folder = default_folder()
+    folder, settings = default_folder(), cache_settings()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
-    found, remedy = f"{folder}, {free / 1e9:.0f} GB free", ""
+    kept = f"up to {settings.max_bytes / 1e9:g} GB are kept" if settings.keep else "nothing is kept"
+    found, remedy = f"{folder}, {free / 1e9:.0f} GB free; {kept}", ""
     if not os.access(there, os.W_OK):
         found, remedy = f"{folder}, not writable", "Set PATHSRGAN_CACHE to a folder of your own."
     elif free < LEAST_FREE_BYTES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError, SlideUnreadableError, WorkerError
+from napari_pathsrgan.inference import disk_cache
+from napari_pathsrgan.inference.cache_folder import CacheFolder
 from napari_pathsrgan.inference.disk_cache import DiskCache
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.lanes import NetworkLane, SlideLane, StoredLane, grow_rectangle, sibling
@@ -169,7 +173,7 @@ def test_the_slides_own_levels_run_no_network(session: Callable[[], Session]) ->
         assert np.array_equal(tile, opened.view.compute_tile(key.level, key.row, key.col))
     assert opened.process.windows == []
     opened.disk.flush()
-    assert not opened.disk.folder.exists()  # nor anything on disk
+    assert not opened.disk.folder.path.parent.exists()  # nor anything on disk
 
 
 def test_a_second_session_takes_all_from_disk(session: Callable[[], Session]) -> None:
@@ -191,7 +195,7 @@ def test_a_damaged_tile_is_computed_again(session: Callable[[], Session]) -> Non
     keys = all_keys(first.view, 0, 1)
     first.get(*keys)
     first.close()
-    (store,) = first.disk.folder.iterdir()
+    (store,) = first.disk.folder.stores()
     (store / "0" / "c" / "0" / "1" / "1").write_bytes(b"not a tile")
 
     second = session()
@@ -210,7 +214,7 @@ def test_a_damaged_store_is_begun_anew(session: Callable[[], Session]) -> None:
     keys = all_keys(first.view, 1)
     first.get(*keys)
     first.close()
-    (store,) = first.disk.folder.iterdir()
+    (store,) = first.disk.folder.stores()
     (store / "zarr.json").write_text("{")
     second = session()
     second.get(*keys)
@@ -267,6 +271,66 @@ def test_clearing_removes_every_tile_and_goes_on(session: Callable[[], Session])
     opened.disk.flush()
     assert np.array_equal(opened.disk.read(key), tile)
     assert opened.problems == []
+
+
+def test_a_cache_that_another_window_cleared_is_filled_again(session: Callable[[], Session]) -> None:
+    opened = session()
+    keys = all_keys(opened.view, 1)
+    opened.get(*keys)
+    opened.disk.flush()
+    CacheFolder(opened.disk.folder.path.parent).clear()
+    assert not opened.disk.has(keys[0])
+    opened.disk.keep(keys[0], opened.view.compute_tile(*keys[0].place))
+    opened.disk.flush()
+    assert opened.disk.has(keys[0])
+    assert opened.problems == []
+
+
+def test_what_is_kept_is_its_owners_alone_at_any_umask(session: Callable[[], Session]) -> None:
+    opened = session()
+    before = os.umask(0)
+    try:
+        opened.get(*all_keys(opened.view, 0, 1))
+        opened.disk.flush()
+    finally:
+        os.umask(before)
+    own = opened.disk.folder.path
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (own, *own.rglob("*"))}
+    assert modes == {(True, 0o700), (False, 0o600)}
+
+
+def test_what_does_not_fit_beside_the_open_slides_is_not_kept(session: Callable[[], Session]) -> None:
+    opened = session()
+    keys = all_keys(opened.view, 1)
+    tiles = [tile.copy() for tile in opened.get(*keys)]
+    opened.disk.flush()
+    opened.disk._max_bytes = opened.disk.size_bytes() + 100
+    opened.disk.keep(opened.view.key(0, 0, 0), np.zeros((512, 512, 3), np.uint8))
+    opened.disk.flush()
+    assert not opened.disk.has(opened.view.key(0, 0, 0))
+    assert np.array_equal(opened.disk.read(keys[0]), tiles[0])
+    assert opened.problems == []
+
+
+def test_the_slide_used_longest_ago_leaves_when_the_bound_is_reached(
+    session: Callable[[], Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = session()
+    key = opened.view.key(1, 0, 0)
+    (tile,) = opened.get(key)
+    opened.disk.flush()
+    folder = opened.disk.folder
+    (own,) = folder.stores()
+    old, older = (Path(shutil.copytree(own, folder.store_path(digit * 32))) for digit in "12")
+    os.utime(old, (2e9, 2e9))
+    os.utime(older, (1e9, 1e9))
+    opened.disk.attach(opened.view)
+    monkeypatch.setattr(disk_cache, "_TRIMMED_TO", 1.0)
+    opened.disk._max_bytes = round(folder.size_bytes() * 2.5 / 3) + tile.nbytes
+    opened.disk.keep(opened.view.key(1, 0, 1), tile)
+    opened.disk.flush()
+    assert set(folder.stores()) == {own, old}
+    assert opened.disk.has(opened.view.key(1, 0, 1))
 
 
 def test_a_detached_slide_is_neither_read_nor_written(session: Callable[[], Session]) -> None:

@@ -14,10 +14,11 @@ import pytest
 from napari.utils._dask_utils import _DASK_CACHE
 
 from napari_pathsrgan.errors import SlideGoneError, SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.inference.cache_folder import CacheFolder
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.models.zoo import user_folder
-from napari_pathsrgan.plugin import computing
+from napari_pathsrgan.plugin import advanced_panel, computing
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -238,7 +239,11 @@ def test_a_slide_that_cannot_be_read_any_more_is_told(
 
 
 def test_the_second_visit_is_sharp_from_disk_until_it_is_cleared(
-    make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease], tmp_path: Path
+    make_window: Callable[..., Window],
+    slide_path: Path,
+    shared_process: list[Lease],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept = tmp_path / "kept"
     window = make_window(slide_path, cache_folder=kept)
@@ -259,8 +264,12 @@ def test_the_second_visit_is_sharp_from_disk_until_it_is_cleared(
     advanced = window.dock.advanced
     advanced.expand(animate=False)
     assert advanced.clear_disk.isEnabled()
+    answers = [False, True]
+    monkeypatch.setattr(advanced_panel, "confirm", lambda *_: answers.pop(0))
     advanced.clear_disk.click()
-    assert not kept.exists()
+    assert CacheFolder(kept).size_bytes() > 0, "the user has said no"
+    advanced.clear_disk.click()
+    assert CacheFolder(kept).stores() == []
     assert not advanced.clear_disk.isEnabled()
     assert "removed" in window.dock.messages.text
 

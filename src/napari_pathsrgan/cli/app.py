@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from napari_pathsrgan import __version__
 from napari_pathsrgan.cli import (
+    cache,
     evaluation,
     jobs,
     machine,
@@ -38,7 +39,16 @@ app = App(
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative=()),
 )
-for verb in (window.demo, window.view, slides.info, upscale.upscale, slides.phantom, training.train, machine.doctor):
+for verb in (
+    window.demo,
+    window.view,
+    slides.info,
+    upscale.upscale,
+    slides.phantom,
+    training.train,
+    cache.cache,
+    machine.doctor,
+):
     app.command(verb)
 app.command(registration.register)
 app.command(registration.accuracy)

@@ -1,20 +1,17 @@
-"""Computed tiles kept on disk between sessions: one pyramid store per slide and model."""
+"""Computed tiles written to disk and read from there while slides are open: one pyramid store per slide and model."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.inference.arithmetic import is_preview
+from napari_pathsrgan.inference.cache_folder import DEFAULT_MAX_BYTES, CacheFolder, mark_used
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels, TileKey
 
@@ -25,10 +22,8 @@ _WAITING_TILES = 64
 """Tiles that may wait for a slow disk; more are not kept, since the picture matters more than the cache."""
 
 
-def default_folder() -> Path:
-    """Folder of the disk cache; ``PATHSRGAN_CACHE`` overrides it."""
-    told = os.environ.get("PATHSRGAN_CACHE")
-    return Path(told) if told else platformdirs.user_cache_path("napari-pathsrgan") / "tiles"
+_TRIMMED_TO = 0.9
+"""Share of the bound that is left when slides had to leave, so that this is seldom."""
 
 
 class DiskCache:
@@ -39,13 +34,20 @@ class DiskCache:
     Parameters
     ----------
     folder : Path
-        Made when the first tile is written.
+        The cache makes a folder of its own in it when the first tile is written.
     on_problem : callable
         Told, from the writing thread, why tiles are no longer kept.
+    max_bytes : int
+        Bound on all that is kept. The slides used longest ago leave first; those that are open stay, and what does not
+        fit beside them is not kept.
     """
 
-    def __init__(self, folder: Path, on_problem: Callable[[PathSRGANError], None]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, on_problem: Callable[[PathSRGANError], None], max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> None:
+        self.folder = CacheFolder(folder)
+        self._max_bytes = max_bytes
+        self._size: int | None = None  # not counted yet
         self._on_problem = on_problem
         self._lock = threading.Lock()
         self._stores: dict[tuple[str, str], PyramidStore] = {}
@@ -57,22 +59,24 @@ class DiskCache:
 
     def attach(self, super_resolved: SuperResolvedSlide) -> None:
         """Serve a slide and model from now on; an unreadable store is started anew."""
-        identity = (super_resolved.slide.fingerprint, super_resolved.runner.identity)
+        identity = (super_resolved.slide.cache_id, super_resolved.runner.identity)
         path = self._path(identity)
         store: PyramidStore | None = None
-        if path.exists():
+        if path in self.folder.stores():
             try:
-                store = open_store(super_resolved, path)
+                store = open_store(super_resolved, path, kept=True)
+                mark_used(path)
             except PathSRGANError:
-                shutil.rmtree(path, ignore_errors=True)
+                self.folder.remove(path)
         with self._lock:
             self._makers[identity] = super_resolved
+            self._size = None
             if store is not None:
                 self._stores[identity] = store
 
     def detach(self, super_resolved: SuperResolvedSlide) -> None:
         """Stop serving a slide and model."""
-        identity = (super_resolved.slide.fingerprint, super_resolved.runner.identity)
+        identity = (super_resolved.slide.cache_id, super_resolved.runner.identity)
         with self._lock:
             self._makers.pop(identity, None)
             self._stores.pop(identity, None)
@@ -105,14 +109,15 @@ class DiskCache:
 
     def size_bytes(self) -> int:
         """Bytes on disk, over all slides."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return self.folder.size_bytes()
 
     def clear(self) -> None:
         """Remove every kept tile."""
         self.flush()
         with self._lock:
             self._stores.clear()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._size = None
+            self.folder.clear()
 
     def close(self) -> None:
         """Write what waits and end the thread."""
@@ -121,7 +126,7 @@ class DiskCache:
 
     def _path(self, identity: tuple[str, str]) -> Path:
         name = hashlib.blake2b("\n".join(identity).encode(), digest_size=16).hexdigest()
-        return self.folder / f"{name}.ome.zarr"
+        return self.folder.store_path(name)
 
     def _store(self, key: TileKey) -> PyramidStore | None:
         if key.level >= SLIDE_LEVEL:
@@ -148,17 +153,46 @@ class DiskCache:
         identity = (key.slide, key.model)
         with self._lock:
             store, maker = self._stores.get(identity), self._makers.get(identity)
-            if maker is None or self._broken:
-                return
-            if store is None:
-                store = self._stores[identity] = open_store(maker, self._path(identity))
-        store.write(key.level, key.row, key.col, tile)
+        if maker is None or self._broken or not self._has_room(tile.nbytes):
+            return
+        with self._lock:
+            if store is None or not store.path.exists():  # another process may have cleared the cache
+                store = self._stores[identity] = self._make_store(maker, self._path(identity))
+        written = store.write(key.level, key.row, key.col, tile)
+        with self._lock:
+            self._size = None if self._size is None else self._size + written
+
+    def _make_store(self, maker: SuperResolvedSlide, path: Path) -> PyramidStore:
+        self.folder.prepare()
+        store = open_store(maker, path, kept=True)
+        mark_used(path)
+        return store
+
+    def _has_room(self, n_bytes: int) -> bool:
+        """Make room by having the slides used longest ago leave; False where what is open takes all there is.
+
+        Only the writing thread counts: that takes a while, and nobody else must wait for it.
+        """
+        size = self._size
+        if size is None:
+            self.folder.remove_leftovers()
+            size = self.folder.size_bytes()
+        if size + n_bytes > self._max_bytes:
+            with self._lock:
+                in_use = {self._path(identity) for identity in self._makers}
+            if any(store not in in_use for store in self.folder.stores()):
+                size = self.folder.trim(int(self._max_bytes * _TRIMMED_TO) - n_bytes, in_use)
+        self._size = size
+        return size + n_bytes <= self._max_bytes
 
 
-def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = False) -> PyramidStore:
+def open_store(
+    super_resolved: SuperResolvedSlide, path: Path, blended: bool = False, kept: bool = False
+) -> PyramidStore:
     """Go on with the pyramid store of a slide and a model at a path, or make an empty one.
 
-    Blended tiles are other pixels than exact ones: a store holds either.
+    Blended tiles are other pixels than exact ones: a store holds either. One that is `kept` in the cache is its owner's
+    alone, and belongs to the very file that was opened.
 
     Raises
     ------
@@ -173,9 +207,10 @@ def open_store(super_resolved: SuperResolvedSlide, path: Path, blended: bool = F
         level_shapes=grid.level_shapes,
         level_mpps=grid.level_mpps,
         tile_px=grid.tile_px,
-        slide_fingerprint=super_resolved.slide.fingerprint,
+        slide_fingerprint=super_resolved.slide.cache_id if kept else super_resolved.slide.fingerprint,
         model_hash=super_resolved.runner.identity + ("+blend" if blended else ""),
         slide_name=super_resolved.slide.path.name,
         model_name=name,
         arithmetic="" if arithmetic is None else str(arithmetic),
+        private=kept,
     )

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox, QWidget
 
-from napari_pathsrgan.inference.disk_cache import default_folder
+from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.inference.cache_folder import default_folder, remember_cache_settings
 from napari_pathsrgan.plugin.computing import DEFAULT_MEMORY_BYTES
+from napari_pathsrgan.plugin.confirm import confirm
 from napari_pathsrgan.plugin.narrow import Flowing, Section, narrow_form
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.computing import SessionSettings
 
-MIB = 2**20
+MIB, GB = 2**20, 10**9
 
 
 class AdvancedPanel(Section):
@@ -34,6 +36,9 @@ class AdvancedPanel(Section):
     memory_changed : Signal(object)
         Bytes.
     clear_asked : Signal()
+        The user has confirmed that all kept views be removed.
+    not_remembered : Signal(OutputError)
+        Whether views are kept could not be remembered for the next session.
     opened : Signal()
         The user looks at the panel.
     """
@@ -41,6 +46,7 @@ class AdvancedPanel(Section):
     settings_changed = Signal(object)
     memory_changed = Signal(object)
     clear_asked = Signal()
+    not_remembered = Signal(object)
     opened = Signal()
 
     def __init__(self, settings: SessionSettings) -> None:
@@ -82,19 +88,47 @@ class AdvancedPanel(Section):
         self.addWidget(panel)
         self.device.activated.connect(self._tell)
         self.precision.activated.connect(self._tell)
-        self.keep_on_disk.toggled.connect(self._tell)
+        self.keep_on_disk.clicked.connect(self._choose_keeping)
         self.memory.valueChanged.connect(lambda mib: self.memory_changed.emit(mib * MIB))
-        self.clear_disk.clicked.connect(self.clear_asked)
+        self.clear_disk.clicked.connect(self._ask_to_clear)
         self.toggled.connect(lambda open_: self.opened.emit() if open_ else None)
         self.show_disk_use(None)
 
     def show_disk_use(self, n_bytes: int | None) -> None:
-        """Say how much is kept; None where nothing is kept at present."""
+        """Say how much is kept; None where that is not known."""
+        self._kept_bytes = n_bytes or 0
         self.clear_disk.setEnabled(bool(n_bytes))
         self.clear_disk.setToolTip(
             "Nothing is kept" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of computed views kept on disk"
         )
-        self.keep_on_disk.setToolTip(f"A slide opened again is sharp at once (default: on)\nKept in {self._folder}")
+        self.keep_on_disk.setToolTip(
+            "A slide opened again is sharp at once (default: off).\n"
+            f"Kept in {self._folder}, for you alone, up to {self._settings.cache_bytes / GB:g} GB"
+        )
+
+    def _choose_keeping(self, keep: bool) -> None:
+        """Keep views from now on, once the user has said yes, or no longer; remembered for the next session."""
+        if keep and not confirm(
+            self,
+            "Keep computed views on disk?",
+            f"Computed views show patients' cells. They would be kept in {self._folder} on this computer, "
+            f"readable by you alone, up to {self._settings.cache_bytes / GB:g} GB, until you clear them. Keep them?",
+        ):
+            self.keep_on_disk.setChecked(False)
+            return
+        try:
+            remember_cache_settings(keep)
+        except OutputError as error:
+            self.not_remembered.emit(error)
+        self._tell()
+
+    def _ask_to_clear(self) -> None:
+        question = (
+            f"Remove the {self._kept_bytes / MIB:.3g} MiB of computed views of all slides kept in {self._folder}? "
+            "Nothing else is removed, and they can be computed again."
+        )
+        if confirm(self, "Clear kept views?", question):
+            self.clear_asked.emit()
 
     def _tell(self, _value: object = None) -> None:
         settings = replace(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pathsrgan.inference.disk_cache import DiskCache, default_folder
+from napari_pathsrgan.inference.cache_folder import cache_settings, folder_in_use
+from napari_pathsrgan.inference.disk_cache import DiskCache
 from napari_pathsrgan.inference.lanes import READERS, NetworkLane, SlideLane, StoredLane
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.plugin.bicubic_lane import BicubicLane
@@ -39,14 +40,17 @@ class SessionSettings:
     memory_bytes : int
         Bound of the pictures kept in memory.
     cache_folder : Path or None
-        Where computed tiles are kept between sessions; None for nowhere.
+        Where computed tiles are kept between sessions; None for nowhere, as long as the user has not said yes.
+    cache_bytes : int
+        Bound of what is kept there.
     """
 
     device: str = "auto"
     precision: str = "auto"
     runtime: str = "auto"
     memory_bytes: int = DEFAULT_MEMORY_BYTES
-    cache_folder: Path | None = field(default_factory=default_folder)
+    cache_folder: Path | None = field(default_factory=folder_in_use)
+    cache_bytes: int = field(default_factory=lambda: cache_settings().max_bytes)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Computing:
         self.disk: DiskCache | None = None
         lanes: list[Any] = []
         if settings.cache_folder is not None:
-            self.disk = DiskCache(settings.cache_folder, listeners.disk_failed)
+            self.disk = DiskCache(settings.cache_folder, listeners.disk_failed, settings.cache_bytes)
             lanes.append(StoredLane(self.disk, disk_pool))
         lanes += [SlideLane(find, slide_pool), BicubicLane(find, slide_pool), TrustLane(find, trust_pool, cache.get)]
         lanes.append(NetworkLane(find, window_pool, None if self.disk is None else self.disk.keep))

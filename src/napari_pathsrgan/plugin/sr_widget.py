@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
+from napari_pathsrgan.inference.cache_folder import CacheFolder, default_folder
 from napari_pathsrgan.models.zoo import model_card, split_share
 from napari_pathsrgan.plugin.advanced_panel import AdvancedPanel
 from napari_pathsrgan.plugin.compare_keys import CompareKeys
@@ -121,6 +122,7 @@ class SuperResolutionWidget(Dock):
         self.advanced.memory_changed.connect(self.session.set_memory)
         self.advanced.clear_asked.connect(self._clear_disk)
         self.advanced.opened.connect(self._show_disk_use)
+        self.advanced.not_remembered.connect(self.messages.show_problem)
         layers, camera, canvas = self.viewer.layers.events, self.viewer.scene.camera.events, self.viewer.canvas.events
         self._connected = (
             (layers.inserted, self._on_layer_inserted),
@@ -228,12 +230,17 @@ class SuperResolutionWidget(Dock):
         computing = self.session.computing
         if computing is not None and computing.disk is not None:
             computing.disk.clear()
-            self.messages.show_notice("The kept views were removed from the disk.")
+        else:
+            self._kept().clear()
+        self.messages.show_notice("The kept views were removed from the disk.")
         self._show_disk_use()
 
     def _show_disk_use(self) -> None:
-        disk = self.session.computing.disk if self.session.computing is not None else None
-        self.advanced.show_disk_use(None if disk is None else disk.size_bytes())
+        self.advanced.show_disk_use(self._kept().size_bytes())
+
+    def _kept(self) -> CacheFolder:
+        """What is kept on disk, also by earlier sessions while nothing is kept now."""
+        return CacheFolder(self.session.settings.cache_folder or default_folder())
 
     def _on_problem(self, error: PathSRGANError) -> None:
         if isinstance(error, OutputError):  # the disk cache: the picture does not need it

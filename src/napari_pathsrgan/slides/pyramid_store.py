@@ -22,6 +22,7 @@ import numpy as np
 import zarr
 
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
+from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_files import FileState, file_state
 from napari_pathsrgan.slides.store_layout import (
@@ -59,7 +60,7 @@ class PyramidStore:
         Which areas hold computed pixels, as of the last run that ended.
     """
 
-    def __init__(self, path: Path, group: zarr.Group) -> None:
+    def __init__(self, path: Path, group: zarr.Group, private: bool = False) -> None:
         ours = our_attributes(path, group)
         self.path = path
         self._group = group
@@ -72,6 +73,7 @@ class PyramidStore:
         self._damaged: set[tuple[int, int, int]] = set()
         self._expected: frozenset[tuple[int, int, int]] = frozenset()
         self._seen = FileState()
+        self._private = private
 
     @classmethod
     def create(
@@ -85,6 +87,7 @@ class PyramidStore:
         slide_name: str,
         model_name: str,
         arithmetic: str = "",
+        private: bool = False,
     ) -> Self:
         """Make an empty store; it appears at `path` complete or not at all.
 
@@ -100,6 +103,8 @@ class PyramidStore:
             Side of the tiles of each level, px.
         slide_fingerprint, model_hash, slide_name, model_name, arithmetic : str
             See `StoreIdentity`.
+        private : bool
+            Whether its owner alone can read it.
 
         Raises
         ------
@@ -117,16 +122,18 @@ class PyramidStore:
             write_empty(growing, identity, level_shapes, level_mpps, tile_px)
             if path.is_dir():  # empty, as seen above; Windows doesn't rename onto it
                 path.rmdir()
+            if private:
+                _take_rights_from_others(growing)
             growing.rename(path)
         except OSError as error:
             raise output_error(path, error) from error
         finally:
             shutil.rmtree(growing, ignore_errors=True)
-        return cls.open(path)
+        return cls.open(path, private)
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open a store that is there.
+    def open(cls, path: Path | str, private: bool = False) -> Self:
+        """Open a store that is there; what is written to a private one can be read by its owner alone.
 
         Raises
         ------
@@ -135,7 +142,7 @@ class PyramidStore:
         """
         path = Path(path)
         try:
-            return cls(path, zarr.open_group(path, mode="r+", zarr_format=3))
+            return cls(path, zarr.open_group(path, mode="r+", zarr_format=3), private)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise not_ours(path) from error
 
@@ -151,6 +158,7 @@ class PyramidStore:
         slide_name: str,
         model_name: str,
         arithmetic: str = "",
+        private: bool = False,
     ) -> Self:
         """Go on with the store at `path`, or make it; parameters as for `create`.
 
@@ -166,11 +174,11 @@ class PyramidStore:
         identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name, arithmetic)
         if not (path / "zarr.json").is_file():
             try:
-                return cls.create(path, level_shapes, level_mpps, tile_px, **asdict(identity))
+                return cls.create(path, level_shapes, level_mpps, tile_px, **asdict(identity), private=private)
             except OutputError:
                 if not (path / "zarr.json").is_file():  # else another thread or process was quicker
                     raise
-        store = cls.open(path)
+        store = cls.open(path, private)
         store.require(identity)
         here = (store.level_shapes, store.level_mpps, store.tile_px)
         if here != (tuple((rows, cols) for rows, cols in level_shapes), tuple(level_mpps), tuple(tile_px)):
@@ -274,7 +282,7 @@ class PyramidStore:
             self._damaged.add((level, row, col))
             raise KeyError((level, row, col)) from error
 
-    def write(self, level: int, row: int, col: int, pixels: UInt8Image) -> None:
+    def write(self, level: int, row: int, col: int, pixels: UInt8Image) -> int:
         """Write a tile, whole or not at all; one that is there is replaced.
 
         Parameters
@@ -282,6 +290,11 @@ class PyramidStore:
         level, row, col : int
         pixels : (height, width, 3) uint8
             Cropped to the level at its right and lower edge.
+
+        Returns
+        -------
+        int
+            Bytes of its file.
 
         Raises
         ------
@@ -297,10 +310,11 @@ class PyramidStore:
         content = encode_tile(pixels, self.tile_px[level], self._address(level, row, col))
         try:
             self._refuse_gone()
-            _write_atomically(self._tile_file(level, row, col), content)
+            _write_atomically(self._tile_file(level, row, col), content, self._private)
         except OSError as error:
             raise output_error(self.path, error) from error
         self._damaged.discard((level, row, col))
+        return len(content)
 
     def discard(self, level: int, row: int, col: int) -> None:
         """Remove a tile, if it is there; OutputError if the place is read-only."""
@@ -355,19 +369,24 @@ class PyramidStore:
         return slice(row * side, min(row * side + side, rows)), slice(col * side, min(col * side + side, cols))
 
 
-def _write_atomically(file: Path, content: bytes) -> None:
+def _write_atomically(file: Path, content: bytes, private: bool) -> None:
     """Write a tile's file under a name of its own and rename it; folders are made inside the level's only."""
     partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
-    for folder in (*reversed(file.parents[:3]),) if not file.parent.is_dir() else ():
-        folder.mkdir(exist_ok=True)
+    for folder in reversed(file.parents[:3]) if not file.parent.is_dir() else ():
+        private_folder(folder) if private else folder.mkdir(exist_ok=True)
     try:
-        with partial.open("wb") as stream:
+        with open_private(partial, "wb") if private else partial.open("wb") as stream:
             stream.write(content)
         partial.replace(file)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def _take_rights_from_others(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _refuse_occupied(path: Path) -> None:
