@@ -77,6 +77,12 @@ def copy_privately(source: Path, target: Path) -> None:
         shutil.copyfileobj(read, written)
 
 
+def make_private(folder: Path) -> None:
+    """Take the rights of others from a folder and all that is in it, where a library wrote that."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(_FOLDER_MODE if path.is_dir() else _FILE_MODE)
+
+
 def _private_opener(path: str, flags: int) -> int:
     descriptor = os.open(path, flags, _FILE_MODE)
     if _HAS_MODES and stat.S_IMODE(os.fstat(descriptor).st_mode) != _FILE_MODE:

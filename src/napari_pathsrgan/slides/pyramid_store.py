@@ -12,7 +12,6 @@ import contextlib
 import json
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 import zarr
 
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
-from napari_pathsrgan.private_files import open_private, private_folder
+from napari_pathsrgan.private_files import make_private
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_files import FileState, file_state
 from napari_pathsrgan.slides.store_layout import (
@@ -33,7 +32,7 @@ from napari_pathsrgan.slides.store_layout import (
     our_attributes,
     write_empty,
 )
-from napari_pathsrgan.slides.tile_file import decode_tile, encode_tile
+from napari_pathsrgan.slides.tile_file import decode_tile, encode_tile, write_tile_file
 from napari_pathsrgan.whole_output import gone_error, output_error, partial_name, refuse_existing
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class PyramidStore:
             if path.is_dir():  # empty, as seen above; Windows doesn't rename onto it
                 path.rmdir()
             if private:
-                _take_rights_from_others(growing)
+                make_private(growing)
             growing.rename(path)
         except OSError as error:
             raise output_error(path, error) from error
@@ -310,7 +309,7 @@ class PyramidStore:
         content = encode_tile(pixels, self.tile_px[level], self._address(level, row, col))
         try:
             self._refuse_gone()
-            _write_atomically(self._tile_file(level, row, col), content, self._private)
+            write_tile_file(self._tile_file(level, row, col), content, self._private)
         except OSError as error:
             raise output_error(self.path, error) from error
         self._damaged.discard((level, row, col))
@@ -367,26 +366,6 @@ class PyramidStore:
         side = self.tile_px[level]
         rows, cols = self.level_shapes[level]
         return slice(row * side, min(row * side + side, rows)), slice(col * side, min(col * side + side, cols))
-
-
-def _write_atomically(file: Path, content: bytes, private: bool) -> None:
-    """Write a tile's file under a name of its own and rename it; folders are made inside the level's only."""
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
-    for folder in reversed(file.parents[:3]) if not file.parent.is_dir() else ():
-        private_folder(folder) if private else folder.mkdir(exist_ok=True)
-    try:
-        with open_private(partial, "wb") if private else partial.open("wb") as stream:
-            stream.write(content)
-        partial.replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-
-
-def _take_rights_from_others(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _refuse_occupied(path: Path) -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import uuid
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numcodecs import Zstd
 
+from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.slides.store_layout import FILL_VALUE, ZSTD_LEVEL
 
 if TYPE_CHECKING:
@@ -75,6 +79,35 @@ def decode_tile(content: bytes, shape: tuple[int, int], side: int, address: str)
         raise ValueError(f"This is not tile {address}, or it is damaged.")
     chunk = np.frombuffer(_CODEC.decode(pixels), np.uint8).reshape(3, side, side)
     return np.ascontiguousarray(chunk[:, : shape[0], : shape[1]].transpose(1, 2, 0))
+
+
+def write_tile_file(file: Path, content: bytes, private: bool = False) -> None:
+    """Write a tile's file under a name of its own and rename it; of folders, those inside the level's are made.
+
+    Parameters
+    ----------
+    file : Path
+        LEVEL/c/0/ROW/COL.
+    content : bytes
+    private : bool
+        Whether its owner alone can read it.
+
+    Raises
+    ------
+    OSError
+        If it can't be written; nothing stays then.
+    """
+    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+    for folder in reversed(file.parents[:3]) if not file.parent.is_dir() else ():
+        private_folder(folder) if private else folder.mkdir(exist_ok=True)
+    try:
+        with open_private(partial, "wb") if private else partial.open("wb") as stream:
+            stream.write(content)
+        partial.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _seal(content: bytes, address: str) -> bytes:
