@@ -17,4 +17,4 @@ def rating(
 def scores_of(ratings: list[Rating], methods: list[str], mode: str = "single") -> Scores:
     raters = sorted({one.rater for one in ratings})
     states = [RaterState(name, *[sum(one.rater == name for one in ratings)] * 2) for name in raters]
-    return Scores("Study", mode, methods, ratings, states, {})
+    return Scores("Study", mode, methods, ratings, states, {}, "study-1")

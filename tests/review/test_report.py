@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import MissingPartError, OutputError
+from napari_pathsrgan.review.plots import draw_means
 from napari_pathsrgan.review.report import table_iii, tables, write_report
 from napari_pathsrgan.review.results import compute_results
 from napari_pathsrgan.review.scores import RaterState, Scores
+from napari_pathsrgan.review.statistics import Mos
 
 from .ratings import rating, scores_of
 from .test_statistics import METHODS, rate_all
@@ -57,6 +62,9 @@ def test_a_report_is_written_whole(scores: Scores, tmp_path: Path) -> None:
     assert set(written) == set(out.iterdir())
     record = json.loads((out / "report.json").read_text())
     assert record["opinions"][3]["method"] == "real"
+    assert (record["format"], record["version"]) == ("napari-pathsrgan review report", 1)
+    assert record["study"] == "study-1"
+    assert datetime.now(UTC) - datetime.fromisoformat(record["date"]) < timedelta(minutes=5)
     assert record["icc"]["raters"] == 3
     assert set(record["alphas"]) == {"ordinal", "interval"}
     with (out / "ratings.csv").open() as file:
@@ -68,9 +76,38 @@ def test_a_report_is_written_whole(scores: Scores, tmp_path: Path) -> None:
     assert "Study &lt;1&gt;" in page
     assert "Unfinished: r2" in page
     assert "not for diagnosis" in page
+    assert "width=device-width" in page
     HTMLParser().feed(page)
     with pytest.raises(OutputError, match="exists already"):
         write_report(out, results, scores)
+
+
+def test_the_table_of_methods_has_a_number_in_every_column(scores: Scores, tmp_path: Path) -> None:
+    results = compute_results(scores)
+    write_report(tmp_path / "report", results, scores)
+    with (tmp_path / "report" / "methods.csv").open() as file:
+        rows = {row.pop("method"): row for row in csv.DictReader(file)}
+    assert list(rows) == METHODS
+    for one in results.opinions:
+        row = rows[one.method]
+        assert all(value == "" or float(value) is not None for value in row.values())
+        found = [float(row[name]) for name in ("mos", "mos_low", "mos_high")]
+        assert found == pytest.approx([one.mean, one.low, one.high], rel=1e-5)
+        assert [int(row[f"rated_{score}"]) for score in range(1, 6)] == list(one.counts)
+    assert (rows["bicubic"]["psnr_db"], rows["real"]["psnr_db"], rows["lite"]["paper_mos"]) == ("25.25", "", "")
+
+
+def test_no_score_lies_on_the_line_of_its_interval() -> None:
+    opinions = [Mos("low", 1.1, 1.0, 1.6, 0.0, (9, 1, 0, 0, 0), 0, 1.0)]
+    opinions += [Mos("high", 4.9, 4.6, 5.0, 0.0, (0, 0, 0, 1, 9), 0, 1.0)]
+    opinions += [Mos("no interval", 3.0, math.nan, math.nan, 0.0, (0, 0, 1, 0, 0), 0, 1.0)]
+    axes = draw_means(opinions).axes[0]
+    axes.figure.canvas.draw()
+    texts = [text.get_window_extent() for text in axes.texts]
+    lines = [axes.transData.transform(line.get_segments()[0]) for line in axes.collections]
+    assert (len(texts), len(lines)) == (3, 2)
+    assert not any(text.contains(*point) for text in texts for line in lines for point in np.linspace(*line, 50))
+    assert all(axes.get_window_extent().y1 >= text.y1 for text in texts)
 
 
 def test_pairs_have_preferences(tmp_path: Path) -> None:

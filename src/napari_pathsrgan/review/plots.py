@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_pathsrgan.review.agreement import require
 from napari_pathsrgan.review.statistics import SCALE
 
@@ -21,20 +23,26 @@ _STEPS = ("#a04000", "#e69f00", "#cccccc", "#56b4e9", "#0072b2")
 
 def plot_means(opinions: Sequence[Mos]) -> str:
     """Draw mean opinion scores as bars with their 95 % intervals; SVG."""
+    return _svg(draw_means(opinions))
+
+
+def draw_means(opinions: Sequence[Mos]) -> Any:
+    """Draw mean opinion scores as a matplotlib figure: each figure stands above its interval."""
     figure, axes = _figure(len(opinions))
     for place, one in enumerate(opinions):
         axes.bar(place, one.mean - 1, bottom=1, width=0.6, color=_BAR)
         if not math.isnan(one.low):
             axes.vlines(place, one.low, one.high, color=_LINE)
         if not math.isnan(one.mean):
+            above = np.nanmax([one.mean, one.high])  # of the interval, whose line would strike through the figure
             axes.annotate(
-                f"{one.mean:.2f}", (place, 1), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=9
+                f"{one.mean:.2f}", (place, above), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=9
             )
     axes.set_xticks(range(len(opinions)), [one.method for one in opinions])
-    axes.set_ylim(1, 5)
+    axes.set_ylim(1, 5.5)
     axes.set_yticks(SCALE)
     axes.set_ylabel("MOS, 95 %")
-    return _svg(figure)
+    return figure
 
 
 def plot_distribution(opinions: Sequence[Mos]) -> str:

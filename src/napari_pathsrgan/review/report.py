@@ -30,6 +30,8 @@ _STYLE = (
     "tr{border-bottom:1px solid #ddd}svg{max-width:100%;height:auto}small{color:#666}"
     ".plots{display:flex;flex-wrap:wrap;gap:1rem 2rem}figure{margin:0}"
     ".note{border-left:3px solid #d55e00;padding-left:.6rem}"
+    "@media(max-width:600px){body{margin:1rem auto;padding:0 .5rem}table{display:block;overflow-x:auto;font-size:11px}"
+    "th,td{padding:.2rem .25rem;hyphens:auto}th:first-child,td:first-child{overflow-wrap:anywhere}.plots,figure{display:block}}"
 )
 
 
@@ -130,9 +132,33 @@ def write_report(folder: Path, results: Results, scores: Scores) -> list[Path]:
         growing.mkdir(parents=True)
         (growing / names[0]).write_text(page, encoding="utf-8")
         (growing / names[1]).write_text(record, encoding="utf-8")
-        _write_csv(growing / names[2], table_iii(results))
+        _write_csv(growing / names[2], _method_rows(results))
         _write_csv(growing / names[3], _rating_rows(scores))
     return [folder / name for name in names]
+
+
+def _method_rows(results: Results) -> Rows:
+    """Lay methods out for programs: a row each, a number in each column, empty where there is none."""
+    if results.opinions:
+        heads = ["mos", "mos_low", "mos_high", "paper_mos", "mean_z", *(f"rated_{score}" for score in SCALE)]
+        heads += ["ratings", "cannot_judge", "median_seconds"]
+        values: dict[str, list[float | None]] = {
+            one.method: [one.mean, one.low, one.high, PAPER_MOS.get(one.method), one.mean_z, *one.counts, one.ratings,
+                         one.unjudged, one.median_s]
+            for one in results.opinions
+        }  # fmt: skip
+    else:
+        heads = ["preference", "preference_low", "preference_high", "chosen", "compared"]
+        values = {one.method: [one.ability, one.low, one.high, one.won, one.compared] for one in results.preferences}
+    rows = [["method", "psnr_db", "ssim", *heads]]
+    for method, numbers in values.items():
+        measures = results.measures.get(method, {})
+        rows.append([method, *map(_number, (measures.get("psnr"), measures.get("ssim"), *numbers))])
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
 def _rating_rows(scores: Scores) -> Rows:
@@ -164,7 +190,8 @@ def _page(results: Results) -> str:
     drawn = "".join(f"<figure><h2>{html.escape(name)}</h2>\n{picture}</figure>\n" for name, picture in plots)
     shown = "".join(f"<h2>{html.escape(name)}</h2>\n{_html_table(rows)}\n" for name, rows in tables(results))
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>
 <style>{_STYLE}</style></head><body>
 <h1>{title}</h1>
 <p>Computed pictures, not for diagnosis.</p>

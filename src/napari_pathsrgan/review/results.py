@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from napari_pathsrgan.review.statistics import Array, Comparison, Mos, compare_m
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.scores import RaterState, Rating, Scores
+
+FORMAT, FORMAT_VERSION = "napari-pathsrgan review report", 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Results:
         What to know before one believes the figures.
     flagged : int
         How many pictures raters flagged or commented on.
+    study : str
+        Identifier of the study.
     """
 
     title: str
@@ -54,10 +59,12 @@ class Results:
     measures: dict[str, dict[str, float]]
     notes: list[str]
     flagged: int
+    study: str
 
     def record(self) -> dict[str, Any]:
-        """Everything in plain values; what can't be had is None."""
-        return dict(_plain(asdict(self)))
+        """Everything in plain values, with the format's name and version and the date; what can't be had is None."""
+        head = {"format": FORMAT, "version": FORMAT_VERSION, "study": self.study}
+        return head | {"date": datetime.now(UTC).isoformat(timespec="seconds")} | dict(_plain(asdict(self)))
 
 
 def compute_results(scores: Scores) -> Results:
@@ -87,7 +94,7 @@ def compute_results(scores: Scores) -> Results:
     return Results(
         scores.title, scores.mode, scores.raters, opinions, comparisons, preferred, icc, alphas,
         consistencies(scores.ratings), scores.measures, notes,
-        sum(one.flagged or bool(one.comment) for one in scores.ratings),
+        sum(one.flagged or bool(one.comment) for one in scores.ratings), scores.study,
     )  # fmt: skip
 
 

@@ -79,6 +79,8 @@ class Scores:
     raters : list of RaterState
     measures : dict of str to dict of str to float
         Mean ``psnr`` and ``ssim`` of each method over the fields rated, where there are real pictures.
+    study : str
+        Identifier of the study, the same in its review files and its key.
     """
 
     title: str
@@ -87,6 +89,7 @@ class Scores:
     ratings: list[Rating]
     raters: list[RaterState]
     measures: dict[str, dict[str, float]]
+    study: str
 
     @property
     def unfinished(self) -> list[RaterState]:
@@ -157,7 +160,7 @@ def read_scores(path: Path, key: Key, finished_only: bool = False) -> Scores:
             f"Nothing is rated in {path.name} yet{' by anyone who has finished' if finished_only else ''}.",
             "Let somebody rate first: pathsrgan review rate.",
         )
-    return Scores(facts["title"], facts["mode"], list(key.methods), ratings, raters, _measures(key))
+    return Scores(facts["title"], facts["mode"], list(key.methods), ratings, raters, _measures(key), key.study)
 
 
 def _measures(key: Key) -> dict[str, dict[str, float]]:
