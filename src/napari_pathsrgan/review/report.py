@@ -31,7 +31,8 @@ _STYLE = (
     ".plots{display:flex;flex-wrap:wrap;gap:1rem 2rem}figure{margin:0}"
     ".note{border-left:3px solid #d55e00;padding-left:.6rem}"
     "@media(max-width:600px){body{margin:1rem auto;padding:0 .5rem}table{display:block;overflow-x:auto;font-size:11px}"
-    "th,td{padding:.2rem .25rem;hyphens:auto}th:first-child,td:first-child{overflow-wrap:anywhere}.plots,figure{display:block}}"
+    "th,td{padding:.2rem .25rem;hyphens:auto}th:first-child,td:first-child{overflow-wrap:anywhere}"
+    ".plots,figure{display:block}}"
 )
 
 
