@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -93,6 +94,32 @@ def test_info_as_json_has_numbers_as_numbers(run, scan: Path) -> None:
     assert told["objective_power"] == 4
     rows, cols = told["levels"][0]["rows"], told["levels"][0]["cols"]
     assert told["extent_um"] == pytest.approx([rows * told["pixel_size_um"][0], cols * told["pixel_size_um"][1]])
+
+
+def test_info_tells_what_is_known_of_a_slide_without_pixel_size(run, tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", None)
+    ended = run("info", path)
+    assert ended.code == 0
+    assert "not stated; tell it with --mpp" in ended.out
+    assert "64 × 64 px" in ended.out
+    record = json.loads(run("info", path, "--json").out)
+    assert record["mpp"] is record["extent_um"] is record["bounds_um"] is None
+    assert record["levels"] == [{"rows": 64, "cols": 64, "mpp": None}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["info", "{scan}"], 141), (["models", "list"], 141), (["--help"], 1), (["info", "gone"], 2)],
+)
+def test_output_that_nobody_reads_ends_without_a_traceback(scan: Path, arguments: list[str], code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "napari_pathsrgan", *(part.format(scan=scan) for part in arguments)]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    assert ended.returncode == code
 
 
 def test_info_takes_the_pixel_size_told(run, tmp_path: Path) -> None:
@@ -305,16 +332,18 @@ def a_2x_scan(folder: Path) -> Path:
 
 
 BAD_SLIDES = [
-    (no_such_file, "There is no file"),
-    (jpeg_renamed, "is a JPEG image, not a slide"),
-    (cut_short, "damaged"),
-    (without_pixel_size, "--mpp"),
+    ("info", no_such_file, "There is no file"),
+    ("info", jpeg_renamed, "is a JPEG image, not a slide"),
+    ("info", cut_short, "damaged"),
+    ("upscale", no_such_file, "There is no file"),
+    ("upscale", jpeg_renamed, "is a JPEG image, not a slide"),
+    ("upscale", cut_short, "damaged"),
+    ("upscale", without_pixel_size, "--mpp"),
 ]
 
 
-@pytest.mark.parametrize(("make", "words"), BAD_SLIDES, ids=lambda value: getattr(value, "__name__", ""))
-@pytest.mark.parametrize("verb", ["info", "upscale"])
-def test_a_file_that_is_no_slide(run, tmp_path: Path, make, words: str, verb: str) -> None:
+@pytest.mark.parametrize(("verb", "make", "words"), BAD_SLIDES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_file_that_is_no_slide(run, tmp_path: Path, verb: str, make, words: str) -> None:
     path = make(tmp_path)
     before = tree(tmp_path)
     out = [tmp_path / "out.ome.zarr"] if verb == "upscale" else []

@@ -20,6 +20,7 @@ from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.models.card import read_card
 from napari_pathsrgan.models.zoo import available_models
+from napari_pathsrgan.slides.slide_kind import READ_BY
 
 LEAST_FREE_BYTES = 2_000_000_000
 """Below it the disk cache is called short of room (a square centimetre at 20× is 3.5 GB before compression)."""
@@ -122,12 +123,15 @@ def _speed_package(package: str, use: str) -> str:
 
 
 def _readers() -> Iterator[Finding]:
-    for package, module, files in (
-        ("openslide-python", "openslide", "SVS, NDPI, MRXS, SCN, BIF, DICOM, tiled TIFF"),
-        ("tifffile", "tifffile", "OME-TIFF and other TIFFs"),
-        ("imagecodecs", "imagecodecs", "JPEG and JPEG 2000 in TIFFs"),
-        ("zarr", "zarr", "OME-Zarr"),
+    for package, module in (
+        ("openslide-python", "openslide"),
+        ("imagecodecs", "imagecodecs"),
+        ("simplejpeg", "simplejpeg"),
+        ("tifffile", "tifffile"),
+        ("zarr", "zarr"),
     ):
+        suffixes = ", ".join(suffix[1:].upper() for suffix in READ_BY.get(module, ()))
+        files = suffixes or {"simplejpeg": "JPEG in TIFFs", "tifffile": "writing TIFFs"}[module]
         try:
             loaded = importlib.import_module(module)
             found = f"{version(package)}: {files}"

@@ -91,8 +91,12 @@ def test_another_pixel_size_makes_another_slide_of_the_same_file(tmp_path: Path)
 
 
 def test_without_mpp_the_user_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(MissingMppError, match="--mpp"):
-        Slide(tmp_path, ArraySource([noise(8, 8)], None), SlideIdentity("f", "f"))
+    slide = Slide(tmp_path, ArraySource([noise(8, 8)], None), SlideIdentity("f", "f"))
+    assert not slide.is_calibrated
+    np.testing.assert_array_equal(slide.read_level(0, 0, 0, 8, 8), noise(8, 8))
+    for needs_size in ("mpp", "pixel_size_um", "extent_um", "bounds_um", "level_mpps", "level_pixel_sizes_um"):
+        with pytest.raises(MissingMppError, match="--mpp"):
+            getattr(slide, needs_size)
 
 
 def test_associated_images_are_read_when_asked_for(tmp_path: Path) -> None:
@@ -294,10 +298,10 @@ def swapped_primaries() -> bytes:
 PURE_RED = np.full((300, 300, 3), (200, 10, 10), np.uint8)
 
 
-@pytest.mark.parametrize("reader", ["openslide", "tifffile"])
+@pytest.mark.parametrize("reader", ["openslide", "imagecodecs"])
 def test_an_icc_profile_is_turned_into_srgb(tmp_path: Path, reader: str) -> None:
-    layout = {"tile": (256, 256)} if reader == "openslide" else {"tile": None, "rowsperstrip": 64}
-    path = write_pyramid(tmp_path / "icc.tif", [PURE_RED], iccprofile=swapped_primaries(), **layout)
+    write = write_aperio if reader == "openslide" else write_pyramid
+    path = write(tmp_path / "icc.tif", [PURE_RED], iccprofile=swapped_primaries())
     with open_slide(path, mpp=0.5) as slide:
         assert slide.reader.startswith(reader)
         red, green, _ = slide.read_level(0, 5, 5, 1, 1)[0, 0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -29,7 +31,7 @@ from napari_pathsrgan.cli import (
 from napari_pathsrgan.cli.options import out_of_range
 from napari_pathsrgan.errors import PathSRGANError
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED, OUTPUT_CUT = 2, 130, 141
 
 app = App(
     name="pathsrgan",
@@ -108,11 +110,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 2 on bad input, 3 when only a part could be done, 130 when interrupted.
+        0 when all went well, 2 on bad input, 3 when only a part could be done, 130 when interrupted, 141 when whoever
+        read the output went away.
     """
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told in a sentence of ours
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    return int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+    try:
+        code = int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads(sys.stdout.fileno()):
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python still holds and prints on leaving
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return OUTPUT_CUT
+    return code
+
+
+def _nobody_reads(pipe: int) -> bool:
+    """Whether a pipe's other end is closed: another pipe than standard output's may be broken, which is a failure."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
 
 
 def _fail(sentence: str, debug: bool, code: int = FAILED) -> tuple[int, str]:

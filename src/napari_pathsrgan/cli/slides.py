@@ -27,25 +27,26 @@ def info(file: Path, /, *, mpp: float | None = None, json: Json = False) -> None
     """
     from napari_pathsrgan.slides.open_slide import open_slide
 
-    with open_slide(file, mpp) as slide:
+    with open_slide(file, mpp, uncalibrated=True) as slide:
         record = _describe(slide)
     tell(record, _describe_in_words(record), json)
 
 
 def _describe(slide: Slide) -> dict[str, Any]:
+    known = slide.is_calibrated
     return {
         "file": str(slide.path),
         "reader": slide.reader,
         "vendor": slide.vendor,
         "objective_power": slide.objective_power,
         "computed": None if slide.computed is None else _describe_computed(slide.computed),
-        "mpp": slide.mpp,
-        "pixel_size_um": slide.pixel_size_um,
-        "extent_um": slide.extent_um,
-        "bounds_um": slide.bounds_um,
+        "mpp": slide.mpp if known else None,
+        "pixel_size_um": slide.pixel_size_um if known else None,
+        "extent_um": slide.extent_um if known else None,
+        "bounds_um": slide.bounds_um if known else None,
         "levels": [
-            {"rows": rows, "cols": cols, "mpp": mpp}
-            for (rows, cols), mpp in zip(slide.level_shapes, slide.level_mpps, strict=True)
+            {"rows": rows, "cols": cols, "mpp": slide.level_mpps[level] if known else None}
+            for level, (rows, cols) in enumerate(slide.level_shapes)
         ],
         "associated_images": list(slide.associated_images),
         "fingerprint": slide.fingerprint,
@@ -58,14 +59,16 @@ def _describe_computed(computed: Computed) -> dict[str, Any]:
 
 
 def _describe_in_words(record: dict[str, Any]) -> list[str]:
-    power, (height, width) = record["objective_power"], record["extent_um"]
+    power = record["objective_power"]
     rows = [
         ("File", record["file"]),
         ("Reader", record["reader"] + (f" ({record['vendor']})" if record["vendor"] else "")),
         ("Objective", "not stated" if power is None else f"{power:g}×"),
-        ("Pixel size", f"{record['mpp']:.4g} µm"),
-        ("Size", f"{height / 1000:.2f} × {width / 1000:.2f} mm (height × width)"),
+        ("Pixel size", "not stated; tell it with --mpp" if record["mpp"] is None else f"{record['mpp']:.4g} µm"),
     ]
+    if record["extent_um"]:
+        height, width = (part / 1000 for part in record["extent_um"])
+        rows.append(("Size", f"{height:.2f} × {width:.2f} mm (height × width)"))
     if record["bounds_um"]:
         row, col, height, width = (part / 1000 for part in record["bounds_um"])
         rows.append(("Scanned", f"{height:.2f} × {width:.2f} mm, from {row:.2f} mm down and {col:.2f} mm right"))
@@ -73,7 +76,7 @@ def _describe_in_words(record: dict[str, Any]) -> list[str]:
         rows.insert(1, ("Computed", f"{record['computed']['words']}: no scan, and not for diagnosis"))
     for number, level in enumerate(record["levels"]):
         shape = f"{thousands(level['rows'])} × {thousands(level['cols'])} px"
-        rows.append((f"Level {number}", f"{shape}, {level['mpp']:.4g} µm/px"))
+        rows.append((f"Level {number}", shape if level["mpp"] is None else f"{shape}, {level['mpp']:.4g} µm/px"))
     rows.append(("Also holds", ", ".join(record["associated_images"]) or "nothing"))
     return columns(rows)
 

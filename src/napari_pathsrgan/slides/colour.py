@@ -45,7 +45,7 @@ def srgb_transform(profile: bytes | None) -> Callable[[UInt8Image], UInt8Image] 
         transform = ImageCms.buildTransform(
             source, ImageCms.createProfile("sRGB"), "RGB", "RGB", ImageCms.Intent.PERCEPTUAL
         )
-    except (ImageCms.PyCMSError, OSError):
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 
     def to_srgb(pixels: UInt8Image) -> UInt8Image:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
-import tifffile
-
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, head_bytes
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY
+from napari_pathsrgan.slides.tiff_header import read_first_page
 
 COMPUTED_BY, CREATOR = ", computed by ", "napari-pathsrgan"
 """In the OME-XML of an OME-TIFF of ours: what joins the names of slide and model, and the program's name."""
@@ -62,7 +61,7 @@ def find_computed(path: Path) -> Computed | None:
     """
     try:
         return _of_store(path) if path.is_dir() else _of_tiff(path)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, ET.ParseError, tifffile.TiffFileError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, ET.ParseError):
         return None
 
 
@@ -76,8 +75,7 @@ def _of_store(path: Path) -> Computed:
 def _of_tiff(path: Path) -> Computed | None:
     if not head_bytes(path).startswith(TIFF_HEADS):
         return None
-    with tifffile.TiffFile(path) as file:
-        text = file.pages.first.description
+    text = read_first_page(path).description
     return _of_aperio(text) if text.startswith("Aperio") else _of_ome(ET.fromstring(text))
 
 

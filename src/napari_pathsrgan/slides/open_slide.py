@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import openslide
-import tifffile
 
 from napari_pathsrgan.errors import (
     OptionError,
@@ -22,6 +20,8 @@ from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.slide import Slide, SlideSource
 from napari_pathsrgan.slides.slide_files import is_regular, pipe_beside
 from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, head_bytes, slide_kind
+from napari_pathsrgan.slides.tiff_colour import refuse_deep_pixels
+from napari_pathsrgan.slides.tiff_header import read_pages
 from napari_pathsrgan.slides.tiff_source import TiffSource
 from napari_pathsrgan.slides.zarr_source import ZarrSource
 
@@ -29,12 +29,16 @@ __all__ = ["open_slide", "slide_kind", "slides_in"]
 
 #: Side of the windows read once on opening, at the end of each level, where a file that was cut short shows it.
 _PROBE_PX = 16
+#: What a user may give as pixel size, µm.
+_LEAST_MPP, _MOST_MPP = 0.005, 1000.0
 _SAVE_AGAIN = "Open the slide file itself, as the scanner wrote it."
 _COPY_AGAIN = "Copy it again from the scanner or the archive."
 
 
-def open_slide(path: Path | str, mpp: float | None = None, fingerprint: str | None = None) -> Slide:
-    """Open a slide with the reader that knows it: OpenSlide, else tifffile; OME-Zarr folders with zarr.
+def open_slide(
+    path: Path | str, mpp: float | None = None, fingerprint: str | None = None, *, uncalibrated: bool = False
+) -> Slide:
+    """Open a slide with OpenSlide if it is in a scanner's own format, with zarr if an OME-Zarr, else as a TIFF.
 
     Parameters
     ----------
@@ -44,6 +48,8 @@ def open_slide(path: Path | str, mpp: float | None = None, fingerprint: str | No
         Pixel size of level 0 in µm/px, when the file lacks it or is wrong.
     fingerprint : str, optional
         `Slide.file_fingerprint` of the slide that is meant, where it is opened again.
+    uncalibrated : bool
+        Whether a slide of unknown pixel size is opened too, to read its levels' own pixels.
 
     Raises
     ------
@@ -54,15 +60,18 @@ def open_slide(path: Path | str, mpp: float | None = None, fingerprint: str | No
     SlideChangedError
         If another slide than the one that is meant is at the path.
     MissingMppError
-        If the pixel size is neither in the file nor told.
+        If the pixel size is neither in the file nor told, unless `uncalibrated`.
     OptionError
-        If `mpp` isn't a positive number.
+        If `mpp` isn't a number of µm that a pixel can have.
     """
     path = Path(path)
-    if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
-        raise OptionError(f"A pixel size of {mpp} µm makes no sense.", "Give --mpp a positive number of µm per pixel.")
+    if mpp is not None and not (math.isfinite(mpp) and _LEAST_MPP <= mpp <= _MOST_MPP):
+        raise OptionError(
+            f"A pixel size of {mpp} µm makes no sense.",
+            f"Give --mpp a positive number of µm per pixel, {_LEAST_MPP:g} to {_MOST_MPP:g}.",
+        )
     try:
-        if not path.exists():
+        if not _exists(path):
             raise SlideNotFoundError(f"There is no file {path}.", "Check the path.")
         source, identity = _open_source(path)
     except PermissionError as error:
@@ -73,6 +82,8 @@ def open_slide(path: Path | str, mpp: float | None = None, fingerprint: str | No
         if fingerprint is not None and fingerprint != identity.fingerprint:
             raise SlideChangedError(path)
         slide = Slide(path, source, identity, mpp)
+        if not (uncalibrated or slide.is_calibrated):
+            _ = slide.pixel_size_um  # says what is missing
         _probe(slide)
     except BaseException:
         source.close()
@@ -137,35 +148,37 @@ def _open_zarr(path: Path) -> tuple[SlideSource, SlideIdentity]:
         raise SlideUnreadableError(f"{path.name} is an OME-Zarr that is damaged.", _COPY_AGAIN) from error
 
 
-def _open_file(path: Path) -> SlideSource:
-    head = head_bytes(path)
+def _exists(path: Path) -> bool:
+    """Whether there is anything; no path that can't be one, such as one with a NUL in it, is an error."""
     try:
-        source = OpenSlideSource(path)
-    except openslide.OpenSlideError as openslide_error:
-        if not head.startswith(TIFF_HEADS):
-            raise _not_a_slide(path, head) from openslide_error
-        return _open_tiff(path)
-    # OpenSlide takes any tiled TIFF as "generic-tiff": of an OME-TIFF it sees one level, and 16 bits it cuts to 8.
-    if source.vendor == "generic-tiff" and _wants_tifffile(path):
-        source.close()
-        return _open_tiff(path)
-    return source
-
-
-def _wants_tifffile(path: Path) -> bool:
-    try:
-        with tifffile.TiffFile(path) as file:
-            return bool(file.is_ome or file.pages.first.dtype != np.uint8)
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError):
+        return path.exists()
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
         return False
 
 
-def _open_tiff(path: Path) -> TiffSource:
+def _open_file(path: Path) -> SlideSource:
+    head = head_bytes(path)
+    if head.startswith(TIFF_HEADS):
+        return _open_tiff(path)
     try:
-        return TiffSource(path)
+        return OpenSlideSource(path)
+    except openslide.OpenSlideError as error:
+        raise _not_a_slide(path, head) from error
+
+
+def _open_tiff(path: Path) -> SlideSource:
+    """Check a TIFF's pages, then open it with OpenSlide if a scanner's maker has a format of its own in it."""
+    try:
+        pages = read_pages(path)
+        if openslide.OpenSlide.detect_format(path) not in (None, "generic-tiff"):
+            refuse_deep_pixels(path.name, pages[0])
+            return OpenSlideSource(path)
+        return TiffSource(path, pages)
     except PermissionError:
         raise
-    except OSError as error:
+    except (OSError, openslide.OpenSlideError) as error:
         raise SlideUnreadableError(f"{path.name} is a TIFF that is damaged or incomplete.", _COPY_AGAIN) from error
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import openslide
+from PIL import ImageCms
 
 from napari_pathsrgan.slides.colour import on_white
 from napari_pathsrgan.slides.level_geometry import Factors, level_factors
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 #: Lattice of levels whose downsample isn't whole, in level pixels.
 BLOCK_PX = 512
+_MOST_ASSOCIATED_PX = 100_000_000
 #: How far before a block an origin on a level pixel is looked for, and what counts as being on one, in level pixels.
 BACKTRACK_PX = 128
 ON_PIXEL = 1 / 300
@@ -122,7 +124,13 @@ class OpenSlideSource:
         return self._with_handle(read)
 
     def _read_associated(self, name: str) -> UInt8Image:
-        return self._with_handle(lambda handle: on_white(np.asarray(handle.associated_images[name])))
+        def read(handle: openslide.OpenSlide) -> UInt8Image:
+            cols, rows = openslide.lowlevel.get_associated_image_dimensions(handle._osr, name)
+            if rows * cols > _MOST_ASSOCIATED_PX:
+                raise OSError("An image beside the slide is larger than any.")
+            return on_white(np.asarray(handle.associated_images[name]))
+
+        return self._with_handle(read)
 
     def _with_handle(self, read: Callable[[openslide.OpenSlide], UInt8Image]) -> UInt8Image:
         handle = self._handle
@@ -166,6 +174,6 @@ def _number(text: str | None) -> float | None:
 def _icc_profile(handle: openslide.OpenSlide) -> bytes | None:
     try:
         profile = handle.color_profile
-    except OSError:  # Pillow refuses a damaged profile; the pixels are fine without
+    except (OSError, ValueError, ImageCms.PyCMSError):  # a damaged profile; the pixels are fine without
         return None
     return None if profile is None else profile.tobytes()

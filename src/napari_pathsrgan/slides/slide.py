@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -98,40 +99,18 @@ class Slide:
         Changes with every write to its files as well: for pixels that are kept and may be computed anew.
     file_fingerprint : str
         The same as `fingerprint`, whatever pixel size the user gave.
-    mpp : float
-        Pixel size of level 0, µm/px: geometric mean of rows and columns.
-    pixel_size_um : (float, float)
-        The same along rows and along columns.
     level_shapes : tuple of (rows, cols)
-    level_mpps : tuple of float
-        Pixel size of each level, µm/px: geometric mean of rows and columns.
-    level_pixel_sizes_um : tuple of (float, float)
-        The same along rows and along columns.
-    extent_um : (float, float)
-        Height and width of level 0.
-    bounds_um : (row, col, height, width) or None
-        The scanned part, µm.
     objective_power : float or None
     computed : Computed or None
         What network this image or map comes from, and which areas are computed; None for a scan.
     reader : str
     associated_images : mapping of str to (H, W, 3) uint8
         Read when asked for.
-
-    Raises
-    ------
-    MissingMppError
-        If the pixel size is neither in the file nor told.
     """
 
     def __init__(self, path: Path, source: SlideSource, identity: SlideIdentity, mpp: float | None = None) -> None:
-        pixel_size = source.pixel_size_um if mpp is None else (mpp, mpp)
-        if pixel_size is None:
-            raise MissingMppError(
-                f"{path.name} does not say how wide its pixels are.",
-                "Tell the pixel size in µm with --mpp, for example --mpp 1.465 for a 4× scan.",
-            )
         self.path = path
+        self._pixel_size_um = source.pixel_size_um if mpp is None else (mpp, mpp)
         # Another pixel size makes another pyramid of the same file: its tiles must not be taken for one another.
         own = mpp is None or (source.pixel_size_um is not None and np.allclose(source.pixel_size_um, mpp, rtol=1e-6))
         calibration = "" if own else f"@{float(mpp or 0)!r}"
@@ -139,35 +118,65 @@ class Slide:
         self.fingerprint = identity.fingerprint + calibration
         self.cache_id = identity.cache_id + calibration
         self._opened = identity.opened
-        self.pixel_size_um = pixel_size
-        self.mpp = math.sqrt(pixel_size[0] * pixel_size[1])
         self.level_shapes = source.level_shapes
-        self.level_mpps = tuple(self.mpp * math.sqrt(rows * cols) for rows, cols in source.level_factors)
-        self.level_pixel_sizes_um = tuple(
-            (pixel_size[0] * rows, pixel_size[1] * cols) for rows, cols in source.level_factors
-        )
-        rows, cols = source.level_shapes[0]
-        self.extent_um = (rows * pixel_size[0], cols * pixel_size[1])
         self.objective_power = source.objective_power
         self.computed = find_computed(path)
         self.reader = source.reader
         self.vendor = source.vendor
-        self.bounds_um: tuple[float, float, float, float] | None = None
-        if source.bounds_level0 is not None:
-            row, col, height, width = source.bounds_level0
-            self.bounds_um = (
-                row * pixel_size[0],
-                col * pixel_size[1],
-                height * pixel_size[0],
-                width * pixel_size[1],
-            )
         self.associated_images: Mapping[str, UInt8Image] = _AssociatedImages(self, source.associated_images)
         self._source = source
         self._told_mpp = mpp
         self._closed = False
         self._to_srgb = srgb_transform(source.icc_profile)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the pixel size is known: the file says it, or the user did."""
+        return self._pixel_size_um is not None
+
+    @property
+    def pixel_size_um(self) -> tuple[float, float]:
+        """Pixel size of level 0 along rows and along columns, µm/px; MissingMppError where nobody says it."""
+        if self._pixel_size_um is None:
+            raise MissingMppError(
+                f"{self.path.name} does not say how wide its pixels are.",
+                "Tell the pixel size in µm with --mpp, for example --mpp 1.465 for a 4× scan.",
+            )
+        return self._pixel_size_um
+
+    @cached_property
+    def mpp(self) -> float:
+        """Pixel size of level 0, µm/px: geometric mean of rows and columns."""
+        return math.sqrt(self.pixel_size_um[0] * self.pixel_size_um[1])
+
+    @cached_property
+    def level_mpps(self) -> tuple[float, ...]:
+        """Pixel size of each level, µm/px: geometric mean of rows and columns."""
+        return tuple(self.mpp * math.sqrt(rows * cols) for rows, cols in self._source.level_factors)
+
+    @cached_property
+    def level_pixel_sizes_um(self) -> tuple[tuple[float, float], ...]:
+        """Pixel size of each level along rows and along columns, µm/px."""
+        height, width = self.pixel_size_um
+        return tuple((height * rows, width * cols) for rows, cols in self._source.level_factors)
+
+    @cached_property
+    def extent_um(self) -> tuple[float, float]:
+        """Height and width of level 0."""
+        rows, cols = self.level_shapes[0]
+        return rows * self.pixel_size_um[0], cols * self.pixel_size_um[1]
+
+    @cached_property
+    def bounds_um(self) -> tuple[float, float, float, float] | None:
+        """The scanned part as (row, col, height, width), µm, where the file says it."""
+        if self._source.bounds_level0 is None:
+            return None
+        (row, col, height, width), (row_um, col_um) = self._source.bounds_level0, self.pixel_size_um
+        return row * row_um, col * col_um, height * row_um, width * col_um
+
     def __repr__(self) -> str:
+        if not self.is_calibrated:
+            return f"Slide({self.path.name!r}, of unknown pixel size, reader={self.reader!r})"
         power = "" if self.objective_power is None else f", objective_power={self.objective_power:g}"
         rows, cols = self.level_shapes[0]
         return f"Slide({self.path.name!r}, {rows} × {cols} px, mpp={self.mpp:.4g}{power}, reader={self.reader!r})"
@@ -252,7 +261,7 @@ class Slide:
         OptionError
             If `mpp` isn't positive.
         """
-        if not mpp > 0:
+        if not (math.isfinite(mpp) and mpp > 0):
             raise OptionError(f"A pixel size of {mpp} µm makes no sense.", "Give a positive number of µm per pixel.")
         level = choose_level(self.level_pixel_sizes_um, mpp)
         source_mpp = self.level_pixel_sizes_um[level]

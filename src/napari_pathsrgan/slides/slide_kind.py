@@ -12,11 +12,15 @@ from napari_pathsrgan.bounded_json import read_json
 from napari_pathsrgan.slides.dicom_folder import holds_dicom, is_dicom
 
 _MOST_ATTRIBUTES_BYTES, _MOST_ATTRIBUTES_VALUES = 16 << 20, 2_000_000
+#: Suffixes by the library that reads their pixels: for napari's manifest, `pathsrgan doctor` and the docs.
+READ_BY = {
+    "openslide": (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".dcm", ".czi"),
+    "imagecodecs": (".tif", ".tiff", ".btf", ".tf8", ".qptiff"),
+    "zarr": (".zarr",),
+}
 #: Suffixes that only slides have; a file so called is claimed whatever is in it, so that the user is told what it is.
-SLIDE_SUFFIXES = frozenset(
-    {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".dcm", ".czi", ".qptiff"}
-)
-_TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf8"})
+SLIDE_SUFFIXES = frozenset({*READ_BY["openslide"], ".qptiff"})
+_TIFF_SUFFIXES = frozenset(READ_BY["imagecodecs"]) - SLIDE_SUFFIXES
 #: Classic TIFF and BigTIFF, little and big endian.
 TIFF_HEADS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 

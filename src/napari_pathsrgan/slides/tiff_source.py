@@ -1,161 +1,120 @@
-"""TIFFs through tifffile: OME-TIFF, and those OpenSlide refuses (strips, odd layouts, gray).
+"""TIFFs that are of no scanner's own kind: OME-TIFF, and plain ones in tiles or strips.
 
-Only the strips or tiles a window touches are decoded.
+Only the tiles or strips that a window touches are decoded.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING
 
-import numpy as np
-import tifffile
-import zarr
+import imagecodecs
 
 from napari_pathsrgan.errors import SlideUnreadableError
 from napari_pathsrgan.slides.level_geometry import level_factors
 from napari_pathsrgan.slides.pixel_size import believable_pixel_size, um_per_unit
-from napari_pathsrgan.slides.zarr_source import read_planes
+from napari_pathsrgan.slides.tiff_header import (
+    ICC_PROFILE,
+    RESOLUTION_UNIT,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    Page,
+)
+from napari_pathsrgan.slides.tiff_image import TiffFile, TiffImage
+from napari_pathsrgan.slides.tiff_layout import TiffLayout, lay_out
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.resample import UInt8Image
 
-_ICC_PROFILE_TAG = 34675
-_PHOTOMETRICS = {tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
-_UM_PER_RESOLUTION_UNIT = {tifffile.RESUNIT.INCH: 25_400.0, tifffile.RESUNIT.CENTIMETER: 10_000.0}
+_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
+_INCH = 2
+#: Printers and screens have up to 2400 dots per inch, 10.6 µm/px, and programs write that into any image.
+_PRINTERS_FINEST_UM = 25_400.0 / 2_540
+_IMAGEJ_UNIT = re.compile(r"^unit=(.+?)\s*$", re.MULTILINE)
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_MOST_ASSOCIATED_PX = 100_000_000
 
 
 class TiffSource:
-    """One TIFF opened by tifffile; see `SlideSource`. Its first series is the slide.
+    """One TIFF; see `SlideSource`.
+
+    Parameters
+    ----------
+    path : Path
+    pages : list of Page
+        From `read_pages`.
 
     Raises
     ------
     SlideUnreadableError
-        If the TIFF is intact but its pixels aren't 8-bit gray, RGB or RGBA in one plane.
+        If the TIFF is intact but its pixels aren't one image of gray or colours of up to 8 bits.
     OSError
-        If it's damaged or no TIFF.
+        If it's damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, ValueError, KeyError, IndexError) as error:
-            raise OSError(str(error)) from error
+    def __init__(self, path: Path, pages: list[Page]) -> None:
+        layout = lay_out(pages, path.name)
+        self._file = TiffFile(path)
         weakref.finalize(self, self._file.close)  # a viewer closes no slide: its layers just go
         try:
-            self._describe(path)
-        except SlideUnreadableError:
+            self._levels = [TiffImage(self._file, page, path.name) for page in layout.levels]
+        except BaseException:
             self._file.close()
             raise
-        except Exception as error:  # damaged tags make tifffile fail in many ways
-            self._file.close()
-            raise OSError(str(error)) from error
-
-    def _describe(self, path: Path) -> None:
-        _refuse_cut_short(self._file)
-        series = self._file.series[0]
-        page = series.keyframe
-        self._axes = series.get_axes(squeeze=True)
-        refuse_unless_8_bit_colour(path, series.dtype, page.photometric, self._axes, series.get_shape(squeeze=True))
-        self._file.filehandle.set_lock(True)  # all reads seek in one handle
-        self._levels = [_open_level(level) for level in series.levels]
-        rows, cols = self._axes.index("Y"), self._axes.index("X")
-        self.level_shapes = tuple((level.shape[rows], level.shape[cols]) for level in self._levels)
+        self.level_shapes = tuple(level.shape for level in self._levels)
         self.level_factors = tuple(level_factors(self.level_shapes[0], shape) for shape in self.level_shapes)
-        self.reader = f"tifffile {tifffile.__version__}"
-        self.vendor: str | None = "ome-tiff" if self._file.is_ome else "tiff"
-        ome = ET.fromstring(self._file.ome_metadata) if self._file.ome_metadata else None
-        self.pixel_size_um = ome_pixel_size(ome) if ome is not None else None
-        if self.pixel_size_um is None:
-            self.pixel_size_um = resolution_pixel_size(page)
-        self.objective_power = None if ome is None else _ome_magnification(ome)
+        self.reader = f"imagecodecs {imagecodecs.__version__}"
+        self.vendor: str | None = "ome-tiff" if layout.is_ome else "tiff"
+        self.pixel_size_um = self._pixel_size(layout)
+        self.objective_power = None if layout.ome is None else layout.ome.objective_power
         self.bounds_level0: tuple[int, int, int, int] | None = None
-        self.associated_images: Mapping[str, Callable[[], UInt8Image]] = {}
-        profile = page.tags.get(_ICC_PROFILE_TAG)
-        self.icc_profile: bytes | None = bytes(profile.value) if profile is not None else None
+        self.associated_images: Mapping[str, Callable[[], UInt8Image]] = {
+            name: partial(self._read_associated, page, path.name) for name, page in layout.associated.items()
+        }
+        self.icc_profile: bytes | None = layout.levels[0].content(ICC_PROFILE) or None
 
     def read(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
         """Read a window inside the level: (height, width, 3) uint8, transparency on white; OSError if it can't."""
-        return read_planes(self._levels[level], self._axes, row, col, height, width)
+        return self._levels[level].read(row, col, height, width)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _pixel_size(self, layout: TiffLayout) -> tuple[float, float] | None:
+        if layout.ome is not None and layout.ome.pixel_size_um is not None:
+            return layout.ome.pixel_size_um
+        size = resolution_pixel_size(layout.levels[0])
+        return size[::-1] if size is not None and self._levels[0].turned else size
 
-def refuse_unless_8_bit_colour(
-    path: Path, dtype: np.dtype[Any] | None, photometric: Any, axes: str, shape: tuple[int, ...]
-) -> None:
-    """Raise SlideUnreadableError, saying what is in the way, unless pixels are 8-bit gray, RGB or RGBA in one plane."""
-    remedy = "Export it from its own software as an 8-bit RGB TIFF."
-    if dtype != np.uint8:
-        bits = "of an unknown kind" if dtype is None else f"{dtype.itemsize * 8}-bit {np.dtype(dtype).name}"
-        raise SlideUnreadableError(f"{path.name} has pixels that are {bits}, not 8-bit.", remedy)
-    if photometric not in _PHOTOMETRICS:
-        name = getattr(photometric, "name", str(photometric)).lower()
-        raise SlideUnreadableError(f"{path.name} stores its colours as {name}, not as gray or RGB.", remedy)
-    sizes = dict(zip(axes, shape, strict=True))
-    colours = [sizes.pop(axis) for axis in "SC" if axis in sizes and sizes[axis] in (3, 4)]
-    planes = [size for axis, size in sizes.items() if axis not in "YX" and size > 1]
-    if not {"Y", "X"} <= sizes.keys() or planes or len(colours) > 1:
-        raise SlideUnreadableError(f"{path.name} holds a stack ({axes}: {shape}), not one colour picture.", remedy)
+    def _read_associated(self, page: Page, name: str) -> UInt8Image:
+        rows, cols = page.shape
+        if rows * cols > _MOST_ASSOCIATED_PX:
+            raise OSError("An image beside the slide is larger than any.")
+        try:
+            return TiffImage(self._file, page, name).read_whole()
+        except SlideUnreadableError as error:
+            raise OSError(str(error)) from error
 
 
-def ome_pixel_size(ome: ET.Element) -> tuple[float, float] | None:
-    """Read PhysicalSizeY and PhysicalSizeX of the first image, µm; None where missing, in no length unit or absurd."""
-    pixels = ome.find(".//{*}Pixels")
-    if pixels is None:
+def resolution_pixel_size(page: Page) -> tuple[float, float] | None:
+    """Read a page's resolution as µm per pixel along stored rows and columns; None where missing or a printer's."""
+    unit = _imagej_unit(page.description)
+    if unit is None:
+        unit = _UM_PER_RESOLUTION_UNIT.get(page.integer(RESOLUTION_UNIT, _INCH), math.nan)
+    resolutions = [page.numbers(code) for code in (Y_RESOLUTION, X_RESOLUTION)]
+    if not all(len(resolution) == 1 and resolution[0] > 0 for resolution in resolutions):
         return None
-    sizes = []
-    for axis in "YX":
-        unit = um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        text = pixels.get(f"PhysicalSize{axis}")
-        if unit is None or text is None:
-            return None
-        sizes.append(float(text) * unit)
-    return believable_pixel_size(*sizes)
+    sizes = believable_pixel_size(unit / resolutions[0][0], unit / resolutions[1][0])
+    return sizes if sizes is not None and max(sizes) < _PRINTERS_FINEST_UM else None
 
 
-def resolution_pixel_size(page: tifffile.TiffPage) -> tuple[float, float] | None:
-    """Read the resolution tags (pixels per inch or cm) as µm per pixel; None where missing or a printer's default."""
-    unit_tag = page.tags.get("ResolutionUnit")
-    unit = _UM_PER_RESOLUTION_UNIT.get(unit_tag.value if unit_tag is not None else tifffile.RESUNIT.INCH)
-    sizes = []
-    for name in ("YResolution", "XResolution"):
-        tag = page.tags.get(name)
-        if unit is None or tag is None or 0 in tag.value:
-            return None
-        numerator, denominator = tag.value
-        sizes.append(unit * denominator / numerator)
-    return believable_pixel_size(*sizes)
-
-
-def _ome_magnification(ome: ET.Element) -> float | None:
-    objective = ome.find(".//{*}Objective")
-    if objective is None:
-        return None
-    try:
-        return float(objective.get("NominalMagnification", ""))
-    except ValueError:
-        return None
-
-
-def _open_level(level: tifffile.TiffPageSeries) -> zarr.Array[Any]:
-    # A tile the file leaves out is glass: white, not black.
-    return zarr.open_array(level.aszarr(level=0, fillvalue=255, squeeze=True), mode="r")
-
-
-def _refuse_cut_short(file: tifffile.TiffFile) -> None:
-    """Raise OSError if pages or their pixels lie beyond the end of the file: tifffile itself goes on without them."""
-    for page in file.pages:  # walks the chain to its end
-        ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
-        if max(ends, default=0) > file.filehandle.size:
-            raise OSError("Pixels lie beyond the end of the file.")
-    end = file.pages.next_page_offset
-    if end is not None:
-        file.filehandle.seek(end)
-        if any(file.filehandle.read(file.tiff.offsetsize)):
-            raise OSError("The list of pages is cut short.")
+def _imagej_unit(description: str) -> float | None:
+    """Read the unit of length in which ImageJ means the resolution, in µm; None where it names none."""
+    found = _IMAGEJ_UNIT.search(description) if description.startswith("ImageJ=") else None
+    return None if found is None else um_per_unit(_ESCAPED.sub(lambda code: chr(int(code[1], 16)), found[1]))
