@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from distributed import Client
 
@@ -108,6 +113,105 @@ def test_a_worker_loads_the_model_once(
     assert [fill_job(setup, Job(0, ((0, col),))).written for col in (0, 1, 2)] == [0, 2, 2]
     assert made == [setup]
     cluster._fillers.clear()
+
+
+REFUSED = """
+import os, socket, ssl, sys
+"loaded while its file can be read".encode("idna")
+if os.getuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+answered = []
+for port in map(int, sys.argv[1:]):
+    for secure in (False, True):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            plain.settimeout(10)
+            try:
+                connection = plain
+                if secure:
+                    context = ssl._create_unverified_context()
+                    connection = context.wrap_socket(plain)
+                connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n" + bytes(64))
+                if connection.recv(1) not in (b"", b"\\x15"):  # a TLS alert is a refusal, too
+                    answered.append((port, secure))
+            except OSError:
+                pass
+sys.exit(f"answered: {answered}" if answered else 0)
+"""
+
+
+def as_another_user(*ports: str) -> str:
+    """Knock at sockets with and without TLS but without a key, as another user where that is allowed (as root)."""
+    command = [sys.executable, "-I", "-c", REFUSED, *ports]
+    return subprocess.run(command, cwd="/", check=False, capture_output=True, text=True).stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's list of sockets")
+def test_another_user_is_refused_by_every_socket(client: Client) -> None:
+    assert sorted(client.run(os.getuid).values()) == [os.getuid()] * 2  # all are up
+    me = psutil.Process()
+    sockets = [
+        connection
+        for process in (me, *me.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {connection.laddr.ip for connection in sockets} == {"127.0.0.1"}
+    ports = sorted({str(connection.laddr.port) for connection in sockets})
+    assert len(ports) == 5  # the scheduler, and two workers with a nanny each; no HTTP server
+    assert as_another_user(*ports) == ""
+
+
+def test_another_user_would_be_seen_where_a_socket_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                with server.accept()[0] as connection:
+                    connection.sendall(b"welcome")
+                    connection.recv(1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = server.getsockname()[1]
+        assert as_another_user(str(port)) == f"answered: [({port}, False)]\n"
+        thread.join()
+
+
+def test_keys_of_another_run_are_refused(client: Client) -> None:
+    from distributed.security import Security
+
+    with pytest.raises(OSError, match=r"(?i)certificate|timed out|handshake"):
+        Client(client.scheduler.address, security=Security.temporary(), timeout=1)
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "tcp://[2001:db8::1]:8786", "host:8786"])
+def test_plain_tcp_to_another_machine_is_refused_unless_asked_for(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 0.05)
+    with pytest.raises(OptionError, match="no keys: others"), connected(address, 0):
+        pass
+    cluster._check_security(address, True, False)
+    cluster._check_security("tcp://[::1]:8786", False, False)
+    cluster._check_security("localhost:8786", False, False)
+
+
+def test_tls_needs_keys_in_dasks_configuration_and_takes_them(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
+
+    with pytest.raises(OptionError, match="wants TLS keys"), connected("tls://10.0.0.1:8786", 0):
+        pass
+    key = client.security
+    files = {"ca-file": key.tls_ca_file, "client.cert": key.tls_client_cert, "client.key": key.tls_client_key}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with (
+        dask.config.set({f"distributed.comm.tls.{name}": str(tmp_path / name) for name in files}),
+        connected(client.scheduler.address, 0) as (other, threads),
+    ):
+        assert (len(other.nthreads()), threads) == (2, 0)
 
 
 def test_no_scheduler_at_an_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,10 @@ class UpscaleOptions:
     workers : int
         Have so many worker processes of this machine share the work; 0 for none.
     scheduler : str, optional
-        Address of a dask scheduler whose workers do it, such as tcp://10.0.0.1:8786; slide and output lie where all of
+        Address of a dask scheduler whose workers do it, such as tls://10.0.0.1:8786; slide and output lie where all of
         them see the same path.
+    plain_tcp : bool
+        Allow a scheduler on another machine without TLS: everybody in that network can run programs as you.
     trust : bool
         Write a map of where the computed picture disagrees with the scan beside it, NAME.trust.ome.zarr.
     trust_against : str, optional
@@ -68,6 +70,7 @@ class UpscaleOptions:
     sharded: bool = False
     workers: int = 0
     scheduler: str | None = None
+    plain_tcp: bool = False
     trust: bool = False
     trust_against: str | None = None
     looking: ModelOptions = field(default_factory=ModelOptions)
@@ -173,7 +176,7 @@ def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[S
     # Workers compute in the way that was found best here: else a tile would depend on who made it.
     arithmetic = computed.runner.arithmetic
     assert arithmetic is not None
-    with connected(options.scheduler, options.workers) as (client, threads):
+    with connected(options.scheduler, options.workers, options.plain_tcp) as (client, threads):
         yield Cluster(
             client,
             looking.model,

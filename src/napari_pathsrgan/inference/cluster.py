@@ -7,6 +7,7 @@ worker that is lost costs the tiles it had under way: dask gives its jobs to oth
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import os
 import threading
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 _AHEAD = 3
 """Jobs per thread that wait at the scheduler: none runs dry, and few are lost when everything stops."""
-_WORKER_THREADS = 2
-"""One in the network while the other reads or writes."""
 _PATIENCE_S = 30
 
 
@@ -154,15 +153,18 @@ class Cluster:
 
 
 @contextmanager
-def connected(scheduler: str | None, workers: int) -> Iterator[tuple[Client, int]]:
+def connected(scheduler: str | None, workers: int, plain_tcp: bool = False) -> Iterator[tuple[Client, int]]:
     """Connect to a dask scheduler, or start workers on this machine for as long as the block runs.
 
     Parameters
     ----------
     scheduler : str, optional
-        Its address, such as tcp://10.0.0.1:8786.
+        Its address, such as tls://10.0.0.1:8786; with the keys that dask's configuration names.
     workers : int
         Processes to start here where there is no scheduler.
+    plain_tcp : bool
+        Whether the scheduler may be on another machine without TLS: everybody in that network can then run programs as
+        this user.
 
     Yields
     ------
@@ -172,33 +174,64 @@ def connected(scheduler: str | None, workers: int) -> Iterator[tuple[Client, int
     Raises
     ------
     OptionError
-        If dask.distributed is not installed, or no scheduler answers.
+        If dask.distributed is not installed, no scheduler answers, or its connection is not secure.
     """
     try:
-        from distributed import Client, LocalCluster
+        from napari_pathsrgan.inference.local_cluster import local_workers
     except ImportError as error:
         raise OptionError(
             "Workers need dask.distributed, which is not installed.",
             "Install it with `pip install 'napari-pathsrgan[cluster]'`.",
         ) from error
     if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=_PATIENCE_S)
-        except (OSError, ValueError, TypeError) as error:
-            raise OptionError(
-                f"No dask scheduler answers at {scheduler}.", "Start one with `dask scheduler`, and give its address."
-            ) from error
-        with client:
+        with _connect(scheduler, plain_tcp) as client:
             yield client, 0
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    with (
-        LocalCluster(
-            n_workers=workers, threads_per_worker=_WORKER_THREADS, memory_limit=0, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with local_workers(workers) as client:
         yield client, max(1, cores // workers)
+
+
+def _connect(scheduler: str, plain_tcp: bool) -> Client:
+    from distributed import Client
+    from distributed.security import Security
+
+    security = Security()  # as dask's configuration has it
+    _check_security(scheduler, plain_tcp, _has_keys(security))
+    try:
+        return Client(scheduler, timeout=_PATIENCE_S, security=security)
+    except (OSError, ValueError, TypeError) as error:
+        raise OptionError(
+            f"No dask scheduler answers at {scheduler}.", "Start one with `dask scheduler`, and give its address."
+        ) from error
+
+
+def _has_keys(security: Any) -> bool:
+    return bool(security.tls_ca_file and security.tls_client_cert)
+
+
+def _check_security(scheduler: str, plain_tcp: bool, has_keys: bool) -> None:
+    """Refuse an address where others could run programs as this user."""
+    protocol, _, place = scheduler.rpartition("://")
+    if protocol in ("tls", "wss"):
+        if not has_keys:
+            raise OptionError(
+                f"The scheduler at {scheduler} wants TLS keys, and dask's configuration names none.",
+                "Set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__CLIENT__CERT and …__CLIENT__KEY to their files.",
+            )
+    elif not plain_tcp and not _is_loopback(place):
+        raise OptionError(
+            f"The connection to the scheduler at {scheduler} has no keys: others could run programs as you.",
+            "Start the scheduler with TLS and give its tls:// address; or add --plain-tcp if you trust the network.",
+        )
+
+
+def _is_loopback(place: str) -> bool:
+    host = place.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 _fillers: dict[Setup, TileFiller] = {}
