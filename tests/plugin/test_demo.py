@@ -33,7 +33,7 @@ def helpers() -> set[int]:
     found = set()
     for process in psutil.process_iter(["name", "cmdline", "status"]):
         words = " ".join(process.info["cmdline"] or ())
-        if "Xvfb" in words or "napari_pathsrgan.inference.worker" in words:
+        if "Xvfb" in words or "napari_pathsrgan.inference.worker_start" in words:
             found.add(process.pid)
     return found
 
