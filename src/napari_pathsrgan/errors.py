@@ -178,3 +178,7 @@ class JobError(PathSRGANError):
 
 class LayerTooLargeError(PathSRGANError):
     """More pixels of a layer were asked for at once than can be computed while the window waits."""
+
+
+class DamagedJobError(JobError):
+    """A job's record can't be read, or is of another version."""

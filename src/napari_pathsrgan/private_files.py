@@ -7,6 +7,7 @@ has these rights already, and modes are left alone.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -55,12 +56,12 @@ def open_private(path: Path, mode: Literal["w", "a", "x"]) -> TextIO: ...
 @overload
 def open_private(path: Path, mode: Literal["wb", "ab", "xb"]) -> BinaryIO: ...
 def open_private(path: Path, mode: str) -> IO[Any]:
-    """Open a file for writing so that its owner alone can read it, also one that exists; text is UTF-8.
+    """Open a regular file for writing so that its owner alone can read it, also one that exists; text is UTF-8.
 
     Raises
     ------
     OSError
-        If it can't be opened.
+        If it can't be opened, or is no regular file but a link or a pipe.
     """
     return open(path, mode, encoding=None if "b" in mode else "utf-8", opener=_private_opener)
 
@@ -84,7 +85,11 @@ def make_private(folder: Path) -> None:
 
 
 def _private_opener(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags, _FILE_MODE)
+    # Neither a link that leads elsewhere nor a pipe that has to be waited for: a stranger may have made the folder.
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), _FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", path)
     if _HAS_MODES and stat.S_IMODE(os.fstat(descriptor).st_mode) != _FILE_MODE:
         os.fchmod(descriptor, _FILE_MODE)
     return descriptor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -185,10 +186,15 @@ def _offer(run: Path) -> None:
 def _record(job: Job) -> dict[str, Any]:
     progress = job.progress
     return {
-        "id": job.id,
+        "id": _readable(job.id),
         "number": job.number,
-        "folder": str(job.folder),
+        "folder": _readable(str(job.folder)),
         **job.record.to_json(),
         "state": str(job.state),
         "progress": None if progress is None else {**vars(progress), "share": progress.share},
     }
+
+
+def _readable(name: str) -> str:
+    """Give a file's name as UTF-8, also one that is none."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol
 from cyclopts import Parameter
 
 from napari_pathsrgan.jobs.progress import asked_for
+from napari_pathsrgan.text import printable
 
 Json = Annotated[bool, Parameter(name="--json", show_default=False, help="Print JSON for programs.")]
 
@@ -31,7 +32,8 @@ def tell(record: Any, lines: Sequence[str], as_json: bool) -> None:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay rows of text out in columns two spaces apart."""
+    """Lay rows of text out in columns two spaces apart, without characters that a terminal obeys."""
+    rows = [[printable(cell, len(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from filelock import FileLock, Timeout
 from napari_pathsrgan.errors import JobError, OptionError, OutputError
 from napari_pathsrgan.jobs.folder import (
     RESULT_FOLDER,
+    job_number,
     jobs_home,
     request_stop,
     reserve_room,
@@ -21,12 +25,14 @@ from napari_pathsrgan.jobs.folder import (
     write_record,
 )
 from napari_pathsrgan.jobs.listing import Job, JobList, look_at, true_state
-from napari_pathsrgan.jobs.process import GO, is_elsewhere, kill_tree, mark_process, start_keeper
+from napari_pathsrgan.jobs.process import GO, is_elsewhere, keeps_job, kill_tree, mark_process, start_keeper
 from napari_pathsrgan.jobs.spec import RESULT, VERBS, JobRecord, JobSpec, State, usual_title, versions_here
 from napari_pathsrgan.jobs.turns import device_of
 from napari_pathsrgan.jobs.words import now
+from napari_pathsrgan.private_files import private_folder
 
 _PATIENCE_S = 20.0
+_MOST_NUMBER, _MOST_TURN = 10**8, 2**52
 
 
 def queue_job(
@@ -60,12 +66,12 @@ def queue_job(
         raise OptionError(f"“{argv[0] if argv else ''}” is no verb for a job.", f"Choose one of {', '.join(VERBS)}.")
     home = jobs_home()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        private_folder(home)
         with _alone(home):
             jobs = JobList(home).read()
             folder = _make_folder(home, argv[0])
             try:
-                (folder / RESULT_FOLDER).mkdir()
+                private_folder(folder / RESULT_FOLDER)
                 result = str(folder / RESULT_FOLDER)
                 spec = JobSpec(
                     argv=tuple(word.replace(RESULT, result) for word in argv),
@@ -108,7 +114,7 @@ def stop_job(job: Job, at_once: bool = False) -> None:
         request_stop(job.folder)
     except OSError as error:
         raise JobError(f"The job {job.id} can't be told to stop: {error}.", "Remove its folder.") from error
-    if at_once:
+    if at_once and keeps_job(job.record.process, job.folder):
         kill_tree(job.record.process)
 
 
@@ -143,7 +149,7 @@ def remove_job(job: Job) -> None:
     Raises
     ------
     JobError
-        If it is running.
+        If it is running, or parts of it can't be removed.
     """
     state = true_state(job.folder, job.record)
     if state.active and not is_elsewhere(job.record.process):
@@ -155,7 +161,27 @@ def remove_job(job: Job) -> None:
         return
     except OSError:
         gone = job.folder
-    shutil.rmtree(gone, ignore_errors=True)
+    _delete(gone)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a job's folder, also one with folders that can't be entered; a link in its place goes alone."""
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+            return
+        folder.chmod(0o700)
+        for parent, names, _ in os.walk(folder):
+            for name in names:
+                if not Path(parent, name).is_symlink():
+                    Path(parent, name).chmod(0o700)
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise JobError(
+            f"Parts of {folder} can't be removed ({error.strerror or error}).", "Remove that folder by hand."
+        ) from error
 
 
 def _start(folder: Path, spec: JobSpec, turn: int) -> None:
@@ -175,25 +201,36 @@ def _start(folder: Path, spec: JobSpec, turn: int) -> None:
 
 
 def _make_folder(home: Path, verb: str) -> Path:
-    numbers = [int(path.name.partition("-")[0]) for path in home.iterdir() if path.name.partition("-")[0].isdigit()]
-    folder = home / f"{max(numbers, default=0) + 1:04d}-{verb}"
-    folder.mkdir()
-    return folder
+    numbers = {job_number(path) for path in home.iterdir()}
+    # A stranger's folder may have the highest number there is.
+    highest = max((number for number in numbers if number < _MOST_NUMBER), default=0)
+    number = next(number for number in itertools.count(highest + 1) if number not in numbers)
+    folder = home / f"{number:04d}-{verb}"
+    folder.mkdir(mode=0o700)
+    return private_folder(folder)
 
 
 def _next_turn(jobs: Sequence[Job]) -> int:
-    return 1 + max((job.record.turn for job in jobs), default=0)
+    """Give a place behind all jobs that wait or run; what a finished one had does not matter any more."""
+    return 1 + max((job.record.turn for job in jobs if job.state.active and job.record.turn < _MOST_TURN), default=0)
 
 
 def _replaced(config: dict[str, Any], result: str) -> dict[str, Any]:
-    return {name: value.replace(RESULT, result) if isinstance(value, str) else value for name, value in config.items()}
+    return {name: _plain(value, result) for name, value in config.items()}
+
+
+def _plain(value: Any, result: str) -> Any:
+    """Give a value that a record may hold: strict JSON has no infinity."""
+    if isinstance(value, str):
+        return value.replace(RESULT, result)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Keep others from queueing and resuming at the same moment."""
     try:
-        with FileLock(home / ".orders.lock", timeout=_PATIENCE_S):
+        with FileLock(home / ".orders.lock", timeout=_PATIENCE_S, mode=0o600):
             yield
     except Timeout as error:
         raise JobError("Another window is starting jobs.", "Try again in a moment.") from error

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from napari_pathsrgan.child_processes import child_environment, python_command
+from napari_pathsrgan.private_files import open_private
 
 GO = "go\n"
 """What a keeper waits for on its standard input: until then its folder may not say yet who works at it."""
@@ -58,6 +60,31 @@ def is_alive(mark: ProcessMark) -> bool:
     return is_elsewhere(mark) or _started(mark.pid) == mark.started
 
 
+def keeps_job(mark: ProcessMark, folder: Path) -> bool:
+    """Whether this very process still runs and keeps the job in a folder; one on another machine is believed.
+
+    A record may have been copied from another job, or written by a stranger: then it names a process that it has no
+    claim to.
+    """
+    return is_elsewhere(mark) or (is_alive(mark) and any(map(partial(_is_same, folder), _words(mark.pid))))
+
+
+def _words(pid: int) -> list[str]:
+    """Give the command line of a keeper; empty for another process."""
+    try:
+        words = psutil.Process(pid).cmdline()
+    except (psutil.Error, OSError):
+        return []
+    return words if KEEPER[-1] in words else []
+
+
+def _is_same(folder: Path, word: str) -> bool:
+    try:
+        return Path(word).name == folder.name and Path(word).samefile(folder)
+    except (OSError, ValueError):
+        return False
+
+
 def is_elsewhere(mark: ProcessMark) -> bool:
     """Whether the process belongs to another machine that shares the folder."""
     return mark.host != platform.node() and not mark.started.startswith(_boot())
@@ -76,7 +103,7 @@ def start_keeper(folder: Path) -> subprocess.Popen[str]:
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-    with (folder / "log.txt").open("ab") as log:
+    with open_private(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
             [*KEEPER, str(folder), *WORKER],
             stdin=subprocess.PIPE,

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_pathsrgan.jobs.folder import read_end
+from napari_pathsrgan.bounded_json import parse_json
+from napari_pathsrgan.jobs.folder import open_regular, read_end
+from napari_pathsrgan.private_files import open_private
+from napari_pathsrgan.text import printable
 
 PROGRESS_VARIABLE = "PATHSRGAN_PROGRESS"
 """Environment variable with the file that a verb appends its progress to."""
@@ -22,6 +25,10 @@ _SHORTEST_S, _LONGEST_S = 0.25, 5.0
 _TAIL_BYTES = 32 * 1024
 _LINE_BYTES = 2 * 1024
 """More than the longest line."""
+_READ_BYTES = 16 * 2**20
+"""Of a file of figures at once; the rest follows with the next look."""
+_LINE_VALUES = 10_000
+_MOST = 1e15
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class ProgressFile:
         self._last = now
         row = {"seconds": round(now, 3), "done": done, "total": total, "task": self._task, **figures}
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with open_private(self.path, "a") as file:
                 file.write(json.dumps(row, ensure_ascii=False, default=float) + "\n")
         except OSError:
             return
@@ -108,6 +115,7 @@ def read_progress(path: Path) -> Progress | None:
     left = None
     if advanced > 0 and last["seconds"] > first["seconds"]:
         left = max(0.0, (last["total"] - last["done"]) * (last["seconds"] - first["seconds"]) / advanced)
+        left = left if left < _MOST else None
     return Progress(last["done"], last["total"], last["task"], last["seconds"], left)
 
 
@@ -150,30 +158,39 @@ class LineReader:
             Whether they begin anew, and what was read before no longer counts.
         """
         try:
-            with self.path.open("rb") as file:
-                about = os.fstat(file.fileno())
-                anew = about.st_size < self._at or (self._inode not in (0, about.st_ino))
-                if anew:
-                    self._at = 0
-                self._inode = about.st_ino
-                file.seek(self._at)
-                read = file.read()
+            read, anew = self._read_on()
         except OSError:
             return [], False
         whole = read[: read.rfind(b"\n") + 1]
-        self._at += len(whole)
+        self._at += len(whole) if whole or len(read) < _READ_BYTES else len(read)  # no line is that long
         return [row for row in map(_parse_any, whole.splitlines()) if row is not None], anew
+
+    def _read_on(self) -> tuple[bytes, bool]:
+        with os.fdopen(open_regular(self.path), "rb") as file:
+            about = os.fstat(file.fileno())
+            anew = about.st_size < self._at or (self._inode not in (0, about.st_ino))
+            if anew:
+                self._at = 0
+            self._inode = about.st_ino
+            file.seek(self._at)
+            return file.read(_READ_BYTES), anew
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Parse a line of progress; None for anything else."""
+    """Parse a line of progress; None for anything else, such as numbers that are none."""
     row = _parse_any(line)
-    return row if row is not None and row.keys() >= {"seconds", "done", "total", "task"} else None
+    if row is None or not all(_is_amount(row.get(name)) for name in ("seconds", "done", "total")):
+        return None
+    return row | {"task": printable(row["task"], 200)} if isinstance(row.get("task"), str) else None
+
+
+def _is_amount(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _MOST  # NaN is not
 
 
 def _parse_any(line: bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
+        row = parse_json(line, _LINE_VALUES)
     except ValueError:
         return None
     return row if isinstance(row, dict) else None

@@ -18,7 +18,11 @@ RESULT = "{result}"
 """Stands in a job's words for the folder ``result`` of its own."""
 
 _RECORDED_VERSIONS = ("napari-pathsrgan", "numpy", "torch", "zarr")
-_LAYOUT = 1
+LAYOUT = 1
+"""Version of the record's form."""
+
+DEVICE_PATTERN = r"^[A-Za-z0-9_:.-]{1,64}$"
+"""Of a device's name, from which the name of a file is made."""
 
 
 class State(StrEnum):
@@ -32,6 +36,8 @@ class State(StrEnum):
     """Its process went without a word: killed, out of memory, or the machine was restarted."""
     FAILED = "failed"
     DONE = "done"
+    DAMAGED = "damaged record"
+    """Nobody knows: its folder's record is not one. It can only be removed."""
 
     @property
     def active(self) -> bool:
@@ -76,8 +82,8 @@ class JobSpec:
 
     @property
     def verb(self) -> str:
-        """The verb it runs."""
-        return self.argv[0]
+        """The verb it runs; empty where its record is damaged."""
+        return self.argv[0] if self.argv else ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class JobRecord:
     ----------
     spec : JobSpec
     state : State
-        As last written: never stopping; a look at the process can tell that it was interrupted since.
+        As last written: never stopping; a look at the process can tell that it was interrupted since. Damaged where
+        this stands for a record that can't be read.
     turn : int
         Place in the queue: lower ones come first.
     process : ProcessMark
@@ -115,21 +122,13 @@ class JobRecord:
         own = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         spec: JobSpec = own.pop("spec")
         process: ProcessMark = own.pop("process")
-        return {"layout": _LAYOUT, **asdict(spec), **own, "process": asdict(process)}
+        return {"layout": LAYOUT, **asdict(spec), **own, "process": asdict(process)}
 
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> JobRecord:
-        """Take what `to_json` gave; ValueError, KeyError or TypeError for anything else."""
-        if told["layout"] != _LAYOUT:
-            raise ValueError(f"layout {told['layout']}")
-        spec = {entry.name: told[entry.name] for entry in fields(JobSpec)}
-        own = {entry.name: told[entry.name] for entry in fields(cls) if entry.name not in ("spec", "process", "state")}
-        return cls(
-            spec=JobSpec(**{**spec, "argv": tuple(map(str, spec["argv"]))}),
-            state=State(told["state"]),
-            process=ProcessMark(**told["process"]),
-            **own,
-        )
+
+def damaged_record(problem: str) -> JobRecord:
+    """Make what is shown in place of a record that can't be read."""
+    spec = JobSpec(argv=(), title="Damaged record", device="", cwd="")
+    return JobRecord(spec, State.DAMAGED, 0, ProcessMark(0, "", ""), problem=problem)
 
 
 def usual_title(argv: tuple[str, ...]) -> str:

@@ -7,6 +7,8 @@ the first in line, and take the device's lock, which the system gives back howev
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import sys
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from napari_pathsrgan.jobs.listing import JobList
+from napari_pathsrgan.jobs.process import is_elsewhere
 from napari_pathsrgan.jobs.spec import State
 
 AT_ONCE_VARIABLE = "PATHSRGAN_JOBS_AT_ONCE"
@@ -37,7 +40,7 @@ def device_of(argv: Sequence[str]) -> str:
             told = value or following
     if told == "auto":
         told = _best_device()
-    return "cuda:0" if told == "cuda" else told
+    return "cuda:0" if told == "cuda" else re.sub(r"[^A-Za-z0-9_:.-]", "_", told)[:64] or "cpu"
 
 
 def _best_device() -> str:
@@ -73,10 +76,11 @@ def _take(home: Path, jobs: JobList, folder: Path) -> FileLock | None:
     device, place = mine.record.spec.device, mine.record.turn
     for other in listed:
         waits = other.state is State.QUEUED and other.record.spec.device == device
+        waits = waits and not is_elsewhere(other.record.process)  # that machine has devices of its own
         if waits and other.record.turn < place:
             return None
     for number in range(places_on_a_device()):
-        lock = FileLock(home / f".{device.replace(':', '-')}-{number}.lock")
+        lock = FileLock(home / f".{device.replace(':', '-')}-{number}.{platform.node()}.lock", mode=0o600)
         try:
             lock.acquire(blocking=False)
         except Timeout:

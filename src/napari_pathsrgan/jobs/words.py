@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from napari_pathsrgan.jobs.process import is_elsewhere
 from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.text import printable
 
 if TYPE_CHECKING:
     from napari_pathsrgan.jobs.listing import Job
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """Write a job's words as a command to copy."""
-    return shlex.join(["pathsrgan", *argv])
+    """Write a job's words as a command to copy, without characters that a terminal obeys."""
+    line = shlex.join(["pathsrgan", *argv])
+    return printable(line, len(line))
 
 
 def now() -> str:
@@ -42,10 +45,11 @@ def breakable(text: str) -> str:
 def progress_in_words(job: Job) -> str:
     """Say how far a job is: what it does, the share done and the time left; for one that ended, what came of it."""
     progress = job.progress
-    if job.state is State.FAILED:
+    if job.state in (State.FAILED, State.DAMAGED):
         return job.record.problem
     if job.state is State.QUEUED:
-        return "waits for its turn"
+        mark = job.record.process
+        return f"waits for its turn{f' on {mark.host}' if is_elsewhere(mark) else ''}"
     if progress is None:
         return job.record.problem if job.state is State.INTERRUPTED else ""
     if job.state is State.DONE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from functools import partial
@@ -72,7 +73,7 @@ class JobCurves(QWidget):
     def _legend(self, group: str, names: list[str], curves: Curves) -> str:
         entries = [
             f"<br><span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span> "
-            f"{in_words(name)} {curves[name][1][-1]:.3g}"
+            f"{html.escape(in_words(name))} {curves[name][1][-1]:.3g}"
             for name in names
             if curves[name][1]
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ METRICS, SAMPLES = "metrics.jsonl", "samples"
 """What a training keeps in its run folder: figures, a JSON object a line, and pictures of how it does by now."""
 
 MOST_PICTURES, PICTURE_PX = 3, 1024
+_MOST_CURVES, _MOST_STEPS = 100, 10**12
 _NO_FIGURES = {"step", "phase", "seconds", "done", "total", "task", "time", "epoch"}
 
 
@@ -71,9 +74,11 @@ class JobReader:
 
     def _take(self, row: dict[str, Any]) -> None:
         step = row.get("step", row.get("done"))
-        if not isinstance(step, (int, float)):
+        if type(step) not in (int, float) or not 0 <= step <= _MOST_STEPS:
             return
         for name, value in _figures(row):
+            if name not in self._curves and len(self._curves) >= _MOST_CURVES:
+                continue
             steps, values = self._curves.setdefault(name, ([], []))
             while steps and steps[-1] >= step:  # it went on from an earlier checkpoint
                 steps.pop()
@@ -94,6 +99,8 @@ class JobReader:
                 about = path.stat()
             except OSError:
                 continue
+            if not stat.S_ISREG(about.st_mode):
+                continue
             key = (path.stem, about.st_mtime_ns, about.st_size)
             image = self._images.get(key) or _load(path)
             if image is not None:
@@ -103,13 +110,15 @@ class JobReader:
 
 
 def _figures(row: dict[str, Any]) -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
-    for name, value in row.items():
-        if isinstance(value, dict):
-            found += _figures(value)
-        elif name not in _NO_FIGURES and isinstance(value, (int, float)) and not name.startswith("s_per_"):
-            found.append((name, float(value)))
-    return found
+    """Give the figures of a row, and of the groups in it, such as losses."""
+    groups = [value for value in row.values() if isinstance(value, dict)]
+    return [
+        (name, float(value))
+        for group in (row, *groups)
+        for name, value in group.items()
+        if type(value) in (int, float) and abs(value) <= sys.float_info.max
+        if name not in _NO_FIGURES and not name.startswith("s_per_")
+    ]
 
 
 def _in_order(path: Path) -> tuple[float, str]:
