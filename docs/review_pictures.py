@@ -27,7 +27,7 @@ from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.plugin.rating_window import open_rating
 from napari_pathsrgan.plugin.review_widget import ReviewWidget
 from napari_pathsrgan.plugin.screen import some_screen
-from napari_pathsrgan.review.key import key_path, read_key
+from napari_pathsrgan.review.key import find_key, read_key
 from napari_pathsrgan.review.session import Session
 
 LIKED = {"bicubic": 1.6, "lite": 3.3, "real": 4.5}
@@ -37,7 +37,7 @@ LIKED = {"bicubic": 1.6, "lite": 3.3, "real": 4.5}
 def rate_all(review: Path, rater: str, seed: int, most: int = 1000) -> None:
     """Rate like somebody who sees which picture is sharper, and is not always sure."""
     rng = np.random.default_rng(seed)
-    methods = {name: entry.method for name, entry in read_key(key_path(review)).pictures.items()}
+    methods = {name: entry.method for name, entry in read_key(find_key(review)).pictures.items()}
     taste = rng.normal(0, 0.3)
     with Session(review, rater) as session:
         while session.place is not None and session.place < most:

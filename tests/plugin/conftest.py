@@ -33,7 +33,7 @@ from napari_pathsrgan.plugin import computing
 from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
 from napari_pathsrgan.review.design import Design, PatchSet
-from napari_pathsrgan.review.key import Key, key_path
+from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.study import write_study
 
 PATIENCE_S = 60.0
@@ -378,6 +378,6 @@ def make_review(tmp_path: Path) -> Callable[..., tuple[Path, Key]]:
     def make(patches: int = 5, side: int = 32, **options: Any) -> tuple[Path, Key]:
         path = tmp_path / "study.review"
         design = Design(**{"patches": patches, "repeats": 2, "warm_up": 1, "anchors": 1, **options})
-        return path, write_study(path, key_path(path), design, fields(side), ("bicubic", "real"))
+        return path, write_study(path, path.with_suffix(".key.json"), design, fields(side), ("bicubic", "real"))
 
     return make

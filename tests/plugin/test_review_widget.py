@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_pathsrgan.plugin.rating_widget import RatingWidget
 from napari_pathsrgan.plugin.review_widget import ReviewWidget
-from napari_pathsrgan.review.key import Key, key_path
+from napari_pathsrgan.review.key import Key, find_key
 from napari_pathsrgan.review.raters import known_raters
 from napari_pathsrgan.review.session import Session
 
@@ -81,6 +81,7 @@ def test_a_review_is_made_copied_brought_back_and_reported(
         for number in range(8):
             picture = np.random.default_rng([number, ord(method)]).integers(0, 256, (16, 16, 3), np.uint8)
             Image.fromarray(picture).save(tmp_path / "pictures" / method / f"{number}.png")
+    monkeypatch.setenv("PATHSRGAN_KEYS", str(tmp_path / "keys"))
     review, copy = tmp_path / "study.review", tmp_path / "copy.review"
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "pictures"))
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(copy if review.exists() else review), ""))
@@ -104,7 +105,7 @@ def test_a_review_is_made_copied_brought_back_and_reported(
     wait()
     assert "10 pictures of 5 fields by a, b" in dock.messages.text
     assert dock.path == review
-    assert key_path(review).exists()
+    assert find_key(review) == tmp_path / "keys" / f"{review.stem}.key.json"
     dock.copy.click()
     wait()
     with Session(copy, "B") as session:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.review.design import Design, PatchSet
-from napari_pathsrgan.review.key import Key, key_path
+from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.study import write_study
 
 METHODS = ("bicubic", "lite", "paper", "real")
@@ -30,6 +30,13 @@ def patch_sets(count: int, side: int = 32, methods: tuple[str, ...] = METHODS) -
         yield PatchSet(f"field-{number}", pictures, ("NILM", "HSIL")[number % 2], f"case-{number % 3}", measures)
 
 
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the organiser's keys."""
+    monkeypatch.setenv("PATHSRGAN_KEYS", str(tmp_path / "keys"))
+    return tmp_path / "keys"
+
+
 @pytest.fixture
 def make_review(tmp_path: Path) -> Callable[..., tuple[Path, Key]]:
     """Write a review of so many fields; gives its path and key."""
@@ -37,7 +44,7 @@ def make_review(tmp_path: Path) -> Callable[..., tuple[Path, Key]]:
     def make(patches: int = 5, name: str = "study.review", side: int = 32, **options: Any) -> tuple[Path, Key]:
         design = Design(**{"patches": patches, "repeats": 2, "warm_up": 1, "anchors": 1, **options})
         path = tmp_path / name
-        key = write_study(path, key_path(path), design, patch_sets(100, side), ("bicubic", "real"))
+        key = write_study(path, path.with_suffix(".key.json"), design, patch_sets(100, side), ("bicubic", "real"))
         return path, key
 
     return make

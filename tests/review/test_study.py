@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from napari_pathsrgan.errors import OptionError, OutputError, ReviewFileError
 from napari_pathsrgan.review import study
 from napari_pathsrgan.review.design import Design
 from napari_pathsrgan.review.exchange import export_copy, import_ratings
-from napari_pathsrgan.review.key import Key, key_path, read_key
+from napari_pathsrgan.review.key import Key, find_key, new_key_path, read_key
 from napari_pathsrgan.review.picture import decode, encode
 from napari_pathsrgan.review.raters import known_raters
 from napari_pathsrgan.review.scores import read_scores
@@ -52,7 +53,7 @@ def test_pictures_are_kept_to_the_pixel_in_files_of_one_length() -> None:
 
 def test_the_key_knows_every_picture_and_the_review_no_method(make_review: Make) -> None:
     path, key = make_review(patches=4)
-    assert read_key(key_path(path)) == key
+    assert read_key(path.with_suffix(".key.json")) == key
     assert key.methods == list(METHODS)
     uses = [entry.use for entry in key.pictures.values()]
     assert (uses.count("rating"), uses.count("warm-up"), uses.count("example")) == (16, 1, 2)
@@ -73,7 +74,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(make_review: Make, tmp_
         make_review()
     new = tmp_path / "new" / "x.review"
     with pytest.raises(OptionError, match="needs 25 fields, but there are 7"):
-        write_study(new, key_path(new), Design(), patch_sets(7), ("bicubic", "real"))
+        write_study(new, new.with_suffix(".key.json"), Design(), patch_sets(7), ("bicubic", "real"))
     assert list(new.parent.iterdir()) == []
     blocked = tmp_path / "blocked"
     blocked.write_text("")
@@ -84,7 +85,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(make_review: Make, tmp_
 def test_sets_that_differ_are_refused(tmp_path: Path) -> None:
     def write(*sets: study.PatchSet, extremes: tuple[str, str] | None = None) -> None:
         path = tmp_path / "x.review"
-        write_study(path, key_path(path), Design(patches=2, warm_up=0, anchors=0), sets, extremes)
+        write_study(path, path.with_suffix(".key.json"), Design(patches=2, warm_up=0, anchors=0), sets, extremes)
 
     first, second = patch_sets(2)
     lacking = replace(second, pictures={name: second.pictures[name] for name in METHODS[:-1]})
@@ -164,7 +165,7 @@ def test_scores_join_ratings_and_methods(make_review: Make) -> None:
 
 def test_keys_that_are_none_are_refused(make_review: Make) -> None:
     path, _ = make_review()
-    file = key_path(path)
+    file = path.with_suffix(".key.json")
     record = json.loads(file.read_text())
     for change, sentence in (
         ({"version": 5}, "version 5"),
@@ -180,3 +181,26 @@ def test_keys_that_are_none_are_refused(make_review: Make) -> None:
     file.unlink()
     with pytest.raises(ReviewFileError, match="nobody knows which picture is whose"):
         read_key(file)
+
+
+def test_keys_lie_apart_from_reviews_and_are_the_organisers_alone(
+    make_review: Make, keys: Path, tmp_path: Path
+) -> None:
+    before = os.umask(0)
+    try:
+        files = []
+        for number in range(2):  # of one name in two folders
+            (tmp_path / str(number)).mkdir()
+            review = tmp_path / str(number) / "ward.review"
+            files.append((review, new_key_path(review)))
+            write_study(*files[-1], Design(patches=2, warm_up=0, anchors=0, repeats=0), patch_sets(9))
+    finally:
+        os.umask(before)
+    assert sorted(path.name for path in keys.iterdir()) == ["ward-2.key.json", "ward.key.json"]
+    assert {path.stat().st_mode & 0o777 for path in keys.iterdir()} == {0o600}
+    assert keys.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["ward.review"]
+    for review, key in files:
+        moved = review.rename(review.with_name("renamed.review"))
+        assert find_key(moved) == key
+    assert find_key(make_review()[0]) is None

@@ -131,7 +131,7 @@ def test_from_pairs_there_is_the_real_scan_and_figures(run: Run, tiny: Path, tmp
     )
     made = run("review", "new", review, pairs, *options)
     assert made.code == 0, made.err
-    key = read_key(tmp_path / "study.key.json")
+    key = read_key(tmp_path / "keys" / "study.key.json")
     assert key.methods == ["bicubic", "real", "tiny"]
     assert key.made["pairs"] == "pairs.zarr"
     assert set(key.made["models"]) == {"tiny"}
@@ -192,7 +192,7 @@ def test_from_a_slide_and_its_areas(run: Run, tiny: Path, tmp_path: Path) -> Non
     )
     made = run("review", "new", review, slide, *options)
     assert made.code == 0, made.err
-    key = read_key(tmp_path / "study.key.json")
+    key = read_key(tmp_path / "keys" / "study.key.json")
     assert key.methods == ["bicubic", "tiny"]
     assert {entry.use for entry in key.pictures.values()} == {"rating", "warm-up"}  # nothing to show as excellent
     for entry in key.pictures.values():

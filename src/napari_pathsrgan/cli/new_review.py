@@ -63,7 +63,7 @@ class NewOptions:
     mpp : float, optional
         Pixel size of slides that don't say it, µm.
     key : Path, optional
-        Where the organiser's key goes; beside the review otherwise.
+        Where the organiser's key goes; a folder that only you can read otherwise.
     seed : int
         Of what is drawn.
     device : str
@@ -105,19 +105,19 @@ def new(review: Path, /, *sources: Path, options: NewOptions = _USUAL, json: Jso
     Parameters
     ----------
     review
-        The raters' file to write, such as study.review; study.key.json goes beside it.
+        The raters' file to write, such as study.review; its key goes to a folder that only you can read.
     sources
         A pairs file; a folder with a folder of pictures for each method; or 4× slides.
     """
     from napari_pathsrgan.review.design import Design
-    from napari_pathsrgan.review.key import key_path
+    from napari_pathsrgan.review.key import new_key_path
     from napari_pathsrgan.review.study import write_study
 
     design = Design(
         options.title, options.mode, options.patches, options.repeats, options.warm_up, options.anchors,
         options.question, options.zoom, options.seed,
     )  # fmt: skip
-    key_file = options.key or key_path(review)
+    key_file = options.key or new_key_path(review)
     with ExitStack() as opened:
         source = _source(sources, options, opened)
         extremes = (options.worst, options.best) if options.worst and options.best else source.extremes

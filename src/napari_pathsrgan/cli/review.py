@@ -26,7 +26,7 @@ class ReportOptions:
     Parameters
     ----------
     key : Path, optional
-        The organiser's key; beside the review otherwise.
+        The organiser's key; otherwise the one in your private folder of keys.
     out : Path, optional
         Folder to make for report.html, report.json, methods.csv and ratings.csv.
     finished_only : bool
@@ -67,15 +67,21 @@ def report(review: Path, /, *, options: ReportOptions = _USUAL, json: Json = Fal
     review
         The raters' file, with their ratings in it.
     """
-    from napari_pathsrgan.errors import OutputError
-    from napari_pathsrgan.review.key import key_path, read_key
+    from napari_pathsrgan.errors import OutputError, ReviewFileError
+    from napari_pathsrgan.review.key import find_key, keys_folder, read_key
     from napari_pathsrgan.review.report import tables, write_report
     from napari_pathsrgan.review.results import compute_results
     from napari_pathsrgan.review.scores import read_scores
 
     if options.out is not None and options.out.exists():
         raise OutputError(f"{options.out} exists already.", "Choose another folder with --out, or remove it.")
-    scores = read_scores(review, read_key(options.key or key_path(review)), options.finished_only)
+    key = options.key or find_key(review)
+    if key is None:
+        raise ReviewFileError(
+            f"The organiser's key to {review.name} is not in {keys_folder()}.",
+            "Give its path with --key; without it nobody knows which image is whose.",
+        )
+    scores = read_scores(review, read_key(key), options.finished_only)
     results = compute_results(scores)
     for note in results.notes:
         print(note, file=sys.stderr)

@@ -22,7 +22,7 @@ MARKS = {
     State.INTERRUPTED: ("▲", "#e69f00"),
     State.FAILED: ("✕", "#d55e00"),
     State.DONE: ("✓", "#009e73"),
-    State.DAMAGED: ("✕", "#999999"),
+    State.DAMAGED: ("⊘", "#999999"),
 }
 """Icon and colour of each state; the word stands beside them."""
 

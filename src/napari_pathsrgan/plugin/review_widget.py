@@ -28,7 +28,7 @@ from napari_pathsrgan.plugin.new_review_form import NewReviewForm
 from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.rating_window import open_rating
 from napari_pathsrgan.plugin.verb_process import VerbProcess
-from napari_pathsrgan.review.key import key_path
+from napari_pathsrgan.review.key import find_key
 from napari_pathsrgan.review.raters import known_raters
 
 if TYPE_CHECKING:
@@ -142,7 +142,12 @@ class ReviewWidget(Dock):
         if self.path is None:
             return
         key: list[str] = []
-        if not key_path(self.path).exists():
+        try:
+            known = find_key(self.path)
+        except PathSRGANError as error:
+            self.messages.show_problem(error)
+            return
+        if known is None:
             chosen, _ = QFileDialog.getOpenFileName(self, "Your key to this review", "", "Keys (*.key.json)")
             if not chosen:
                 return

@@ -25,10 +25,6 @@ class VerbProcess(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._process = QProcess(self)
-        environment = QProcessEnvironment()
-        for name, value in child_environment().items():
-            environment.insert(name, value)
-        self._process.setProcessEnvironment(environment)
         self._process.finished.connect(self._on_finished)
         self._process.errorOccurred.connect(self._on_error)
 
@@ -40,6 +36,10 @@ class VerbProcess(QObject):
     def run(self, arguments: Sequence[str]) -> None:
         """Start a verb; nothing happens while another runs."""
         if not self.running:
+            environment = QProcessEnvironment()
+            for name, value in child_environment().items():
+                environment.insert(name, value)
+            self._process.setProcessEnvironment(environment)
             program, *options = python_command("-m", "napari_pathsrgan", *arguments)
             self._process.start(program, options)
 

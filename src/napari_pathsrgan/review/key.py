@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_pathsrgan.errors import ReviewFileError
+import platformdirs
 
+from napari_pathsrgan.bounded_json import read_json
+from napari_pathsrgan.errors import ReviewFileError
+from napari_pathsrgan.private_files import private_folder
+from napari_pathsrgan.review import store
+from napari_pathsrgan.whole_output import output_error
+
+_MOST_BYTES, _MOST_VALUES = 64 * 2**20, 4_000_000
 FORMAT, VERSION = "napari-pathsrgan review key", 1
 
 
@@ -62,9 +72,44 @@ class Key:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1, ensure_ascii=False)
 
 
-def key_path(review: Path) -> Path:
-    """Where the key of a review lies unless told: ``study.review`` has ``study.key.json`` beside it."""
-    return review.with_name(f"{review.stem}.key.json")
+def keys_folder() -> Path:
+    """Folder of the organiser's keys, for this user alone; ``PATHSRGAN_KEYS`` overrides it."""
+    told = os.environ.get("PATHSRGAN_KEYS")
+    return Path(told).absolute() if told else platformdirs.user_data_path("napari-pathsrgan") / "review-keys"
+
+
+def new_key_path(review: Path) -> Path:
+    """Give a free place for the key of a new review, away from the file that raters get.
+
+    Raises
+    ------
+    OutputError
+        If the folder can't be made, or is not this user's alone.
+    """
+    folder = keys_folder()
+    try:
+        private_folder(folder)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    names = (f"{review.stem}{f'-{number}' if number > 1 else ''}.key.json" for number in itertools.count(1))
+    return next(path for path in map(folder.joinpath, names) if not path.exists())
+
+
+def find_key(review: Path) -> Path | None:
+    """Find the key of a review in `keys_folder`, whatever the two files are called; None if it is not there.
+
+    Raises
+    ------
+    ReviewFileError
+        If the review can't be read.
+    """
+    with closing(store.connect(review)) as db:
+        study = store.facts(db).get("study")
+    for path in sorted(keys_folder().glob("*.key.json")):
+        with suppress(ReviewFileError):
+            if read_key(path).study == study:
+                return path
+    return None
 
 
 def read_key(path: Path) -> Key:
@@ -76,7 +121,7 @@ def read_key(path: Path) -> Key:
         If it is missing, damaged, no key or of another version.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path, _MOST_BYTES, _MOST_VALUES)
         if record["format"] != FORMAT:
             raise ValueError(record["format"])
         if record["version"] != VERSION:

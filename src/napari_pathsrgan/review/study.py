@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.errors import OptionError, OutputError
+from napari_pathsrgan.private_files import open_private
 from napari_pathsrgan.review import store
 from napari_pathsrgan.review.design import GREY, Design, PatchSet
 from napari_pathsrgan.review.key import Entry, Key
@@ -72,7 +73,8 @@ def write_study(
             store.copy_study(db, ready)
         finally:
             db.close()
-        key_file.write_text(key.dumps(), encoding="utf-8")
+        with open_private(key_file, "x") as written:
+            written.write(key.dumps())
         ready.rename(path)
     except (OSError, sqlite3.Error) as error:
         with suppress(OSError):
