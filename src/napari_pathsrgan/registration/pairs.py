@@ -9,7 +9,6 @@ whole while it's written and after a kill. Nothing in it depends on when or how 
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,26 +21,33 @@ import psutil
 import zarr
 from zarr.codecs import ZstdCodec
 
+from napari_pathsrgan.bounded_json import read_json
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
+from napari_pathsrgan.registration.stored_pairs import (
+    FORMAT,
+    SHARD_ROWS,
+    TABLE_CHUNK,
+    VERSION,
+    damaged,
+    open_column,
+    open_images,
+    read_attributes,
+)
 
 Pixels = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.void]
 Triplet = tuple[Pixels, Pixels, Pixels]
 
-FORMAT, VERSION = "napari-pathsrgan pairs", 2
-SHARD_ROWS = 32
-"""Patches in one file of the store; about 20 MB at 20×, which is also what a writer holds in memory."""
-
 _SIDES = {"lr": LR_PX, "mr": MR_PX, "hr": HR_PX}
 _OWN_COLUMNS = {"slide": "i4", "label": "i4"}
-_TABLE_CHUNK = 4096
+_MOST_JSON_BYTES, _MOST_JSON_VALUES = 64 * 2**20, 2_000_000
 
 
 def is_pairs_file(path: Path | str) -> bool:
     """Whether a path is a pairs file, of whichever version; fast, and without an error for anything else."""
     try:
-        described = json.loads((Path(path) / "zarr.json").read_bytes())
+        described = read_json(Path(path) / "zarr.json", _MOST_JSON_BYTES, _MOST_JSON_VALUES)
         return bool(described["attributes"]["format"] == FORMAT)
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -87,12 +93,13 @@ class PairsFile:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._group = _open_group(self.path, "r")
-        attributes = _attributes(self.path, self._group)
+        attributes = read_attributes(self.path)
         self.slides: list[dict[str, Any]] = attributes["slides"]
         self._labels: list[str] = attributes["labels"]
         self._rows = int(attributes["rows"])
-        self._arrays = {name: _array(self._group, name) for name in _SIDES}
+        self._arrays = {name: open_images(self.path, name, side) for name, side in _SIDES.items()}
+        if min(array.shape[0] for array in self._arrays.values()) < self._rows:
+            raise damaged(self.path)
 
     def __len__(self) -> int:
         return self._rows
@@ -105,13 +112,16 @@ class PairsFile:
         """Read one patch: (128, 128, 3), (256, 256, 3) and (512, 512, 3) uint8."""
         if not -self._rows <= row < self._rows:
             raise IndexError(f"Row {row} of {self._rows}.")
-        lr, mr, hr = (np.asarray(self._arrays[name][row % self._rows], np.uint8) for name in _SIDES)
+        lr, mr, hr = (images[0] for images in self.read(row % self._rows, 1))
         return lr, mr, hr
 
     def read(self, first: int, count: int) -> Triplet:
         """Read patches that follow each other: (N, 128, 128, 3), (N, 256, 256, 3), (N, 512, 512, 3) uint8."""
         last = min(first + count, self._rows)
-        lr, mr, hr = (np.asarray(self._arrays[name][first:last], np.uint8) for name in _SIDES)
+        try:
+            lr, mr, hr = (np.asarray(self._arrays[name][first:last], np.uint8) for name in _SIDES)
+        except (OSError, ValueError) as error:
+            raise damaged(self.path) from error
         return lr, mr, hr
 
     @property
@@ -129,8 +139,10 @@ class PairsFile:
         table = np.empty(self._rows, np.dtype([*own, *PATCH_FIELDS.descr]))
         for name in PATCH_FIELDS.names or ():
             table[name] = self._column(name)
-        owner = self._column("slide")
-        table["label"] = np.array(["", *self._labels])[self._column("label") + 1]
+        owner, label = self._column("slide"), self._column("label")
+        if np.any((label < -1) | (label >= len(self._labels))) or np.any((owner < 0) | (owner >= len(names))):
+            raise damaged(self.path)
+        table["label"] = np.array(["", *self._labels])[label + 1]
         if names:
             table["slide"] = np.array(names)[owner]
             table["split"] = np.array([slide["split"] for slide in self.slides])[owner]
@@ -147,7 +159,7 @@ class PairsFile:
         return np.concatenate([np.empty(0, np.intp), *parts]).astype(np.intp)
 
     def _column(self, name: str) -> npt.NDArray[Any]:
-        return np.asarray(_array(self._group, f"table/{name}")[: self._rows])
+        return _read_column(self.path, name, 0, self._rows)
 
 
 def append(
@@ -197,7 +209,7 @@ def append(
     try:
         with _only_writer(path):
             group = _open_or_create(path)
-            state = _attributes(path, group)
+            state = read_attributes(path)
             if state["slides"] and state["rows"] < state["slides"][-1]["first"] + state["slides"][-1]["count"]:
                 last = state["slides"][-1]
                 if last["made"] != made:
@@ -209,7 +221,7 @@ def append(
             if entry is None:
                 _refuse_twice(path, state["slides"], made)
                 entry = _begin(group, state, name, made, split, simulated, plan())
-            _fill(group, state, entry, cut, progress)
+            _fill(path, group, state, entry, cut, progress)
             return int(entry["count"])
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -259,7 +271,7 @@ def _begin(
 
 
 def _fill(
-    group: zarr.Group, state: dict[str, Any], entry: dict[str, Any], cut: Callable[[Table], Triplet],
+    path: Path, group: zarr.Group, state: dict[str, Any], entry: dict[str, Any], cut: Callable[[Table], Triplet],
     progress: Callable[[float, float], None] | None,
 ) -> None:  # fmt: skip
     """Write the patches that are missing, a file's worth at a time; after each the file says it has more rows."""
@@ -270,7 +282,7 @@ def _fill(
         last = min(end, (first // SHARD_ROWS + 1) * SHARD_ROWS)
         table = np.empty(last - first, PATCH_FIELDS)
         for field in PATCH_FIELDS.names or ():
-            table[field] = _array(group, f"table/{field}")[first:last]
+            table[field] = _read_column(path, field, first, last)
         triplets = [cut(table[row]) for row in range(len(table))]
         for array, pixels in zip(arrays, zip(*triplets, strict=True), strict=True):
             array[first:last] = np.stack(pixels)
@@ -293,16 +305,15 @@ def _array(group: zarr.Group, name: str) -> Any:
     return group[name]  # zarr's own type allows for every kind of index and value
 
 
-def _attributes(path: Path, group: zarr.Group) -> dict[str, Any]:
-    attributes: dict[str, Any] = dict(group.attrs)
-    if attributes.get("format") != FORMAT:
-        raise StoreMismatchError(f"{path.name} is no pairs file.", "Give a file that pathsrgan register has written.")
-    if attributes.get("version") != VERSION:
-        raise StoreMismatchError(
-            f"{path.name} is a pairs file of version {attributes.get('version')}, but this program knows {VERSION}.",
-            "Register the slides again, or use the program's version that wrote it.",
-        )
-    return attributes
+def _read_column(path: Path, name: str, first: int, last: int) -> npt.NDArray[Any]:
+    column = open_column(path, name, _OWN_COLUMNS.get(name) or PATCH_FIELDS[name])
+    try:
+        values = np.asarray(column[first:last])
+    except (OSError, ValueError) as error:
+        raise damaged(path) from error
+    if len(values) != last - first:
+        raise damaged(path)
+    return values
 
 
 def _open_or_create(path: Path) -> zarr.Group:
@@ -328,7 +339,7 @@ def _create(path: Path) -> zarr.Group:
         )  # fmt: skip
     types = {name: PATCH_FIELDS[name].str[1:] for name in PATCH_FIELDS.names or ()} | _OWN_COLUMNS
     for name, kind in types.items():
-        group.create_array(f"table/{name}", shape=(0,), dtype=kind, chunks=(_TABLE_CHUNK,))
+        group.create_array(f"table/{name}", shape=(0,), dtype=kind, chunks=(TABLE_CHUNK,))
     # Last of all: with its attributes the file is one.
     group.attrs.put({"format": FORMAT, "version": VERSION, "rows": 0, "labels": [], "slides": []})
     return group
