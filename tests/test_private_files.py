@@ -71,3 +71,16 @@ def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="not a folder"):
         private_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_links_and_pipes_are_not_written_through(kind: str, tmp_path: Path) -> None:
+    place, target = tmp_path / "file", tmp_path / "target"
+    target.write_text("mine")
+    if kind == "link":
+        place.symlink_to(target)
+    else:
+        os.mkfifo(place)
+    with pytest.raises(OSError, match=r"regular|symbolic|No such device"):
+        open_private(place, "w")
+    assert target.read_text() == "mine"

@@ -53,6 +53,7 @@ def _deep() -> list[Any]:
         {"step": None},
         {"phase": "1"},
         {"recoveries": float("nan")},
+        {"perceptual": ["a"]},
         {"network": {"w": torch.ones(1).expand(2**40)}},
         {"network": {"w": torch.ones(2).to_sparse()}},
         {"optimisers": {"generator": {"param_groups": [{"lr": float("nan")}]}}},

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from napari_pathsrgan.bounded_json import read_regular_file
 from napari_pathsrgan.errors import CheckpointError, OutputError
 from napari_pathsrgan.private_files import open_private, private_folder
+from napari_pathsrgan.training.saved_state import read_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_pathsrgan.training.config import TrainingConfig
 
+_MOST_CONFIG_BYTES = 2**20
 CONFIG_FILE, STATE_FILE, METRICS_FILE, SAMPLES_FOLDER = "config.json", "state.pt", "metrics.jsonl", "samples"
 
 
@@ -47,12 +50,18 @@ class RunFolder:
         self._text = config.model_dump_json(indent=2)
         saved = path / CONFIG_FILE
         try:
-            if saved.exists() and saved.read_text(encoding="utf-8") != self._text:
+            if saved.exists() and not self._is_same(saved):
                 raise OutputError(
                     f"{path} holds a training with other settings.", "Choose another folder, or the same settings."
                 )
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _is_same(self, saved: Path) -> bool:
+        try:
+            return read_regular_file(saved, _MOST_CONFIG_BYTES).decode() == self._text
+        except ValueError:
+            return False  # neither of ours nor text
 
     def claim(self) -> None:
         """Make the folder and save the settings in it; to be done when all that they name was found.
@@ -132,9 +141,7 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(state, dict) or "step" not in state:
-                raise ValueError("no training's state")
+            state = read_state(path)
         except Exception as error:  # damaged bytes fail in any way: struct.error, AssertionError, IndexError …
             raise self.damaged() from error
         return state

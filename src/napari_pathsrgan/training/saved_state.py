@@ -43,6 +43,8 @@ def read_state(path: Path) -> dict[str, Any]:
     for name in _COUNTS:
         if type(state[name]) is not int or not 0 <= state[name] <= _MOST_STEPS:
             raise ValueError(f"{name} is no number of steps")
+    if not isinstance(state.get("perceptual", ""), str):
+        raise ValueError("the perceptual network has no name")
     _check_values(state, 0)
     return state
 

@@ -21,6 +21,7 @@ from napari_pathsrgan.training.averaging import update_ema
 from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, loss_of_loaders_told, to_device
 from napari_pathsrgan.training.perceptual_choice import choose_perceptual
 from napari_pathsrgan.training.phases import PHASES, VIEWS, LossWeights, PhaseState, StagedGenerator, train_step
+from napari_pathsrgan.training.saved_state import check_optimiser
 from napari_pathsrgan.training.schedule import Schedule
 from napari_pathsrgan.training.stopping import signals_to
 from napari_pathsrgan.training.watch import Watch
@@ -271,9 +272,11 @@ class Trainer:
             if state["optimisers"]:
                 resumed = self._begin_phase(int(state["phase"]))
                 resumed.optimiser.load_state_dict(state["optimisers"]["generator"])
+                check_optimiser(resumed.optimiser)
                 for view, (_, adam) in resumed.discriminators.items():
                     adam.load_state_dict(state["optimisers"][view])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+                    check_optimiser(adam)
+        except (AttributeError, IndexError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise self.folder.damaged() from error
         if self.fabric.is_global_zero:
             self.folder.forget_after(self.step)
