@@ -330,6 +330,18 @@ def test_pages_beside_the_slide_are_associated_images(tmp_path: Path) -> None:
         np.testing.assert_array_equal(slide.associated_images["page 2"], other)
 
 
+def test_images_of_one_file_are_never_taken_for_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    beside = [noise(20 + number, 30, number) for number in range(8)]
+    with tifffile.TiffWriter(path) as file:
+        file.write(PIXELS, photometric="rgb", tile=(32, 32), **PER_CM)
+        for pixels in beside:
+            file.write(pixels, photometric="rgb", metadata=None)
+    with open_slide(path) as slide:
+        for name, pixels in zip(slide.associated_images, beside, strict=True):
+            np.testing.assert_array_equal(slide.associated_images[name], pixels)
+
+
 # ---- pixel size ------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, head_bytes
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY
-from napari_pathsrgan.slides.tiff_header import read_first_page
+from napari_pathsrgan.slides.tiff_header import read_description
 
 COMPUTED_BY, CREATOR = ", computed by ", "napari-pathsrgan"
 """In the OME-XML of an OME-TIFF of ours: what joins the names of slide and model, and the program's name."""
@@ -75,7 +75,7 @@ def _of_store(path: Path) -> Computed:
 def _of_tiff(path: Path) -> Computed | None:
     if not head_bytes(path).startswith(TIFF_HEADS):
         return None
-    text = read_first_page(path).description
+    text = read_description(path)
     return _of_aperio(text) if text.startswith("Aperio") else _of_ome(ET.fromstring(text))
 
 

@@ -205,15 +205,15 @@ def read_pages(path: Path) -> list[Page]:
     return pages
 
 
-def read_first_page(path: Path) -> Page:
-    """Read the first page of a TIFF, unchecked; OSError if it's damaged."""
+def read_description(path: Path) -> str:
+    """Read the ImageDescription of a TIFF's first page; OSError if it's damaged."""
     with path.open("rb") as stream:
-        return _Reader(stream, path.name).read_first()
+        return _Reader(stream, path.name, frozenset({DESCRIPTION})).read_first().description
 
 
 class _Reader:
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._stream, self._name = stream, name
+    def __init__(self, stream: BinaryIO, name: str, wanted: frozenset[int] = _WANTED) -> None:
+        self._stream, self._name, self._wanted = stream, name, wanted
         self.size = stream.seek(0, 2)
         self._left = MOST_TAG_BYTES
         head = self._take(0, 16)
@@ -264,7 +264,7 @@ class _Reader:
                 "Export the slide from its own software as a pyramidal TIFF.",
             )
         entries, following = self._entries(at)
-        tags = {code: self._tag(*entry) for code, entry in entries if code in _WANTED and entry[0] in _TYPES}
+        tags = {code: self._tag(*entry) for code, entry in entries if code in self._wanted and entry[0] in _TYPES}
         tags = {code: tag for code, tag in tags.items() if tag.count}
         return Page(self._order, tags), following
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -55,9 +56,15 @@ class TiffFile:
     Parameters
     ----------
     path : Path
+
+    Attributes
+    ----------
+    numbers : iterator of int
+        Tells its images apart, also those that are gone.
     """
 
     def __init__(self, path: Path) -> None:
+        self.numbers = itertools.count()
         self._stream = path.open("rb")
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int, int], RGB] = OrderedDict()
@@ -127,7 +134,7 @@ class TiffImage:
     """
 
     def __init__(self, file: TiffFile, page: Page, name: str) -> None:
-        self._file, self._page = file, page
+        self._file, self._page, self._number = file, page, next(file.numbers)
         self._colour = PageColour.of(page, name)
         self._raw_strips = _is_raw_strips(page)
         self._subsampling = _subsampling(page)
@@ -181,7 +188,7 @@ class TiffImage:
 
     def _segment(self, at_row: int, at_col: int) -> RGB | None:
         """Decode a tile or strip, or take it from what's kept; None where the file leaves it out."""
-        key = (id(self), at_row, at_col)
+        key = (self._number, at_row, at_col)
         pixels = self._file.kept(key)
         if pixels is None:
             planes = range(self._page.samples if self._page.planar else 1)
