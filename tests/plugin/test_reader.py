@@ -4,18 +4,22 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 from npe2 import PluginManifest
 
-from napari_pathsrgan.errors import PathSRGANError
-from napari_pathsrgan.plugin.reader import COMPUTED_KEY, get_reader
+from napari_pathsrgan.errors import PathSRGANError, SlideChangedError
+from napari_pathsrgan.plugin.reader import COMPUTED_KEY, get_reader, read_slides
+from napari_pathsrgan.plugin.shown_slide import ShownSlide
 from napari_pathsrgan.slides.dicom_folder import series_of_slide
 from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
+
+from .conftest import draw_smear, write_slide
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "slides"
 
@@ -37,6 +41,15 @@ def test_a_slide_is_a_pyramid_in_micrometres_from_its_corner(slide_path: Path) -
         "fingerprint": file_identity(slide_path).fingerprint,
     }
     np.testing.assert_array_equal(levels[0][:64, :64].compute(), tifffile.imread(slide_path)[:64, :64])
+
+
+def test_computed_views_are_of_the_slide_that_the_layer_shows(tmp_path: Path) -> None:
+    """Between the two another file may have taken its name."""
+    path = write_slide(tmp_path / "case.svs", draw_smear(200, 200))
+    ((_, parameters, _),) = read_slides(str(path))
+    write_slide(path, draw_smear(200, 200, seed=5))
+    with pytest.raises(SlideChangedError, match=r"case.svs was changed or replaced"):
+        ShownSlide.open(SimpleNamespace(metadata=parameters["metadata"]), None)  # type: ignore[arg-type]
 
 
 def test_a_computed_picture_is_called_computed(tmp_path: Path) -> None:
