@@ -238,6 +238,21 @@ def test_a_store_that_was_moved_away_takes_no_more_tiles(store: PyramidStore, th
     assert list(PyramidStore.open(moved).tiles(1)) == [(0, 0)]
 
 
+def test_a_store_that_is_moved_away_as_soon_as_it_is_made_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def rename_and_lose(path: Path, target: Path) -> Path:
+        rename(path, target)
+        return rename(target, tmp_path / "moved")
+
+    monkeypatch.setattr(Path, "rename", rename_and_lose)
+    with pytest.raises(OutputError, match="moved away"):
+        make(tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+
+
 def test_what_a_killed_write_leaves_is_no_tile(store: PyramidStore) -> None:
     store.write(1, 0, 0, noise(256, 256))
     shutil.copy(store.path / "1/c/0/0/0", store.path / "1/c/0/0/1.0123456789abcdef.partial")

@@ -128,6 +128,8 @@ class PyramidStore:
             raise output_error(path, error) from error
         finally:
             shutil.rmtree(growing, ignore_errors=True)
+        if not path.exists():
+            raise gone_error(path)
         return cls.open(path, private)
 
     @classmethod
