@@ -16,6 +16,7 @@ import zarr
 
 from napari_pathsrgan.errors import SlideChangedError
 from napari_pathsrgan.slides import fingerprint, tiff_tables
+from napari_pathsrgan.slides.dicom_folder import SLIDE_IMAGE
 from napari_pathsrgan.slides.fingerprint import file_identity, zarr_identity
 from napari_pathsrgan.slides.open_slide import open_slide
 
@@ -177,8 +178,11 @@ def mirax(folder: Path) -> Path:
 def dicom(folder: Path) -> Path:
     folder.mkdir()
     for name, series in (("1.dcm", b"1.2.3 "), ("2", b"1.2.3 "), ("3.dcm", b"1.2.99")):
-        element = b"\x20\x00\x0e\x00UI" + struct.pack("<H", len(series)) + series
-        (folder / name).write_bytes(bytes(128) + b"DICM" + element + name.encode() * 9000)
+        head = b"".join(
+            struct.pack("<HH2sH", *tag, b"UI", len(value)) + value
+            for tag, value in (((0x0008, 0x0016), SLIDE_IMAGE.encode()), ((0x0020, 0x000E), series))
+        )
+        (folder / name).write_bytes(bytes(128) + b"DICM" + head + name.encode() * 9000)
     return folder / "1.dcm"
 
 
