@@ -99,7 +99,7 @@ def _simpleitk(path: Path) -> Seen:
     import SimpleITK
 
     image = SimpleITK.ReadImage(str(path))
-    return Seen(SimpleITK.GetArrayFromImage(image), mpp=image.GetSpacing()[0] * 1e3)
+    return Seen(SimpleITK.GetArrayFromImage(image)[..., :3], mpp=image.GetSpacing()[0] * 1e3)
 
 
 def _tiffslide(path: Path) -> Seen:
