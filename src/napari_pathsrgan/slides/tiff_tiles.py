@@ -2,8 +2,8 @@
 
 JPEG tiles keep R, G and B as they are instead of turning them into YCbCr. Bio-Formats (7.3.1) converts tiles without
 chroma subsampling twice, and subsampling costs colour: `benchmarks/readers.py --encodings` printed 52.3 dB at 1.13 bits
-per pixel for RGB of quality 85 on computed cells, 50.3 dB at 0.97 for YCbCr 4:2:2 and 49.3 dB at 0.85 for 4:2:0, both of
-quality 95, 47.7 dB at 0.59 for 4:2:0 of quality 90.
+per pixel for RGB of quality 85 on computed cells, 50.3 dB at 0.97 for YCbCr 4:2:2 and 49.3 dB at 0.85 for 4:2:0, of
+quality 95 each, 47.7 dB at 0.59 for 4:2:0 of quality 90.
 """
 
 from __future__ import annotations
