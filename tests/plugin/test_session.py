@@ -176,7 +176,7 @@ def test_bicubic_is_exact_too(make_window: Callable[..., Window], slide_path: Pa
 def test_trust_is_the_computed_view_with_orange_where_it_disagrees(
     make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_pathsrgan.inference.trust_map._CALIBRATION_PLACES", 1)  # what is learnt is tested there
+    monkeypatch.setattr("napari_pathsrgan.inference.trust_map._CALIBRATION_BLOCKS", 1)  # what is learnt is tested there
     window = make_window(slide_path)
     window.look(500, 600, 0.3)
     window.wait_sharp()
