@@ -153,7 +153,7 @@ class Enlarging:
     """A runner without a network: what reading and writing alone cost."""
 
     def __init__(self, engine: Engine) -> None:
-        self.card, self.identity, self.halo = engine.card, engine.identity, engine.halo
+        self.card, self.product, self.halo = engine.card, engine.product, engine.halo
         self.arithmetic, self.at_once = engine.arithmetic, engine.at_once
 
     def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> Pictures:

@@ -102,7 +102,7 @@ def test_a_worker_loads_the_model_once(
         tmp_path / "out.ome.zarr",
         None,
         super_resolved.slide.fingerprint,
-        super_resolved.runner.identity,
+        super_resolved.product,
         super_resolved.glass,
         str(model),
         "cpu",

@@ -17,6 +17,7 @@ from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
+from napari_pathsrgan.tiles.product import Product
 
 from .networks import TINY, lively, write_tiny_model
 from .specimens import specimen, texture, write_slide
@@ -98,7 +99,7 @@ def test_exact_engines_compare_nothing(exact: Engine) -> None:
 
 
 def test_its_pixels_are_nobody_elses(preview: Engine, exact: Engine, tmp_path: Path) -> None:
-    assert preview.identity == f"{exact.identity}+int8"
+    assert preview.product == exact.product._replace(precision="int8")
     with open_slide(write_slide(tmp_path / "case.svs", specimen(60, 60))) as slide:
         super_resolve(slide, preview).export(tmp_path / "case.ome.zarr")
         with pytest.raises(StoreMismatchError):
@@ -129,7 +130,7 @@ def test_the_inference_process_tells_how_far_it_is_off(tmp_path: Path) -> None:
     process = InferenceProcess("cpu", "int8", threads=1)
     try:
         runner = ProcessModel(process, model)
-        assert runner.identity == f"{runner.card.weights_hash}+int8"
+        assert runner.product == Product("computed", runner.card.weights_hash, "int8")
         for seed in range(2):
             runner.submit(texture(64, 64, seed), 2, None, 16).result(PATIENCE_S)
         assert process.status.precision == "int8"

@@ -49,7 +49,7 @@ class ProcessHere(InferenceProcess):
         self.deaths_to_come = 0
 
     def submit(
-        self, model: Path, window: Any, stage: int, glass: Any, halo: int, identity: str = ""
+        self, model: Path, window: Any, stage: int, glass: Any, halo: int, product: str = ""
     ) -> Future[Pictures | None]:
         self.windows.append((window.shape[:2], stage))
         future: Future[Pictures | None] = Future()

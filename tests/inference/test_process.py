@@ -155,7 +155,7 @@ def test_status_says_what_it_runs_on(shared: InferenceProcess, model: Path) -> N
 
 def test_a_process_model_is_as_good_as_an_engine(shared: InferenceProcess, model: Path, here: Engine) -> None:
     runner = ProcessModel(shared, model)
-    assert (runner.identity, runner.halo, runner.card) == (here.identity, here.halo, here.card)
+    assert (runner.product, runner.halo, runner.card) == (here.product, here.halo, here.card)
     window = texture(32, 40)
     for computed, wanted in zip(runner.run(window, 2, None, 8), here.run(window, 2, None, 8), strict=True):
         assert np.array_equal(computed, wanted)

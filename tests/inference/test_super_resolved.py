@@ -128,7 +128,7 @@ def test_glass_is_skipped_unless_told(slide: Slide) -> None:
 
 def test_keys_tell_models_apart_but_share_slide_pixels(slide: Slide, view: SuperResolvedSlide) -> None:
     other = super_resolve(slide, Engine(lively("lite", seed=1, **TINY), ModelCard(name="o", preset="lite"), "cpu"))
-    assert view.key(0, 1, 2) == TileKey(slide.cache_id, view.runner.identity, 0, 1, 2)
+    assert view.key(0, 1, 2) == TileKey(slide.cache_id, view.runner.product, 0, 1, 2)
     assert view.key(0, 1, 2) != other.key(0, 1, 2)
     assert view.key(2, 0, 0) == other.key(2, 0, 0)
     assert view.levels[0].name != other.levels[0].name

@@ -69,7 +69,7 @@ class Meeting:
     """A network in which windows wait for one another, as many as are to be computed at once."""
 
     def __init__(self, inner: Engine, at_once: int) -> None:
-        self.card, self.identity, self.halo, self.arithmetic = inner.card, inner.identity, inner.halo, inner.arithmetic
+        self.card, self.product, self.halo, self.arithmetic = inner.card, inner.product, inner.halo, inner.arithmetic
         self.threads: set[int] = set()
         self._inner = inner
         self._at_once = at_once

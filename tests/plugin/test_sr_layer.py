@@ -14,19 +14,21 @@ from napari_pathsrgan.errors import LayerTooLargeError
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.models.card import ModelCard
-from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL, BicubicLane
+from napari_pathsrgan.plugin.bicubic_lane import BicubicLane
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
-from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX, TrustLane
+from napari_pathsrgan.plugin.trust_lane import TrustLane
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import TileKey, TilePart
+from napari_pathsrgan.tiles.product import BICUBIC as ENLARGED
+from napari_pathsrgan.tiles.product import SCAN, Product
 from napari_pathsrgan.tiles.scheduler import TileState
 
 
 class Darkener:
     """A model that needs no torch: pixels repeated, and darker by 40."""
 
-    identity = "darkener"
+    product = Product("computed", "darkener")
     halo = 16
     card = ModelCard(name="darkener", preset="lite", halo_lr_px=16)
 
@@ -155,7 +157,7 @@ def test_coarse_levels_never_run_the_network(make_view: Any, super_resolved: Sup
     view, _, _ = make_view(SR_20)
     view.levels()[2].preview[100:400, 100:400]
     assert {key.level for key in view.wanted} == {2}
-    assert {key.model for key in view.wanted} == {""}
+    assert {key.product for key in view.wanted} == {SCAN}
     view.levels()[2][100:400, 100:400]
     assert super_resolved.runner.runs == 0
 
@@ -270,12 +272,12 @@ def test_exchange_keeps_the_arrays_and_refuses_another_grid(make_view: Any, slid
     level.preview[0:400, 0:400]
     with open_slide(slide_path) as slide:
         runner = Darkener()
-        runner.identity = "another"
+        runner.product = Product("computed", "another")
         new = Notebook(TileCache(2**28))
         view.exchange(SuperResolvedSlide(slide, runner), new)
         assert not old.lists
         level.preview[0:400, 0:400]
-        assert {key.model for key in new.lists[view][0]} == {"another"}
+        assert {key.product.model for key in new.lists[view][0]} == {"another"}
         coarser = Darkener()
         coarser.card = ModelCard(name="x", preset="lite", mpp_in=1.2, mpp_mr=0.6, mpp_hr=0.3, halo_lr_px=16)
         with pytest.raises(ValueError, match="grid"):
@@ -295,7 +297,7 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     region = np.s_[100:300, 100:300]
     level.preview[region]
     (key,) = notebook.lists[view][0]
-    assert key.model == BICUBIC_MODEL
+    assert key.product == ENLARGED
     lane = BicubicLane(lambda _: super_resolved, NowPool())
     assert lane.accepts(key)
     assert not lane.accepts(super_resolved.key(0, 0, 0))
@@ -314,10 +316,10 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
     level = view.levels()[0]
     level.preview[600:900, 700:800]
     (key,) = notebook.lists[view][0]
-    assert key.model == TRUST_PREFIX + "darkener"
+    assert key.product == Product("consistency", "darkener")
     lane = TrustLane(lambda _: super_resolved, NowPool(), cache.get)
     assert lane.accepts(key)
-    assert not any(map(lane.accepts, (super_resolved.key(0, 0, 0), TileKey("s", BICUBIC_MODEL, 0, 0, 0))))
+    assert not any(map(lane.accepts, (super_resolved.key(0, 0, 0), TileKey("s", ENLARGED, 0, 0, 0))))
     told: list[Any] = []
     for wanted in (key, key._replace(level=1)):
         lane.start((wanted,), lambda tiles, error: told.append((dict(tiles), error)))
@@ -334,7 +336,7 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
 
 def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    key = TileKey(super_resolved.slide.cache_id, BICUBIC_MODEL, 0, 0, 0)
+    key = TileKey(super_resolved.slide.cache_id, ENLARGED, 0, 0, 0)
 
     def fail(*_: Any) -> None:
         raise OSError("gone")

@@ -31,7 +31,7 @@ TILES = [512, 256, 256]
 def make(path: Path, slide: str = "slide-1", model: str = "model-1", **changes: Any) -> PyramidStore:
     layout = {"level_shapes": SHAPES, "level_mpps": MPPS, "tile_px": TILES} | changes
     return PyramidStore.open_or_create(
-        path, **layout, slide_fingerprint=slide, model_hash=model, slide_name="case-17", model_name="lite"
+        path, **layout, slide_fingerprint=slide, product=model, slide_name="case-17", model_name="lite"
     )
 
 
@@ -306,7 +306,7 @@ def test_creating_where_it_cannot_be_leaves_nothing(
 def test_a_store_remembers_whose_it_is(store: PyramidStore) -> None:
     again = PyramidStore.open(store.path)
     assert again.identity.slide_fingerprint == "slide-1"
-    assert again.identity.model_hash == "model-1"
+    assert again.identity.product == "model-1"
     assert (again.identity.slide_name, again.identity.model_name) == ("case-17", "lite")
     assert again.level_shapes == tuple(SHAPES)
     assert again.level_mpps == tuple(MPPS)

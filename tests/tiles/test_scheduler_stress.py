@@ -48,7 +48,7 @@ class ThreadLane:
     def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         near = [key for key in wanted if abs(key.row - first.row) <= 1 and key.level == first.level]
         chosen = near[: self.group] if first in near[: self.group] else [first]
-        by_products = [TileKey(key.slide, key.model, 1, key.row, key.col) for key in chosen if key.level == 0]
+        by_products = [TileKey(key.slide, key.product, 1, key.row, key.col) for key in chosen if key.level == 0]
         return (*chosen, *by_products)
 
     def start(self, keys: tuple[TileKey, ...], done: Done) -> None:

@@ -70,7 +70,7 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
     summaries = summarise(scores)
     about = {
         "model": engine.card.name,
-        "weights": engine.identity,
+        "weights": engine.card.weights_hash,
         "precision": engine.precision,
         "runtime": engine.arithmetic.runtime,
         "pairs": pairs.name,
@@ -163,7 +163,7 @@ def evaluate_scanners(fields: Path, /, *, options: ScannerOptions = _USUAL_SCANN
         )
     summaries = scanners.summarise(scores)
     about = {"fields": fields.name, "count": len(chosen[: options.max_fields]), "mpp": options.mpp} | {
-        name: engine.identity for name, engine in models.items()
+        name: engine.card.weights_hash for name, engine in models.items()
     }
     lines = columns(scanner_report.table(summaries))
     written = scanner_report.write_report(options.out, about, scores, summaries) if options.out else []

@@ -160,7 +160,7 @@ def _source(paths: tuple[Path, ...], options: NewOptions, opened: ExitStack) -> 
         pairs = PairsFile(first)
         engines = _engines(options)
         made: dict[str, Any] = {"pairs": first.name, "simulated": any(slide["simulated"] for slide in pairs.slides)}
-        made["models"] = {name: engine.identity for name, engine in engines.items()}
+        made["models"] = {name: engine.card.weights_hash for name, engine in engines.items()}
         sets = partial(fields_of_pairs, pairs, engines, split=options.split, least_foreground=options.least_foreground)
         return _Source(sets, (BICUBIC, REAL), made)
     from napari_pathsrgan.evaluation.review_fields import fields_of_slides
@@ -168,7 +168,7 @@ def _source(paths: tuple[Path, ...], options: NewOptions, opened: ExitStack) -> 
     areas = [_area(path, options, opened, len(paths) > 1) for path in paths]
     engines = _engines(options)
     made = {"slides": {area.slide.path.name: area.slide.fingerprint for area in areas}}
-    made["models"] = {name: engine.identity for name, engine in engines.items()}
+    made["models"] = {name: engine.card.weights_hash for name, engine in engines.items()}
     return _Source(partial(fields_of_slides, areas, engines, least_foreground=options.least_foreground), None, made)
 
 

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from napari_pathsrgan.errors import StoreMismatchError
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
+from napari_pathsrgan.tiles.product import Product
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 """int8 is a preview: it is taken only where it is named, and its pixels are no other precision's."""
@@ -38,17 +39,9 @@ class Arithmetic:
         return cls(runtime, precision)  # type: ignore[arg-type]
 
 
-_PREVIEW = "+int8"
-
-
-def pixels_identity(weights_hash: str, precision: str) -> str:
-    """What tells a model's pixels from another's in caches and stores: its weights, and whether it is a preview."""
-    return weights_hash + (_PREVIEW if precision == "int8" else "")
-
-
-def is_preview(identity: str) -> bool:
-    """Whether pixels of this identity are a preview's."""
-    return identity.endswith(_PREVIEW)
+def network_product(weights_hash: str, precision: str) -> Product:
+    """Say whose pixels a network of these weights makes in a precision, "auto" among them."""
+    return Product("computed", weights_hash, "int8" if precision == "int8" else "exact")
 
 
 def go_on_with(store: Path, runtime: Runtime, precision: Precision) -> tuple[Runtime, Precision]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
+    from napari_pathsrgan.tiles.product import Product
 
 _AHEAD = 3
 """Jobs per thread that wait at the scheduler: none runs dry, and few are lost when everything stops."""
@@ -43,7 +44,8 @@ class Setup:
         As every worker sees them.
     mpp : float, optional
         Pixel size that the user told.
-    fingerprint, identity : str
+    fingerprint : str
+    product : Product
         Of the slide and of the model, so that another file of the same name is not taken for it.
     glass : Glass, optional
     model, device, precision, runtime : str
@@ -56,7 +58,7 @@ class Setup:
     store: Path
     mpp: float | None
     fingerprint: str
-    identity: str
+    product: Product
     glass: Glass | None
     model: str
     device: str
@@ -116,7 +118,7 @@ class Cluster:
             store.path.resolve(),
             self._mpp,
             super_resolved.slide.fingerprint,
-            super_resolved.runner.identity,
+            super_resolved.product,
             super_resolved.glass,
             self._model,
             self._device,
@@ -266,7 +268,7 @@ def _make_filler(setup: Setup) -> TileFiller:
         raise SlideUnreadableError(
             f"A worker sees another slide at {setup.slide}.", "Put it where all workers see the same file."
         )
-    if engine.identity != setup.identity:
+    if engine.product != setup.product:
         raise CheckpointError(
             f"A worker's model “{setup.model}” has other weights.", "Give a file that all workers see."
         )

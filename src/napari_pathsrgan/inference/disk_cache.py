@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
-from napari_pathsrgan.inference.arithmetic import is_preview
 from napari_pathsrgan.inference.cache_folder import DEFAULT_MAX_BYTES, CacheFolder, mark_used
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels, TileKey
+from napari_pathsrgan.tiles.product import Product
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 
+Source = tuple[str, Product]
+"""A slide, by its cache id, and what is seen of it."""
 _WAITING_TILES = 64
 """Tiles that may wait for a slow disk; more are not kept, since the picture matters more than the cache."""
 
@@ -50,8 +52,8 @@ class DiskCache:
         self._size: int | None = None  # not counted yet
         self._on_problem = on_problem
         self._lock = threading.Lock()
-        self._stores: dict[tuple[str, str], PyramidStore] = {}
-        self._makers: dict[tuple[str, str], SuperResolvedSlide] = {}
+        self._stores: dict[Source, PyramidStore] = {}
+        self._makers: dict[Source, SuperResolvedSlide] = {}
         self._broken = False
         self._waiting: queue.Queue[tuple[TileKey, Pixels] | None] = queue.Queue(_WAITING_TILES)
         self._writer = threading.Thread(target=self._write_all, name="pathsrgan-disk-cache", daemon=True)
@@ -59,8 +61,8 @@ class DiskCache:
 
     def attach(self, super_resolved: SuperResolvedSlide) -> None:
         """Serve a slide and model from now on; an unreadable store is started anew."""
-        identity = (super_resolved.slide.cache_id, super_resolved.runner.identity)
-        path = self._path(identity)
+        source = (super_resolved.slide.cache_id, super_resolved.product)
+        path = self._path(source)
         store: PyramidStore | None = None
         if path in self.folder.stores():
             try:
@@ -69,17 +71,17 @@ class DiskCache:
             except PathSRGANError:
                 self.folder.remove(path)
         with self._lock:
-            self._makers[identity] = super_resolved
+            self._makers[source] = super_resolved
             self._size = None
             if store is not None:
-                self._stores[identity] = store
+                self._stores[source] = store
 
     def detach(self, super_resolved: SuperResolvedSlide) -> None:
         """Stop serving a slide and model."""
-        identity = (super_resolved.slide.cache_id, super_resolved.runner.identity)
+        source = (super_resolved.slide.cache_id, super_resolved.product)
         with self._lock:
-            self._makers.pop(identity, None)
-            self._stores.pop(identity, None)
+            self._makers.pop(source, None)
+            self._stores.pop(source, None)
 
     def has(self, key: TileKey) -> bool:
         """Whether a computed tile is on disk; slide pixels never are."""
@@ -124,15 +126,16 @@ class DiskCache:
         self._waiting.put(None)
         self._writer.join()
 
-    def _path(self, identity: tuple[str, str]) -> Path:
-        name = hashlib.blake2b("\n".join(identity).encode(), digest_size=16).hexdigest()
+    def _path(self, source: Source) -> Path:
+        slide, product = source
+        name = hashlib.blake2b(f"{slide}\n{product.text}".encode(), digest_size=16).hexdigest()
         return self.folder.store_path(name)
 
     def _store(self, key: TileKey) -> PyramidStore | None:
         if key.level >= SLIDE_LEVEL:
             return None
         with self._lock:
-            return self._stores.get((key.slide, key.model))
+            return self._stores.get((key.slide, key.product))
 
     def _write_all(self) -> None:
         while (item := self._waiting.get()) is not None:
@@ -150,14 +153,14 @@ class DiskCache:
         self._waiting.task_done()
 
     def _write(self, key: TileKey, tile: Pixels) -> None:
-        identity = (key.slide, key.model)
+        source = (key.slide, key.product)
         with self._lock:
-            store, maker = self._stores.get(identity), self._makers.get(identity)
+            store, maker = self._stores.get(source), self._makers.get(source)
         if maker is None or self._broken or not self._has_room(tile.nbytes):
             return
         with self._lock:
             if store is None or not store.path.exists():  # another process may have cleared the cache
-                store = self._stores[identity] = self._make_store(maker, self._path(identity))
+                store = self._stores[source] = self._make_store(maker, self._path(source))
         written = store.write(key.level, key.row, key.col, tile)
         with self._lock:
             self._size = None if self._size is None else self._size + written
@@ -179,7 +182,7 @@ class DiskCache:
             size = self.folder.size_bytes()
         if size + n_bytes > self._max_bytes:
             with self._lock:
-                in_use = {self._path(identity) for identity in self._makers}
+                in_use = {self._path(source) for source in self._makers}
             if any(store not in in_use for store in self.folder.stores()):
                 size = self.folder.trim(int(self._max_bytes * _TRIMMED_TO) - n_bytes, in_use)
         self._size = size
@@ -201,14 +204,14 @@ def open_store(
     """
     grid, arithmetic = super_resolved.grid, super_resolved.runner.arithmetic
     name = super_resolved.runner.card.name
-    name += (", int8 preview" if is_preview(super_resolved.runner.identity) else "") + (", blended" if blended else "")
+    name += (", int8 preview" if super_resolved.product.is_preview else "") + (", blended" if blended else "")
     return PyramidStore.open_or_create(
         path,
         level_shapes=grid.level_shapes,
         level_mpps=grid.level_mpps,
         tile_px=grid.tile_px,
         slide_fingerprint=super_resolved.slide.cache_id if kept else super_resolved.slide.fingerprint,
-        model_hash=super_resolved.runner.identity + ("+blend" if blended else ""),
+        product=super_resolved.product._replace(merge="blended" if blended else "exact").text,
         slide_name=super_resolved.slide.path.name,
         model_name=name,
         arithmetic="" if arithmetic is None else str(arithmetic),

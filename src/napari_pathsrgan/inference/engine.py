@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_pathsrgan.errors import DeviceError
-from napari_pathsrgan.inference.arithmetic import pixels_identity
+from napari_pathsrgan.inference.arithmetic import network_product
 from napari_pathsrgan.inference.choice import prepare
 from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_parts
@@ -91,8 +91,8 @@ class Engine:
     ----------
     arithmetic : Arithmetic
         What was chosen.
-    identity : str
-        What tells this model's pixels from another's in caches and stores.
+    product : Product
+        What its pixels are known by in caches and stores.
     deviation : Deviation or None
         Of a preview: how far it is off, compared on some of the windows that it computes.
     """
@@ -115,7 +115,7 @@ class Engine:
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
         prepared, self.arithmetic = prepare(network, self.device, runtime, precision)
-        self.identity = pixels_identity(self.card.weights_hash, self.arithmetic.precision)
+        self.product = network_product(self.card.weights_hash, self.arithmetic.precision)
         self._network = _Networks(prepared)
         self._over_bicubic = OverBicubic(self.device)
         self.deviation = Deviation() if self.arithmetic.precision == "int8" else None

@@ -160,7 +160,7 @@ class NetworkLane:
         alone 1.60. A graphics card takes 4 × 4, since it is slow to start and fast to run. Parts of blocks go together
         where they make one rectangle, as those of one view do.
         """
-        wished = {key for key in wanted if key.slide == first.slide and key.model == first.model}
+        wished = {key for key in wanted if key.slide == first.slide and key.product == first.product}
         level = 0 if first.level == 0 or sibling(first, 0) in wished else 1
         blocks = {(key.row, key.col): key for key in wished if key.level == level}
         blocks[first.row, first.col] = sibling(first, level)

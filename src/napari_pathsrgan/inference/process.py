@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.errors import PathSRGANError, WorkerError
-from napari_pathsrgan.inference.arithmetic import pixels_identity
+from napari_pathsrgan.inference.arithmetic import network_product
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.window_buffer import SLOTS, WindowBuffer
 from napari_pathsrgan.models.card import ModelCard, read_card
@@ -32,6 +32,7 @@ from napari_pathsrgan.tiles.covering import Rectangle
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Arithmetic
     from napari_pathsrgan.slides.foreground import Glass
+    from napari_pathsrgan.tiles.product import Product
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -129,19 +130,19 @@ class InferenceProcess:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def load(self, model: Path, identity: str = "") -> Future[Pictures | None]:
+    def load(self, model: Path, product: str = "") -> Future[Pictures | None]:
         """Have a model loaded ahead of its first window; the future holds None, or the reason it can't be loaded.
 
-        `identity` as for `submit`.
+        `product` as for `submit`.
         """
-        return self._send({"model": str(model), "identity": identity}, None, (0, 0))
+        return self._send({"model": str(model), "product": product}, None, (0, 0))
 
     def submit(
-        self, model: Path, window: Pixels, stage: int, glass: Glass | None, halo: int, identity: str = ""
+        self, model: Path, window: Pixels, stage: int, glass: Glass | None, halo: int, product: str = ""
     ) -> Future[Pictures | None]:
         """Compute a window, see `Engine.run`.
 
-        `identity` is the hash that the weights in the file must have, so that a file replaced meanwhile is not taken
+        `product` is the text of what must come of the file's weights, so that a file replaced meanwhile is not taken
         for the model it was; empty for any.
 
         Returns
@@ -157,7 +158,7 @@ class InferenceProcess:
                 self._ensure_running().view(slot, "lr", *shape)[:] = window
                 message = {
                     "model": str(model),
-                    "identity": identity,
+                    "product": product,
                     "slot": slot,
                     "shape": shape,
                     "stage": stage,
@@ -378,9 +379,9 @@ class ProcessModel:
         self.card: ModelCard = read_card(self.path)
 
     @property
-    def identity(self) -> str:
-        """See `Engine.identity`."""
-        return pixels_identity(self.card.weights_hash, self.process.precision)
+    def product(self) -> Product:
+        """See `Engine.product`."""
+        return network_product(self.card.weights_hash, self.process.precision)
 
     @property
     def halo(self) -> int:
@@ -398,7 +399,7 @@ class ProcessModel:
 
     def submit(self, window: Pixels, stage: int, glass: Glass | None, halo: int) -> Future[Pictures | None]:
         """See `InferenceProcess.submit`."""
-        return self.process.submit(self.path, window, stage, glass, halo, self.identity)
+        return self.process.submit(self.path, window, stage, glass, halo, self.product.text)
 
     def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
         """See `Engine.run`; waits for the other process."""

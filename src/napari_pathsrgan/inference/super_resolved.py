@@ -17,6 +17,7 @@ from napari_pathsrgan.errors import CardMismatchError, ComputedSlideError, Slide
 from napari_pathsrgan.slides.foreground import REACH_PX, Glass, estimate_glass
 from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, Window, block_window
+from napari_pathsrgan.tiles.product import BICUBIC, SCAN, Product
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Runner(Protocol):
         """What the model says of itself."""
 
     @property
-    def identity(self) -> str:
-        """Hash of the weights."""
+    def product(self) -> Product:
+        """Whose pixels it makes."""
 
     @property
     def halo(self) -> int:
@@ -126,7 +127,7 @@ class SuperResolvedSlide:
     @property
     def levels(self) -> list[da.Array]:
         """Dask arrays of all levels, (rows, cols, 3) uint8, 20× first; computing them is exact and blocking."""
-        name = f"pathsrgan-{tokenize(self.slide.cache_id, self.runner.identity, self.slide.mpp, self.glass)}"
+        name = f"pathsrgan-{tokenize(self.slide.cache_id, self.product, self.slide.mpp, self.glass)}"
         return [
             da.from_array(
                 LevelArray(self, level),
@@ -141,8 +142,17 @@ class SuperResolvedSlide:
 
     def key(self, level: int, row: int, col: int) -> TileKey:
         """Identity of a tile; slide pixels are shared by all models."""
-        model = self.runner.identity if level < SLIDE_LEVEL else ""
-        return TileKey(self.slide.cache_id, model, level, row, col)
+        product = self.product if level < SLIDE_LEVEL else SCAN
+        return TileKey(self.slide.cache_id, product, level, row, col)
+
+    @property
+    def product(self) -> Product:
+        """What the computed levels show."""
+        return self.runner.product
+
+    def makes(self, product: Product) -> bool:
+        """Whether tiles of a product of this slide can be made through this model."""
+        return product in (SCAN, BICUBIC, self.product, self.product._replace(content="consistency"))
 
     def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a region of a level, computing what has to be computed.

@@ -41,7 +41,7 @@ def serve(
     Parameters
     ----------
     requests, answers : lines of text, text stream
-        JSON. A request names ``id``, ``model`` (a file) and ``identity`` (the hash its weights must have, or
+        JSON. A request names ``id``, ``model`` (a file) and ``product`` (text of what must come of it, or
         empty); with ``slot``, ``shape``, ``stage``, ``halo`` and ``glass`` it is a window to compute, without it only
         loads the model.
     buffer : WindowBuffer
@@ -77,15 +77,15 @@ def serve(
 def _engine(
     engines: dict[str, Engine], request: dict[str, Any], device: str, precision: Precision, runtime: Runtime
 ) -> Engine:
-    model, identity = request["model"], request["identity"]
-    if model in engines and identity and engines[model].identity != identity:
+    model, product = request["model"], request["product"]
+    if model in engines and product and engines[model].product.text != product:
         del engines[model]  # the file was replaced, and whoever asks knows it
     if model not in engines:
         while len(engines) >= _KEPT_ENGINES:
             engines.pop(next(iter(engines)))
         engines[model] = load_model(Path(model), device, precision, runtime)
     engine = engines[model] = engines.pop(model)  # the most recently used one is last
-    if identity and engine.identity != identity:
+    if product and engine.product.text != product:
         raise CheckpointError(
             f"The model file {Path(model).name} was replaced while it was in use.", "Choose the model again."
         )

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from napari_pathsrgan.inference.lanes import ThreadLane
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL
+from napari_pathsrgan.tiles.product import BICUBIC
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.grid import Pixels, TileKey
-
-BICUBIC_MODEL = "bicubic"
-"""Stands in a tile's key where a network's hash stands otherwise."""
 
 
 class BicubicLane(ThreadLane):
@@ -20,7 +18,7 @@ class BicubicLane(ThreadLane):
 
     def accepts(self, key: TileKey) -> bool:
         """Whether it is an enlarged tile."""
-        return key.model == BICUBIC_MODEL and key.level < SLIDE_LEVEL
+        return key.product == BICUBIC and key.level < SLIDE_LEVEL
 
     def make(self, key: TileKey, super_resolved: SuperResolvedSlide) -> Pixels:
         """Enlarge it."""

@@ -12,6 +12,7 @@ from napari_pathsrgan.inference.cache_folder import cache_settings, folder_in_us
 from napari_pathsrgan.inference.disk_cache import DiskCache
 from napari_pathsrgan.inference.lanes import READERS, NetworkLane, SlideLane, StoredLane
 from napari_pathsrgan.inference.process import InferenceProcess
+from napari_pathsrgan.inference.tile_sources import TileSources
 from napari_pathsrgan.plugin.bicubic_lane import BicubicLane
 from napari_pathsrgan.plugin.trust_lane import TrustLane
 from napari_pathsrgan.tiles.scheduler import Scheduler
@@ -83,8 +84,6 @@ class Computing:
     settings : SessionSettings
     cache : TileCache
         Outlives this, so that other settings don't throw away what has been computed.
-    find : callable (TileKey) -> SuperResolvedSlide or None
-        The slide and model a tile belongs to; None where its layer was removed. Called from any thread.
     listeners : Listeners
     """
 
@@ -92,9 +91,9 @@ class Computing:
         self,
         settings: SessionSettings,
         cache: TileCache,
-        find: Callable[[TileKey], SuperResolvedSlide | None],
         listeners: Listeners,
     ) -> None:
+        self._sources = TileSources()
         self.process = InferenceProcess(
             settings.device, settings.precision, settings.runtime, on_restart=listeners.process_died
         )
@@ -107,18 +106,21 @@ class Computing:
         if settings.cache_folder is not None:
             self.disk = DiskCache(settings.cache_folder, listeners.disk_failed, settings.cache_bytes)
             lanes.append(StoredLane(self.disk, disk_pool))
+        find = self._sources.find
         lanes += [SlideLane(find, slide_pool), BicubicLane(find, slide_pool), TrustLane(find, trust_pool, cache.get)]
         lanes.append(NetworkLane(find, window_pool, None if self.disk is None else self.disk.keep))
         self.scheduler = Scheduler(lanes, cache, listeners.ready, listeners.given_up)
 
     def attach(self, super_resolved: SuperResolvedSlide) -> None:
-        """Serve from disk what is there of a slide, and keep there what is computed."""
+        """Make tiles of a slide and model; serve from disk what is there of them, and keep there what is computed."""
+        self._sources.attach(super_resolved)
         if self.disk is not None:
             self.disk.attach(super_resolved)
 
     def detach(self, super_resolved: SuperResolvedSlide) -> None:
-        """Serve a slide from disk no more."""
-        if self.disk is not None:
+        """Make no more tiles of a slide and model, and serve none from disk unless another layer shows the same."""
+        was_last = self._sources.detach(super_resolved)
+        if was_last and self.disk is not None:
             self.disk.detach(super_resolved)
 
     def close(self) -> None:

@@ -15,7 +15,6 @@ from napari_pathsrgan.plugin.computing import Computing, Listeners, SessionSetti
 from napari_pathsrgan.tiles.cache import TileCache
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.grid import TileKey
 
 
@@ -48,10 +47,6 @@ class ComputingSession(QObject):
         self._closed = False
         self._failed.connect(self._tell_problem)
         self._loaded.connect(self._on_loaded)
-
-    def _find(self, key: TileKey) -> SuperResolvedSlide | None:
-        """Find the slide and model a tile belongs to; called from any thread."""
-        raise NotImplementedError
 
     def _on_ready(self, keys: frozenset[TileKey]) -> None:
         """Hear of tiles that came; called from any thread."""
@@ -99,7 +94,7 @@ class ComputingSession(QObject):
     def _start(self) -> Computing:
         if self.computing is None:
             listeners = Listeners(self._on_ready, self._on_given_up, self._on_process_died, self._on_disk_failed)
-            self.computing = Computing(self.settings, self.cache, self._find, listeners)
+            self.computing = Computing(self.settings, self.cache, listeners)
             self._process_given_up = False
             if self._paused:
                 self.computing.scheduler.pause()

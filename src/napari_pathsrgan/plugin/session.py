@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
+    from napari_pathsrgan.tiles.product import Product
+
 
 class BrowsingSession(ComputingSession):
     """Computed views of the slides in one viewer.
@@ -44,7 +46,7 @@ class BrowsingSession(ComputingSession):
         super().__init__(settings or SessionSettings())
         self.viewer = viewer
         self.shown: dict[Layer, ShownSlide] = {}
-        self.computed_blocks: dict[tuple[str, str], set[tuple[int, int]]] = {}
+        self.computed_blocks: dict[tuple[str, Product], set[tuple[int, int]]] = {}
         self._redraw = Redraw(self, self._is_awaited)
         self._redraw.due.connect(self._refresh)
         self._redraw.settled.connect(self._look)
@@ -111,8 +113,8 @@ class BrowsingSession(ComputingSession):
         """
         computing, shown = self._start(), self.shown[source]
         guest = SuperResolvedSlide(shown.slide, ProcessModel(computing.process, model))
-        there = {shown.identity[1], *(one.runner.identity for one in shown.guests.values())}
-        if guest.runner.identity in there:
+        there = {shown.super_resolved.product, *(one.product for one in shown.guests.values())}
+        if guest.product in there:
             raise OptionError(f"What {guest.runner.card.name} computes is shown already.", "Choose another model.")
         computing.attach(guest)
         self._load(guest.runner.path)
@@ -220,10 +222,10 @@ class BrowsingSession(ComputingSession):
 
     def _bind(self, shown: ShownSlide, super_resolved: SuperResolvedSlide) -> None:
         """Show a slide through another model, or the same one in another process."""
-        computing = self._start()
-        self._detach(shown)
+        computing, last = self._start(), shown.super_resolved
         computing.attach(super_resolved)  # first, or what is on disk would be computed once more
         fits = shown.bind(super_resolved, computing.scheduler)
+        computing.detach(last)
         if not fits:
             kinds = tuple(shown.views)
             outdated = shown.take_views()
@@ -232,22 +234,25 @@ class BrowsingSession(ComputingSession):
             self._remove_layers(outdated)
 
     def _bind_guest(self, shown: ShownSlide, kind: ViewKind, path: Path) -> None:
-        computing = self._start()
+        computing, last = self._start(), shown.guests[kind]
         guest = SuperResolvedSlide(shown.slide, ProcessModel(computing.process, path))
         computing.attach(guest)
         shown.bind_guest(kind, guest, computing.scheduler)
+        computing.detach(last)
         self._load(path)
 
-    def _find(self, key: TileKey) -> SuperResolvedSlide | None:
-        return next(filter(None, (shown.find(key) for shown in list(self.shown.values()))), None)
+    def _detach(self, *seen: SuperResolvedSlide) -> None:
+        """Make no more tiles of slides through models."""
+        if self.computing is not None:
+            for super_resolved in seen:
+                self.computing.detach(super_resolved)
 
-    def _detach(self, shown: ShownSlide) -> None:
-        """Stop serving a slide's tiles from disk, unless another layer shows the same file."""
-        if self.computing is not None and not self._shares_tiles(shown):
-            self.computing.detach(shown.super_resolved)
-
-    def _shares_tiles(self, shown: ShownSlide) -> bool:
-        return any(other is not shown and other.identity == shown.identity for other in self.shown.values())
+    def _take_view(self, shown: ShownSlide, layer: Layer) -> bool:
+        """Let go of the view of a layer that was removed, and of the model that only it was for."""
+        guests = dict(shown.guests)
+        taken = shown.take_views(layer)
+        self._detach(*(guest for kind, guest in guests.items() if kind not in shown.guests))
+        return bool(taken)
 
     def _on_visibility(self, event: Any) -> None:
         for shown in self.shown.values():
@@ -258,7 +263,7 @@ class BrowsingSession(ComputingSession):
         for source, shown in list(self.shown.items()):
             if source == event.value:
                 self._forget_slide(source, shown)
-            elif shown.take_views(event.value):
+            elif self._take_view(shown, event.value):
                 if not shown.views:
                     self._forget_slide(source, shown)
                 self.changed.emit()
@@ -266,9 +271,10 @@ class BrowsingSession(ComputingSession):
     def _forget_slide(self, source: Layer, shown: ShownSlide) -> None:
         source.events.visible.disconnect(self._on_visibility)
         layers = shown.take_views()
-        self._detach(shown)
-        if not self._shares_tiles(shown):
-            self.cache.drop(lambda key: key.slide == shown.slide.cache_id)
+        self._detach(shown.super_resolved, *shown.guests.values())
+        slide = shown.slide.cache_id
+        if not any(other is not shown and other.slide.cache_id == slide for other in self.shown.values()):
+            self.cache.drop(lambda key: key.slide == slide)
         del self.shown[source]
         self._remove_layers(layers)
         shown.slide.close()
@@ -297,7 +303,7 @@ class BrowsingSession(ComputingSession):
         self._look_for_gone()
         for key in fresh:
             if key.level < SLIDE_LEVEL and key.part is None:
-                self.computed_blocks.setdefault((key.slide, key.model), set()).add((key.row, key.col))
+                self.computed_blocks.setdefault((key.slide, key.product), set()).add((key.row, key.col))
         for shown in list(self.shown.values()):
             shown.refresh(fresh)
         self.advanced.emit()

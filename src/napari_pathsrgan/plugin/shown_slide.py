@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathsrgan.errors import PathSRGANError
-from napari_pathsrgan.inference.arithmetic import is_preview
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
 from napari_pathsrgan.plugin.layer_names import pixel_size, safe_name
 from napari_pathsrgan.plugin.live_layer import LiveImage
 from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, PANE_ORDER, SR_20, TRUST, SlideView, ViewKind
-from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.grid import CORE
 
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
     from napari_pathsrgan.tiles.cache import TileCache
     from napari_pathsrgan.tiles.grid import Pixels, RectangleUm, TileKey
+    from napari_pathsrgan.tiles.product import Product
     from napari_pathsrgan.tiles.scheduler import Scheduler
 
 
@@ -80,17 +78,9 @@ class ShownSlide:
             raise
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """Slide and model, as tiles are known by."""
-        return self.slide.cache_id, self.super_resolved.runner.identity
-
-    def find(self, key: TileKey) -> SuperResolvedSlide | None:
-        """Find what makes a tile of this slide, if it is of a model in use; the slide's own pixels are any model's."""
-        if key.slide != self.slide.cache_id:
-            return None
-        seen = (self.super_resolved, *list(self.guests.values()))
-        model = key.model.removeprefix(TRUST_PREFIX)
-        return next((one for one in seen if model in ("", BICUBIC_MODEL, one.runner.identity)), None)
+    def identity(self) -> tuple[str, Product]:
+        """Slide and product, as tiles are known by."""
+        return self.slide.cache_id, self.super_resolved.product
 
     def admit(self, super_resolved: SuperResolvedSlide) -> ViewKind:
         """Take in another model's 20× view, for comparison: gives the kind to add."""
@@ -200,7 +190,7 @@ class ShownSlide:
 
 def _label(kind: ViewKind, view: SlideView) -> str:
     """What a view's pane is called."""
-    preview = kind.computed and kind not in (BICUBIC, TRUST) and is_preview(view.super_resolved.runner.identity)
+    preview = kind.computed and kind not in (BICUBIC, TRUST) and view.super_resolved.product.is_preview
     mpp = view.grid.level_mpps[kind.finest_level]
     return f"{kind.name} · {pixel_size(mpp)}{' · int8 preview' if preview else ''}"
 

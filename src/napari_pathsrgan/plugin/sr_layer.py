@@ -23,12 +23,11 @@ from weakref import ReferenceType, ref
 import numpy as np
 
 from napari_pathsrgan.errors import LayerTooLargeError
-from napari_pathsrgan.plugin.bicubic_lane import BICUBIC_MODEL
 from napari_pathsrgan.plugin.live_layer import LARGEST_COPY_PX
-from napari_pathsrgan.plugin.trust_lane import TRUST_PREFIX
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey
 from napari_pathsrgan.tiles.placeholder import Patch, compose
 from napari_pathsrgan.tiles.priority import centre_outward
+from napari_pathsrgan.tiles.product import BICUBIC as ENLARGED
 from napari_pathsrgan.tiles.scheduler import TileState
 from napari_pathsrgan.tiles.viewport import ancestor_tiles, part_in_sight, prefetch_tiles, split_index, visible_tiles
 
@@ -176,9 +175,11 @@ class SlideView:
     def key(self, level: int, row: int, col: int) -> TileKey:
         """Identity of a tile of this picture."""
         key = self.super_resolved.key(level, row, col)
-        if level >= SLIDE_LEVEL or self.kind not in (BICUBIC, TRUST):
-            return key
-        return key._replace(model=BICUBIC_MODEL if self.kind == BICUBIC else TRUST_PREFIX + key.model)
+        if level < SLIDE_LEVEL and self.kind == BICUBIC:
+            return key._replace(product=ENLARGED)
+        if level < SLIDE_LEVEL and self.kind == TRUST:
+            return key._replace(product=key.product._replace(content="consistency"))
+        return key
 
     def read(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Read a region exactly, computing what has to be computed.

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.inference.trust_view import TrustView
     from napari_pathsrgan.tiles.grid import Pixels, TileKey
+    from napari_pathsrgan.tiles.product import Product
 
-TRUST_PREFIX = "trust of "
-"""Stands in a tile's key before the hash of the network whose picture it is."""
 _KEPT_VIEWS = 2
 
 
@@ -39,20 +38,20 @@ class TrustLane(ThreadLane):
     ) -> None:
         super().__init__(slides, pool)
         self._at_hand = at_hand
-        self._views: dict[tuple[str, str], TrustView] = {}
+        self._views: dict[tuple[str, Product], TrustView] = {}
 
     def accepts(self, key: TileKey) -> bool:
         """Whether it is a tile under the trust map."""
-        return key.model.startswith(TRUST_PREFIX)
+        return key.product.content == "consistency"
 
     def make(self, key: TileKey, super_resolved: SuperResolvedSlide) -> Pixels:
         """Compare it with the scan; what was learnt of the last slides is kept."""
         from napari_pathsrgan.inference.trust_view import TrustView  # SciPy would make the window wait
 
-        view = self._views.pop((key.slide, key.model), None)
+        view = self._views.pop((key.slide, key.product), None)
         if view is None or view.super_resolved is not super_resolved:
             view = TrustView(super_resolved, self._at_hand)
-        self._views[key.slide, key.model] = view
+        self._views[key.slide, key.product] = view
         while len(self._views) > _KEPT_VIEWS:
             del self._views[next(iter(self._views))]
         return view.tile(key.level, key.row, key.col)

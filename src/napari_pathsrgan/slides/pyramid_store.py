@@ -82,7 +82,7 @@ class PyramidStore:
         level_mpps: Sequence[float],
         tile_px: Sequence[int],
         slide_fingerprint: str,
-        model_hash: str,
+        product: str,
         slide_name: str,
         model_name: str,
         arithmetic: str = "",
@@ -100,7 +100,7 @@ class PyramidStore:
             Pixel size of each level, µm/px.
         tile_px : sequence of int
             Side of the tiles of each level, px.
-        slide_fingerprint, model_hash, slide_name, model_name, arithmetic : str
+        slide_fingerprint, product, slide_name, model_name, arithmetic : str
             See `StoreIdentity`.
         private : bool
             Whether its owner alone can read it.
@@ -114,7 +114,7 @@ class PyramidStore:
         """
         path = Path(path)
         _refuse_occupied(path)
-        identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name, arithmetic)
+        identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, arithmetic)
         growing = partial_name(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ class PyramidStore:
         level_mpps: Sequence[float],
         tile_px: Sequence[int],
         slide_fingerprint: str,
-        model_hash: str,
+        product: str,
         slide_name: str,
         model_name: str,
         arithmetic: str = "",
@@ -172,7 +172,7 @@ class PyramidStore:
             If something else is there, or the place is read-only or full.
         """
         path = Path(path)
-        identity = StoreIdentity(slide_fingerprint, model_hash, slide_name, model_name, arithmetic)
+        identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, arithmetic)
         if not (path / "zarr.json").is_file():
             try:
                 return cls.create(path, level_shapes, level_mpps, tile_px, **asdict(identity), private=private)
@@ -197,7 +197,7 @@ class PyramidStore:
         here, remedy = self.identity, "Choose another output folder, or remove that one."
         if here.slide_fingerprint != wanted.slide_fingerprint:
             raise StoreMismatchError(f"{self.path.name} holds tiles of another slide ({here.slide_name}).", remedy)
-        if here.model_hash != wanted.model_hash:
+        if here.product != wanted.product:
             raise StoreMismatchError(f"{self.path.name} holds tiles of another model ({here.model_name}).", remedy)
         if not wanted.arithmetic or here.arithmetic == wanted.arithmetic:
             return
@@ -340,7 +340,7 @@ class PyramidStore:
 
     def _address(self, level: int, row: int, col: int) -> str:
         """Name a tile among all tiles of all slides and models."""
-        return json.dumps([self.identity.slide_fingerprint, self.identity.model_hash, level, row, col])
+        return json.dumps([self.identity.slide_fingerprint, self.identity.product, level, row, col])
 
     def _refuse_gone(self) -> None:
         """Raise OutputError where this store is no longer at its path; in microseconds, unless it was changed."""
@@ -350,10 +350,10 @@ class PyramidStore:
             return
         try:
             here = json.loads(metadata.read_bytes())["attributes"][OUR_KEY]["identity"]
-            theirs = (here["slide_fingerprint"], here["model_hash"])
+            theirs = (here["slide_fingerprint"], here["product"])
         except (ValueError, KeyError, TypeError) as error:
             raise gone_error(self.path) from error
-        if theirs != (self.identity.slide_fingerprint, self.identity.model_hash):
+        if theirs != (self.identity.slide_fingerprint, self.identity.product):
             raise gone_error(self.path)
         self._seen = state
 

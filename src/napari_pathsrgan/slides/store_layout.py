@@ -33,8 +33,8 @@ class StoreIdentity:
 
     Attributes
     ----------
-    slide_fingerprint, model_hash : str
-        Must agree for a store to be used.
+    slide_fingerprint, product : str
+        Must agree for a store to be used; the product as `tiles.product.Product` writes it.
     slide_name, model_name : str
         For people.
     arithmetic : str
@@ -43,7 +43,7 @@ class StoreIdentity:
     """
 
     slide_fingerprint: str
-    model_hash: str
+    product: str
     slide_name: str
     model_name: str
     arithmetic: str = ""

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.tiles.product import Product
 
 Pixels = npt.NDArray[np.uint8]
 """(h, w, 3) RGB."""
@@ -97,8 +100,8 @@ class TileKey(NamedTuple):
     ----------
     slide : str
         Cache id of the slide: another one after every write to its file.
-    model : str
-        Hash of the network, empty for the slide's own pixels, which all models share.
+    product : Product
+        Which image of the slide; the slide's own pixels are shared by all models.
     level, row, col : int
         Level of the pyramid and position in its grid of tiles.
     part : TilePart or None
@@ -106,7 +109,7 @@ class TileKey(NamedTuple):
     """
 
     slide: str
-    model: str
+    product: Product
     level: int
     row: int
     col: int
