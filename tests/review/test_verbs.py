@@ -212,7 +212,7 @@ def test_from_a_slide_and_its_areas(run: Run, tiny: Path, tmp_path: Path) -> Non
         (("new", "x.review", "pictures", "--patches", 0), "can't have patches 0"),
         (("new", "x.review", "pictures", "--worst", "a", "--best", "z", "--patches", 3), "no pictures of “z”"),
         (("status", "none.review"), "There is no file none.review"),
-        (("report", "none.review"), "can't be read"),
+        (("report", "none.review"), "There is no file none.review"),
         (("export", "none.review", "y.review"), "There is no file"),
         (("export", "none.review", "y.csv"), "No ratings can be read"),
         (("import", "x.review"), "no copy to import"),

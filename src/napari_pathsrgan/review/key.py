@@ -14,9 +14,8 @@ import platformdirs
 
 from napari_pathsrgan.bounded_json import read_json
 from napari_pathsrgan.errors import ReviewFileError
-from napari_pathsrgan.private_files import private_folder
+from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.review import store
-from napari_pathsrgan.whole_output import output_error
 
 _MOST_BYTES, _MOST_VALUES = 64 * 2**20, 4_000_000
 FORMAT, VERSION = "napari-pathsrgan review key", 1
@@ -79,20 +78,25 @@ def keys_folder() -> Path:
 
 
 def new_key_path(review: Path) -> Path:
-    """Give a free place for the key of a new review, away from the file that raters get.
+    """Give a free place for the key of a new review, away from the file that raters get; nothing is made there."""
+    names = (f"{review.stem}{f'-{number}' if number > 1 else ''}.key.json" for number in itertools.count(1))
+    return next(path for path in map(keys_folder().joinpath, names) if not path.exists())
+
+
+def write_key(key: Key, path: Path) -> None:
+    """Write a key, for this user alone.
 
     Raises
     ------
     OutputError
-        If the folder can't be made, or is not this user's alone.
+        If it goes to the folder of keys, and that is not this user's alone.
+    OSError
+        If there is something already, or it can't be written.
     """
-    folder = keys_folder()
-    try:
-        private_folder(folder)
-    except OSError as error:
-        raise output_error(folder, error) from error
-    names = (f"{review.stem}{f'-{number}' if number > 1 else ''}.key.json" for number in itertools.count(1))
-    return next(path for path in map(folder.joinpath, names) if not path.exists())
+    if path.parent == keys_folder():
+        private_folder(path.parent)
+    with open_private(path, "x") as file:
+        file.write(key.dumps())
 
 
 def find_key(review: Path) -> Path | None:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.errors import OptionError, OutputError
-from napari_pathsrgan.private_files import open_private
 from napari_pathsrgan.review import store
 from napari_pathsrgan.review.design import GREY, Design, PatchSet
-from napari_pathsrgan.review.key import Entry, Key
+from napari_pathsrgan.review.key import Entry, Key, write_key
 from napari_pathsrgan.review.picture import encode
 
 _DICE = secrets.SystemRandom()
@@ -73,8 +72,7 @@ def write_study(
             store.copy_study(db, ready)
         finally:
             db.close()
-        with open_private(key_file, "x") as written:
-            written.write(key.dumps())
+        write_key(key, key_file)
         ready.rename(path)
     except (OSError, sqlite3.Error) as error:
         with suppress(OSError):
