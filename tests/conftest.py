@@ -1,4 +1,4 @@
-"""A home for jobs, and jobs that count, for the room of jobs and for the window's dock."""
+"""What all tests share: jobs in a home of their own, and which tests need a CUDA device."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from napari_pathsrgan.jobs.listing import Job, JobList
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
 
 COUNTING_WORKER = Path(__file__).parent / "jobs" / "worker.py"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda"):
+        import torch  # here, or tests of the window's process would find it loaded
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture
