@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import io
+import lzma
 import random
 import sqlite3
-import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,6 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from napari_pathsrgan.plugin.rating_widget import RatingWidget
 from napari_pathsrgan.review import study
 from napari_pathsrgan.review.key import Key
-from napari_pathsrgan.review.picture import decode
 from napari_pathsrgan.review.session import Session
 
 Make = Callable[..., tuple[Path, Key]]
@@ -32,15 +32,13 @@ def digits(name: str) -> list[int]:
     return list(bytes.fromhex(name))
 
 
-def chunks_of(png: bytes) -> list[float]:
-    """What a PNG file says besides its pixels: header, names and lengths of its parts."""
-    found: list[float] = [len(png), *png[8:33]]
-    at = 8
-    while at < len(png):
-        (length,) = struct.unpack(">I", png[at : at + 4])
-        found += [length, zlib.crc32(png[at + 4 : at + 8])]
-        at += length + 12
-    return found[:40] + [0.0] * (40 - len(found))
+def stored_about(db: sqlite3.Connection, name: str, content: bytes) -> list[float]:
+    """What the file holds of an image besides its pixels: place, lengths, and how well it compresses."""
+    (row, digest, stored) = db.execute("SELECT rowid, sha256, pixels FROM images WHERE id = ?", (name,)).fetchone()
+    squeezed = [len(zlib.compress(stored, 9)), len(bz2.compress(stored)), len(lzma.compress(stored))]
+    levels = np.bincount(np.frombuffer(stored, np.uint8) >> 4, minlength=16)
+    places = [content.find(name.encode()), content.find(stored[:200])]
+    return [row, *digits(name), *digest[:8], len(stored), *squeezed, *levels, *places]
 
 
 def words_of(widget: QWidget) -> set[str]:
@@ -72,18 +70,10 @@ def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
                     " WHERE rater = ? AND place = ?",
                     (rater, trial.place),
                 ).fetchone()
-                (row,) = db.execute("SELECT rowid FROM pictures WHERE id = ?", (name,)).fetchone()
-                png = widget.session.picture(name)
                 rect = widget.page.view.picture_rects()[side]
                 if name not in known:
-                    known[name] = [
-                        *digits(name),
-                        row,
-                        content.find(name.encode()),
-                        content.find(png[41:300]),
-                        *chunks_of(png),
-                    ]
-                if len(known[name]) < 50 + (number + 1) * 30:
+                    known[name] = stored_about(db, name, content)
+                if len(known[name]) < 60 + (number + 1) * 30:
                     known[name] += [
                         trial.place, side, row_trial, *digits(field), *digits(trial_name),
                         rect.x(), rect.y(), rect.width(), rect.height(),
@@ -119,13 +109,13 @@ def test_methods_cannot_be_told_apart(
     by_chance = binom.ppf(0.999, len(names), 0.25)
     assert right_guesses(features, methods) <= by_chance
     # The same program is not blind: were pictures compressed, their lengths would do.
-    lengths = [compressed_length(path, name) for name in names]
+    with Session(path, "A", go_on=True) as session:
+        lengths = [compressed_length(session.image(name)) for name in names]
     assert right_guesses(np.column_stack([features, lengths]), methods) > 0.8 * len(names)
 
 
-def compressed_length(path: Path, name: str) -> int:
-    with sqlite3.connect(path) as db:
-        (png,) = db.execute("SELECT png FROM pictures WHERE id = ?", (name,)).fetchone()
+def compressed_length(image: np.ndarray) -> int:
+    """How long an image would be as a file of its own."""
     file = io.BytesIO()
-    Image.fromarray(decode(png)).save(file, "PNG")
+    Image.fromarray(image).save(file, "PNG")
     return len(file.getvalue())

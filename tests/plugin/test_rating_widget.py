@@ -22,7 +22,6 @@ from napari_pathsrgan.cli import main
 from napari_pathsrgan.plugin import rating_window, screen
 from napari_pathsrgan.plugin.rating_widget import RatingWidget
 from napari_pathsrgan.review.key import Key
-from napari_pathsrgan.review.picture import decode
 from napari_pathsrgan.review.session import Session
 
 Make = Callable[..., tuple[Path, Key]]
@@ -90,7 +89,7 @@ def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
         seen = grabbed(widget)
         (name,) = widget.session.trial.pictures
         inside = seen[rect.y() : rect.y() + 64, rect.x() : rect.x() + 64]
-        np.testing.assert_array_equal(inside, np.kron(decode(widget.session.picture(name)), np.ones((2, 2, 1), int)))
+        np.testing.assert_array_equal(inside, np.kron(widget.session.image(name), np.ones((2, 2, 1), int)))
         outside = np.ones(seen.shape[:2], bool)
         outside[rect.y() : rect.y() + 64, rect.x() : rect.x() + 64] = False
         assert np.all(seen[outside] == 128)
@@ -247,7 +246,7 @@ def test_damaged_pictures_can_be_passed_over(make_review: Make, open_widget: Ope
     with Session(path, "A") as session:
         (name,) = session.trial.pictures
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE pictures SET png = x'00ff' WHERE id = ?", (name,))
+        db.execute("UPDATE images SET pixels = zeroblob(length(pixels)) WHERE id = ?", (name,))
     db.close()
     widget = open_widget(path)
     assert "damaged" in widget.page.view.note

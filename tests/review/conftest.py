@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from napari_pathsrgan.review import store
 from napari_pathsrgan.review.design import Design, PatchSet
 from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.study import write_study
@@ -28,6 +29,12 @@ def patch_sets(count: int, side: int = 32, methods: tuple[str, ...] = METHODS) -
         }
         measures = {method: {"psnr": 20.0 + rank, "ssim": 0.7} for rank, method in enumerate(methods[:-1])}
         yield PatchSet(f"field-{number}", pictures, ("NILM", "HSIL")[number % 2], f"case-{number % 3}", measures)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests kill processes, not machines."""
+    monkeypatch.setattr(store, "SYNCHRONOUS", "OFF")
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,7 @@ import pytest
 
 from napari_pathsrgan.errors import OptionError, RaterKnownError, RatingNotSavedError, ReviewFileError
 from napari_pathsrgan.review import store
-from napari_pathsrgan.review.exchange import export_ratings
 from napari_pathsrgan.review.key import Key
-from napari_pathsrgan.review.picture import decode
 from napari_pathsrgan.review.raters import known_raters
 from napari_pathsrgan.review.session import Session
 
@@ -45,7 +43,7 @@ def test_a_session_from_the_first_page_to_the_last(make_review: Make) -> None:
         while session.place is not None:
             trial = session.trial
             (name,) = trial.pictures
-            assert decode(session.picture(name)).shape == (32, 32, 3)
+            assert session.image(name).shape == (32, 32, 3)
             assert trial.warm_up == (key.pictures[name].use == "warm-up") == (session.place == 0)
             seen.append(name)
             session.rate(1 + session.place % 5, 1.5)
@@ -69,7 +67,7 @@ def test_a_session_goes_on_at_the_same_picture(make_review: Make) -> None:
         assert session.rater == "A"
         assert session.trial == shown
     assert rated(path) == [(0, 3), (1, 4), (2, None)]
-    assert known_raters(path) == {"A": (3, 23)}
+    assert known_raters(path)["A"][:2] == (3, 23)
 
 
 def test_one_who_has_only_looked_needs_no_leave_to_go_on(make_review: Make) -> None:
@@ -169,7 +167,7 @@ def test_a_full_disk_is_told_before_the_next_picture(make_review: Make) -> None:
         shown = session.trial
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (path.with_name("study.review-wal").stat().st_size, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
         try:
             with pytest.raises(RatingNotSavedError, match="This rating is not saved yet"):
                 session.rate(5, 2.5)
@@ -195,8 +193,9 @@ def test_a_database_that_may_not_grow_says_that_the_disk_is_full(make_review: Ma
     with Session(path, "A") as session:
         pages = store.number(session._db, "PRAGMA page_count")
         session._db.execute(f"PRAGMA max_page_count={pages}")
-        with pytest.raises(RatingNotSavedError, match=r"disk with study\.review is full"):
-            session.comment("x" * 100_000)
+        with pytest.raises(RatingNotSavedError, match=r"disk with study\.review is full"):  # noqa: PT012
+            for _ in range(20):
+                session.comment("x" * 100_000)
         session.rate(2, 1.0)
 
 
@@ -256,17 +255,17 @@ def change(path: Path, *commands: str) -> None:
     db.close()
 
 
-def test_a_file_of_another_version_says_what_was_saved(make_review: Make) -> None:
+def test_a_file_of_another_version_is_refused(make_review: Make) -> None:
     path = begun(make_review)
     change(path, "PRAGMA user_version=9")
-    with pytest.raises(ReviewFileError, match=r"version 9, but this program knows 1\. 3 ratings by 1 rater can be"):
+    with pytest.raises(ReviewFileError, match=r"version 9, but this program knows 2\."):
         Session(path, "B")
 
 
 def test_missing_pictures_are_counted(make_review: Make) -> None:
     path = begun(make_review)
-    change(path, "DELETE FROM pictures WHERE id IN (SELECT first FROM trials LIMIT 2)")
-    with pytest.raises(ReviewFileError, match=r"2 of 23 pictures are missing.*3 ratings"):
+    change(path, "DELETE FROM images WHERE id IN (SELECT first FROM trials LIMIT 2)")
+    with pytest.raises(ReviewFileError, match=r"(lacks 2 of 23 images|changed after).*3 ratings"):
         Session(path, "A", go_on=True)
 
 
@@ -274,9 +273,9 @@ def test_a_picture_that_goes_missing_meanwhile_is_told(make_review: Make) -> Non
     path, _ = make_review()
     with Session(path, "A") as session:
         (name,) = session.trial.pictures
-        change(path, f"DELETE FROM pictures WHERE id = '{name}'")
+        change(path, f"DELETE FROM images WHERE id = '{name}'")
         with pytest.raises(ReviewFileError, match="missing"):
-            session.picture(name)
+            session.image(name)
         session.rate(None, 0.5)
 
 
@@ -284,7 +283,7 @@ def test_a_cut_off_file_says_what_can_be_read(make_review: Make, tmp_path: Path)
     path = begun(make_review, patches=20)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ReviewFileError, match=r"(damaged|missing|can't be used).*(No ratings|3 ratings)"):
+    with pytest.raises(ReviewFileError, match=r"cut off\. (No ratings|3 ratings)"):
         Session(path, "A", go_on=True)
 
 
@@ -293,7 +292,7 @@ def test_a_cut_off_file_says_what_can_be_read(make_review: Make, tmp_path: Path)
     [
         (b"", "no review file"),
         (b"no database at all", "no review file"),
-        (b"SQLite format 3\0" + bytes(5000), "damaged"),
+        (b"SQLite format 3\0" + bytes(5000), "no review file"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -304,12 +303,3 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, problem: str) -
     assert path.read_bytes() == content
     with pytest.raises(ReviewFileError, match="There is no file"):
         Session(tmp_path / "none.review", "A")
-
-
-def test_ratings_are_saved_from_a_damaged_file(make_review: Make, tmp_path: Path) -> None:
-    path = begun(make_review)
-    change(path, "PRAGMA user_version=9", "DROP TABLE remarks", "DROP TABLE trials")
-    assert export_ratings(path, tmp_path / "saved.csv") == 3
-    lines = (tmp_path / "saved.csv").read_text().splitlines()
-    assert len(lines) == 4
-    assert lines[1].startswith("A,0,")

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import os
+import random
 import resource
 import select
 import shutil
@@ -26,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest import mock
 
 import numpy as np
 import tifffile
@@ -334,13 +336,68 @@ def write_svs(folder: Path) -> Path:
     return path
 
 
+def write_review(folder: Path) -> Path:
+    """Write a folder with a review in which two have rated, its key, and a copy for others."""
+    from napari_pathsrgan.review import exchange, histories, session, study
+    from napari_pathsrgan.review.design import Design, PatchSet
+
+    lots = random.Random(0)
+    path = folder / "reviews" / "study.review"
+    fields = [PatchSet(str(field), {name: image(8) + np.uint8(field) for name in "ab"}) for field in range(3)]
+    with (
+        mock.patch.multiple(study, _DICE=lots, _name=lambda: f"{lots.getrandbits(64):016x}"),
+        mock.patch.multiple(histories, now=lambda: "2026-01-02T03:04:05.678+00:00", new_hold=lambda: "0" * 16),
+    ):
+        study.write_study(
+            path, path.with_suffix(".key.json"), Design(patches=3, warm_up=0, anchors=0, repeats=1), fields
+        )
+        exchange.export_copy(path, path.with_name("copy.review"))
+        for rater in ("A", "B"):
+            with session.Session(path, rater) as rating:
+                rating.comment("a fold of the cytoplasm")
+                while rating.place is not None:
+                    rating.rate(1 + rating.place % 5, 1.5)
+    return path.parent
+
+
+def use_review(path: Path) -> None:
+    """Report on a review, go on rating in it, import it and rescue its ratings; raise what the first of them does."""
+    from napari_pathsrgan.errors import PathSRGANError
+    from napari_pathsrgan.review import exchange, key, raters, rescue, scores, session
+
+    review, copy = path / "study.review", path / "copy.review"
+    refused: list[PathSRGANError] = []
+    for use in (
+        lambda: raters.known_raters(review),
+        lambda: scores.read_scores(review, key.read_key(path / "study.key.json")),
+        lambda: exchange.import_ratings(copy, [review]),
+        lambda: session.Session(review, "B", go_on=True).close(),
+        lambda: [session.Session(review, "C").image(name) for name in session.Session(review, "C").trial.pictures],
+        lambda: rescue.rescue(review, path / "rescued.csv"),
+        lambda: rescue.rescue(review, path / "rescued.review", copy),
+    ):
+        try:
+            use()
+        except PathSRGANError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def review_structure(_path: Path) -> list[int]:
+    """List the offsets in a review file of its header, of the definitions and of the beginning of each page."""
+    return [*range(100), *range(4000, 8192), *(page * 8192 + byte for page in range(1, 20) for byte in range(40))]
+
+
 FORMATS = (
     Format("TIFF strips", partial(write_plain_tiff, rowsperstrip=32, compression="lzw"), use_slide, tiff_structure),
     Format("TIFF tiles", partial(write_plain_tiff, tile=(128, 128), byteorder=">"), use_slide, tiff_structure),
     Format("OME-TIFF", write_ome_tiff, use_slide, tiff_structure),
     Format("SVS", write_svs, use_slide, tiff_structure),
+    Format("review", write_review, use_review, review_structure),
 )
 
 if __name__ == "__main__":
-    importlib.import_module("napari_pathsrgan.slides.open_slide")
+    for module in ("slides.open_slide", "review.rescue", "review.scores", "review.session"):
+        importlib.import_module(f"napari_pathsrgan.{module}")
     _serve()

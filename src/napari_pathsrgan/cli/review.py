@@ -1,10 +1,11 @@
-"""Verbs about reviews: new, rate, status, report, export, import."""
+"""Commands about reviews: new, rate, status, report, export, import, drop, rescue."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -13,7 +14,10 @@ from napari_pathsrgan.cli.new_review import new
 from napari_pathsrgan.cli.report import Json, columns, tell
 from napari_pathsrgan.errors import OptionError
 
-app = App(name="review", help="Let people rate pictures blind, and tell what their ratings say.")
+if TYPE_CHECKING:
+    from napari_pathsrgan.review.exchange import Imported
+
+app = App(name="review", help="Let people rate pictures blind, and report what their ratings say.")
 app.command(new)
 app.command(window.rate)
 
@@ -53,8 +57,15 @@ def status(review: Path, /, *, json: Json = False) -> None:
     from napari_pathsrgan.review.raters import known_raters
 
     raters = known_raters(review)
-    rows = [("Rater", "Rated", "Of")] + [(name, str(done), str(total)) for name, (done, total) in raters.items()]
-    record = [{"rater": name, "rated": done, "of": total} for name, (done, total) in raters.items()]
+    rows = [("Rater", "Rated", "Of", "")]
+    rows += [
+        (name, str(done), str(total), "" if dropped is None else f"dropped: {dropped}")
+        for name, (done, total, dropped) in raters.items()
+    ]
+    record = [
+        {"rater": name, "rated": done, "of": total, "dropped": dropped}
+        for name, (done, total, dropped) in raters.items()
+    ]
     tell(record, columns(rows) if raters else ["Nobody has begun."], json)
 
 
@@ -101,7 +112,7 @@ def export(review: Path, out: Path, /, *, json: Json = False) -> None:
     Parameters
     ----------
     review
-        The raters' file; for ratings also a damaged one.
+        The raters' file.
     out
         What to write; must not exist.
     """
@@ -115,9 +126,29 @@ def export(review: Path, out: Path, /, *, json: Json = False) -> None:
     tell({"out": out}, [f"Written: {out}"], json)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ImportOptions:
+    """What to do about raters who rated otherwise in a copy than in the review.
+
+    Parameters
+    ----------
+    take : tuple of str
+        Raters whose ratings in the copy replace those in the review.
+    keep : tuple of str
+        Raters whose ratings in the review stay.
+    """
+
+    take: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    keep: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+
+
+_REFUSE = ImportOptions()
+
+
 @app.command(name="import")
-def import_copy(review: Path, /, *copies: Path, json: Json = False) -> None:
-    """Bring the ratings of copies back into a review; what is there already is passed over.
+def import_copies(review: Path, /, *copies: Path, options: ImportOptions = _REFUSE, json: Json = False) -> None:
+    """Bring the ratings of copies back into a review, all of them or nothing; what is there already stays as it is.
 
     Parameters
     ----------
@@ -126,15 +157,57 @@ def import_copy(review: Path, /, *copies: Path, json: Json = False) -> None:
     copies
         Copies of it that were rated.
     """
-    from napari_pathsrgan.review.exchange import import_ratings
+    from napari_pathsrgan.review.exchange import Resolution, import_ratings
 
     if not copies:
         raise OptionError("There is no copy to import.", "Give the files that raters sent back.")
-    record, lines = [], []
-    for copy in copies:
-        found = import_ratings(review, copy)
-        record.append({"file": copy, "new": found.new, "further": found.further, "known": found.known})
-        words = [("new", found.new), ("further ratings", found.further), ("known already", found.known)]
-        said = [f"{word}: {', '.join(names)}" for word, names in words if names]
-        lines.append(f"{copy.name}: {'; '.join(said) or 'nobody has rated in it'}")
-    tell(record, lines, json)
+    found = import_ratings(review, copies, Resolution(options.take, options.keep))
+    record = [{"file": copy, **asdict(one)} for copy, one in zip(copies, found, strict=True)]
+    tell(record, [f"{copy.name}: {_summary(one)}" for copy, one in zip(copies, found, strict=True)], json)
+
+
+def _summary(found: Imported) -> str:
+    groups = [
+        ("new", found.new), ("further ratings", found.further), ("known already", found.known),
+        ("replaced", found.replaced), ("kept", found.kept), ("dropped in the copy, counted here", found.dropped),
+    ]  # fmt: skip
+    return "; ".join(f"{title}: {', '.join(names)}" for title, names in groups if names) or "nobody has rated in it"
+
+
+@app.command
+def drop(review: Path, rater: str, /, *, reason: str, json: Json = False) -> None:
+    """Leave a rater out of the results; their ratings stay in the file, and the reason in the report.
+
+    Parameters
+    ----------
+    review
+        The raters' file.
+    rater
+        Whom to leave out.
+    reason
+        Why, in a line.
+    """
+    from napari_pathsrgan.review.raters import drop_rater
+
+    name = drop_rater(review, rater, reason)
+    tell({"rater": name, "dropped": reason}, [f"{name} is left out of the results: {reason}"], json)
+
+
+@app.command
+def rescue(review: Path, out: Path, /, *, study: Path | None = None, json: Json = False) -> None:
+    """Save what can be read of a damaged review file's ratings.
+
+    Parameters
+    ----------
+    review
+        The damaged file; it stays as it is.
+    out
+        A review file to write, to go on with or to import; or, with a name ending in .csv, a table of the ratings.
+    study
+        A sound copy of the same review, for images and trials that are damaged as well.
+    """
+    from napari_pathsrgan.review.rescue import rescue as save
+
+    ratings = save(review, out, study).ratings
+    lines = [f"{name}: {count} rating{'' if count == 1 else 's'}" for name, count in ratings.items()]
+    tell({"ratings": ratings, "out": out}, [*lines, f"Written: {out}"], json)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QWidget
 
+if TYPE_CHECKING:
+    from napari_pathsrgan.review.image import Pixels
+
 _GAP_PX = 32
 _MARGIN_PX = 16
 _NOTE_PT = 14
+
+
+def to_qimage(image: Pixels) -> QImage:
+    """Copy (rows, cols, 3) uint8 to an image of Qt's."""
+    rows, cols = image.shape[:2]
+    return QImage(image.tobytes(), cols, rows, 3 * cols, QImage.Format.Format_RGB888).copy()
 
 
 class PatchView(QWidget):
@@ -44,15 +54,11 @@ class PatchView(QWidget):
         width = self._count * self._size.width() + (self._count - 1) * _GAP_PX
         return QSize(width + 2 * _MARGIN_PX, self._size.height() + 2 * _MARGIN_PX)
 
-    def show_pictures(self, files: Sequence[bytes]) -> None:
-        """Show pictures given as PNG; ValueError if one is damaged, and nothing is shown then."""
-        images = [QImage.fromData(file) for file in files]
+    def show_images(self, images: Sequence[Pixels]) -> None:
+        """Show images of (rows, cols, 3) uint8, from left to right."""
         self.note = ""
-        self._images = []
+        self._images = [to_qimage(image) for image in images]
         self.update()
-        if any(image.isNull() for image in images):
-            raise ValueError("The picture is damaged.")
-        self._images = images
 
     def show_note(self, text: str) -> None:
         """Show words in place of pictures."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_pathsrgan.plugin.patch_view import to_qimage
 from napari_pathsrgan.plugin.rating_page import WORDS
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.review.image import Pixels
 
 _HOW = {
     "single": "Press 1 to 5, or the buttons: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent.",
@@ -29,8 +34,8 @@ class FirstPage(QWidget):
     ----------
     title, question : str
     mode : {"single", "pair"}
-    anchors : sequence of (int, bytes)
-        Examples: score and PNG.
+    anchors : sequence of (int, (rows, cols, 3) uint8)
+        Examples: score and image.
     zoom : int
         Of the examples; that of the pictures to rate.
     going_on : bool
@@ -44,7 +49,7 @@ class FirstPage(QWidget):
     begun = Signal()
 
     def __init__(
-        self, title: str, question: str, mode: str, anchors: Sequence[tuple[int, bytes]], zoom: int, going_on: bool
+        self, title: str, question: str, mode: str, anchors: Sequence[tuple[int, Pixels]], zoom: int, going_on: bool
     ) -> None:
         super().__init__()
         self.begin = QPushButton("Go on" if going_on else "Begin")
@@ -104,18 +109,18 @@ class LastPage(QWidget):
         self.thanks.setText(f"Thank you, {rater}.\nAll {total} are rated and saved.")
 
 
-def _examples(anchors: Sequence[tuple[int, bytes]], zoom: int) -> QGridLayout:
+def _examples(anchors: Sequence[tuple[int, Pixels]], zoom: int) -> QGridLayout:
     """The bad ones on the left, the excellent ones on the right, at the zoom of those to rate."""
     grid = QGridLayout()
     grid.setSpacing(16)
     below = {score: 1 for score, _ in anchors}
     for column, score in enumerate(sorted(below)):
         grid.addWidget(_words(f"{score} · {WORDS[score]}"), 0, column)
-        for own, file in anchors:
+        for own, image in anchors:
             if own == score:
-                picture = QLabel()
-                picture.setPixmap(QPixmap.fromImage(_middle(QImage.fromData(file), _EXAMPLE_PX // zoom, zoom)))
-                grid.addWidget(picture, below[score], column)
+                example = QLabel()
+                example.setPixmap(QPixmap.fromImage(_middle(to_qimage(image), max(1, _EXAMPLE_PX // zoom), zoom)))
+                grid.addWidget(example, below[score], column)
                 below[score] += 1
     grid.setColumnStretch(len(below), 1)
     return grid

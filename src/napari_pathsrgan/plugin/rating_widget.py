@@ -78,7 +78,7 @@ class RatingWidget(QWidget):
         self.setWindowTitle(facts["title"])
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.messages = MessageStrip()
-        anchors = [(score, self.session.picture(name)) for score, name in self.session.anchors]
+        anchors = [(score, self.session.image(name)) for score, name in self.session.anchors]
         going_on = self.session.place != 0
         self.first = FirstPage(
             facts["title"], facts["question"], self.session.mode, anchors, int(facts["zoom"]), going_on
@@ -131,9 +131,7 @@ class RatingWidget(QWidget):
 
     def _show_pictures(self) -> None:
         try:
-            self.page.view.show_pictures([self.session.picture(name) for name in self.session.trial.pictures])
-        except ValueError:
-            self.page.view.show_note("This picture is damaged.\nChoose “Can't judge” to go on, and tell the organiser.")
+            self.page.view.show_images([self.session.image(name) for name in self.session.trial.pictures])
         except PathSRGANError as error:
             self.page.view.show_note(str(error))
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QHeaderView,
+    QInputDialog,
     QLineEdit,
     QMessageBox,
     QPushButton,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.plugin.rating_widget import RatingWidget
 
 _REVIEWS = "Reviews (*.review);;All files (*)"
+_RESCUED = "Reviews (*.review);;Tables of ratings (*.csv)"
 
 
 class ReviewWidget(Dock):
@@ -68,7 +70,7 @@ class ReviewWidget(Dock):
         self.rater = QLineEdit()
         self.rater.setPlaceholderText("a pseudonym, always the same")
         self.rater.returnPressed.connect(self.rate)
-        self.rater.textChanged.connect(self._show_path)
+        self.rater.textChanged.connect(self._enable)
         self.begin = QPushButton("Rate")
         self.begin.clicked.connect(self.rate)
         form = narrow_form()
@@ -77,22 +79,32 @@ class ReviewWidget(Dock):
         form.addRow(self.begin)
         self.states = QTableWidget(0, 3)
         self.states.setHorizontalHeaderLabels(["Rater", "Rated", "Of"])
+        self.states.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.states.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.states.itemSelectionChanged.connect(self._enable)
         self.states.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.states.verticalHeader().hide()
         self.states.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.states.setMinimumHeight(120)
         self.copy = _button(
-            "Copy for a rater …", "For a rater elsewhere: one file with the pictures and without anyone's ratings"
+            "Export copy …",
+            "For a rater elsewhere: one file with the images and nobody's ratings",
         )
         self.copy.clicked.connect(self._ask_copy)
-        self.bring = _button("Bring ratings back …", "Adds the ratings of a copy that was rated elsewhere")
+        self.bring = _button("Import ratings …", "Adds the ratings of a copy that was rated elsewhere")
         self.bring.clicked.connect(self._ask_bring)
+        self.drop = _button(
+            "Leave out a rater …", "The ratings of the rater selected above stay in the file but don't count"
+        )
+        self.drop.clicked.connect(self._ask_drop)
+        self.rescue = _button("Rescue ratings …", "Saves what can be read of a damaged review file")
+        self.rescue.clicked.connect(self._ask_rescue)
         self.report = _button("Report", "Scores, tests and agreement as a page, beside the review; needs your key")
         self.report.clicked.connect(self.make_report)
         organise = QWidget()
         lines = QVBoxLayout(organise)
         lines.setContentsMargins(0, 0, 0, 0)
-        for part in (self.states, self.copy, self.bring, self.report):
+        for part in (self.states, self.copy, self.bring, self.drop, self.rescue, self.report):
             lines.addWidget(part)
         follow_letters(self.rater, self.states, self.states.horizontalHeader())
         self.raters = Section("Raters and results")
@@ -182,12 +194,22 @@ class ReviewWidget(Dock):
         box.exec()
         return box.clickedButton() is go_on
 
-    def _show_path(self, *_: object) -> None:
-        """Show the review's name, and how far its raters are."""
-        there = self.path is not None
+    def _enable(self) -> None:
+        """Enable what can be done now."""
+        there, free = self.path is not None, not self.verbs.running
         self.begin.setEnabled(there and bool(self.rater.text().strip()) and self.window_to_rate is None)
         for button in (self.copy, self.bring, self.report):
-            button.setEnabled(there and not self.verbs.running)
+            button.setEnabled(there and free)
+        self.drop.setEnabled(there and free and self._selected_rater() is not None)
+        self.rescue.setEnabled(free)
+
+    def _selected_rater(self) -> str | None:
+        rows = self.states.selectionModel().selectedRows()
+        return self.states.item(rows[0].row(), 0).text() if rows else None
+
+    def _show_path(self) -> None:
+        """Show the review's name, and how far its raters are."""
+        self._enable()
         if self.path is None:
             return
         self.file.setText(self.path.name)
@@ -198,9 +220,12 @@ class ReviewWidget(Dock):
             self.messages.show_problem(error)
             return
         self.states.setRowCount(len(states))
-        for row, (name, (done, total)) in enumerate(states.items()):
+        for row, (name, (done, total, dropped)) in enumerate(states.items()):
             for column, text in enumerate((name, str(done), str(total))):
                 item = QTableWidgetItem(text)
+                if dropped is not None:
+                    item.setFlags(Qt.ItemFlag.NoItemFlags)
+                    item.setToolTip(f"Left out of the results: {dropped}")
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.states.setItem(row, column, item)
@@ -239,6 +264,24 @@ class ReviewWidget(Dock):
         chosen, _ = QFileDialog.getOpenFileNames(self, "Copies that were rated", "", _REVIEWS)
         if chosen:
             self._run(["review", "import", str(self.path), *chosen])
+
+    def _ask_drop(self) -> None:
+        rater = self._selected_rater()
+        if rater is None:
+            return
+        reason, agreed = QInputDialog.getText(self, "Leave out a rater", f"Why {rater} is left out, for the report:")
+        if agreed and reason.strip():
+            self._run(["review", "drop", str(self.path), rater, f"--reason={reason}"])
+
+    def _ask_rescue(self) -> None:
+        damaged, _ = QFileDialog.getOpenFileName(self, "The damaged review", "", _REVIEWS)
+        if not damaged:
+            return
+        suggested = str(Path(damaged).with_name(f"{Path(damaged).stem}-rescued.review"))
+        chosen, _ = QFileDialog.getSaveFileName(self, "Where what can be read goes", suggested, _RESCUED)
+        if chosen:
+            sound = [] if self.path is None or self.path == Path(damaged) else ["--study", str(self.path)]
+            self._run(["review", "rescue", damaged, chosen, *sound])
 
 
 def _button(text: str, tip: str) -> QPushButton:

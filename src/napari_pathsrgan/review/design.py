@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,8 +21,8 @@ _QUESTIONS = {
     "single": "How good is this picture? Judge whether it is clear and whether its texture looks natural.",
     "pair": "Which of the two pictures is better: clearer, and more natural in its texture?",
 }
-_APART = 4
-"""Fields seen between two pictures of the same one, where there are enough."""
+MAX_TEXT = 4000
+"""Characters of a title or a question."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,10 @@ class Design:
             value = getattr(self, name)
             if value < least:
                 raise OptionError(f"A review can't have {name} {value}.", f"Give at least {least}.")
+        if not self.title.isprintable() or not all(one.isprintable() or one in "\n\t" for one in self.question):
+            raise OptionError("The title or the question has characters that can't be shown.", "Leave them out.")
+        if max(len(self.title), len(self.question)) > MAX_TEXT:
+            raise OptionError(f"The title or the question is longer than {MAX_TEXT} characters.", "Shorten it.")
 
     @property
     def fields_needed(self) -> int:
@@ -160,40 +163,3 @@ def foreground_strata(labels: Sequence[str], foreground: npt.NDArray[np.floating
         return []
     thirds = np.searchsorted(np.quantile(foreground, (1 / 3, 2 / 3)), foreground)
     return list(zip(map(str, labels), thirds.tolist(), strict=True))
-
-
-def draw_order(fields: Mapping[str, str], repeats: int, seed: int, rater: str) -> list[str]:
-    """Draw the order in which a rater sees what there is to rate; nothing in it depends on the methods.
-
-    Pictures of one field stay apart where that's possible, and so do a picture and its repeat.
-
-    Parameters
-    ----------
-    fields : mapping of str to str
-        What is to be rated, to the field that it shows.
-    repeats : int
-        How many are shown a second time.
-    seed : int
-        The review's.
-    rater : str
-        With the seed, decides the order.
-
-    Returns
-    -------
-    list of str
-        Each key once, and `repeats` of them twice.
-    """
-    rng = np.random.default_rng([seed, *rater.casefold().encode()])
-    keys = sorted(fields)
-    waiting = [keys[place] for place in rng.permutation(len(keys))]
-    recent: deque[str] = deque(maxlen=max(0, min(_APART, len(set(fields.values())) - 1)))
-    order: list[str] = []
-    while waiting:
-        place = next((i for i, key in enumerate(waiting) if fields[key] not in recent), 0)
-        order.append(waiting.pop(place))
-        recent.append(fields[order[-1]])
-    again = rng.permutation((len(order) + 1) // 2)[:repeats]
-    for key in [order[place] for place in again]:
-        earliest = min(len(order), order.index(key) + max(_APART + 1, len(order) // 3))
-        order.insert(int(rng.integers(earliest, len(order) + 1)), key)
-    return order

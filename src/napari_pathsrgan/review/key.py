@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from pydantic import TypeAdapter
 
 from napari_pathsrgan.bounded_json import read_json
 from napari_pathsrgan.errors import ReviewFileError
@@ -18,7 +19,7 @@ from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.review import store
 
 _MOST_BYTES, _MOST_VALUES = 64 * 2**20, 4_000_000
-FORMAT, VERSION = "napari-pathsrgan review key", 1
+FORMAT, VERSION = "napari-pathsrgan review key", 2
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Key:
     ----------
     study : str
         Tells which review it belongs to.
+    content : str
+        Hash of what the review shows; see `store.content_hash`.
     methods : list of str
     pictures : dict of str to Entry
         By name of the picture in the review file.
@@ -62,6 +65,7 @@ class Key:
     """
 
     study: str
+    content: str
     methods: list[str]
     pictures: dict[str, Entry]
     made: dict[str, Any]
@@ -126,21 +130,23 @@ def read_key(path: Path) -> Key:
     """
     try:
         record = read_json(path, _MOST_BYTES, _MOST_VALUES)
-        if record["format"] != FORMAT:
-            raise ValueError(record["format"])
+        if record["format"] != FORMAT or not isinstance(record["version"], int):
+            raise ValueError("It is no key.")
         if record["version"] != VERSION:
             raise ReviewFileError(
                 f"{path.name} is a review's key of version {record['version']}, but this program knows {VERSION}.",
                 "Use the program's version that wrote it.",
             )
-        pictures = {name: Entry(**entry) for name, entry in record["pictures"].items()}
-        return Key(record["study"], record["methods"], pictures, record["made"])
+        return _KEY.validate_python(record)
     except OSError as error:
         raise ReviewFileError(
             f"The organiser's key {path} can't be read ({error.strerror}).",
-            "Give its path with --key; without it nobody knows which picture is whose.",
+            "Give its path with --key; without it nobody knows which image is whose.",
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ReviewFileError(
             f"{path.name} is no review's key, or is damaged.", "Give the file that pathsrgan review new has written."
         ) from error
+
+
+_KEY = TypeAdapter(Key)

@@ -16,7 +16,7 @@ from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.results import Results
-    from napari_pathsrgan.review.scores import Scores
+    from napari_pathsrgan.review.scores import RaterState, Scores
 
 Rows = list[list[str]]
 
@@ -89,9 +89,15 @@ def tables(results: Results) -> list[tuple[str, Rows]]:
         ]
         found.append(("Each rater's repeats", rows))
     rows = [["", "rated", "of", ""]]
-    rows += [[one.name, str(one.done), str(one.total), "" if one.finished else "unfinished"] for one in results.raters]
+    rows += [[one.name, str(one.done), str(one.total), _state(one)] for one in results.raters]
     found.append(("Raters", rows))
     return found
+
+
+def _state(rater: RaterState) -> str:
+    if rater.dropped is not None:
+        return f"dropped: {rater.dropped}"
+    return "" if rater.finished else "unfinished"
 
 
 def _agreement(results: Results) -> Rows:

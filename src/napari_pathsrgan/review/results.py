@@ -117,6 +117,11 @@ def _notes(scores: Scores) -> list[str]:
         if rater.done
     ]
     notes += [f"Not begun: {rater.name}." for rater in scores.unfinished if not rater.done]
+    notes += [
+        f"Dropped: {rater.name}, who had rated {rater.done} of {rater.total}, is left out: {rater.dropped}"
+        for rater in scores.raters
+        if rater.dropped is not None
+    ]
     raters = len({one.rater for one in scores.ratings})
     if raters == 1:
         notes.append("One rater only: the intervals say nothing about other raters, and there is no agreement.")

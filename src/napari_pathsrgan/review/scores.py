@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_pathsrgan.errors import ReviewFileError
-from napari_pathsrgan.review import store
+from napari_pathsrgan.review import histories, store
+from napari_pathsrgan.review.events import Outcome, Remark
+from napari_pathsrgan.review.exchange import trials_by_name
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.key import Entry, Key
@@ -54,11 +58,12 @@ class Rating:
 
 @dataclass(frozen=True)
 class RaterState:
-    """How far a rater is, warm-up not counted."""
+    """How far a rater is, warm-up not counted; and why the organiser dropped them, if they were."""
 
     name: str
     done: int
     total: int
+    dropped: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -93,8 +98,8 @@ class Scores:
 
     @property
     def unfinished(self) -> list[RaterState]:
-        """Raters who have not rated everything."""
-        return [rater for rater in self.raters if not rater.finished]
+        """Raters who have not rated everything, without those dropped."""
+        return [rater for rater in self.raters if not rater.finished and rater.dropped is None]
 
 
 def read_scores(path: Path, key: Key, finished_only: bool = False) -> Scores:
@@ -114,47 +119,13 @@ def read_scores(path: Path, key: Key, finished_only: bool = False) -> Scores:
     ReviewFileError
         If the file can't be used, the key is another review's, or nothing is rated.
     """
-    db = store.connect(path)
-    try:
-        with store.told_damage(path):
-            facts = store.facts(db)
-            if facts["study"] != key.study:
-                raise ReviewFileError(
-                    f"The key belongs to another review than {path.name}.", "Give this review's own with --key."
-                )
-            raters = [
-                RaterState(str(name), int(done), int(total))
-                for name, done, total in db.execute(
-                    "SELECT places.rater, count(ratings.place), count(*)"
-                    " FROM places JOIN trials ON id = trial AND NOT warm_up"
-                    " LEFT JOIN ratings ON ratings.rater = places.rater AND ratings.place = places.place"
-                    " GROUP BY places.rater ORDER BY places.rater"
-                )
-            ]
-            rows = db.execute(
-                "SELECT ratings.rater, ratings.place, trial, first, second, score, seconds, flagged, comment,"
-                " EXISTS (SELECT 1 FROM places AS before WHERE before.rater = ratings.rater"
-                "         AND before.trial = places.trial AND before.place < ratings.place)"
-                " FROM ratings JOIN places ON places.rater = ratings.rater AND places.place = ratings.place"
-                " JOIN trials ON trials.id = trial AND NOT warm_up"
-                " LEFT JOIN remarks ON remarks.rater = ratings.rater AND remarks.place = ratings.place"
-                " ORDER BY ratings.rater, ratings.place"
-            ).fetchall()
-    finally:
-        db.close()
+    with closing(store.connect(path)) as db:
+        facts = store.facts(db)
+        _check_key(db, facts, key, path)
+        found = [_read_rater(db, path, rater, key) for rater in histories.rater_names(db)]
     if finished_only:
-        raters = [rater for rater in raters if rater.finished]
-    wanted = {rater.name for rater in raters}
-    ratings = []
-    for rater, place, trial, first, second, score, seconds, flagged, comment, repeat in rows:
-        if rater in wanted:
-            shown = [key.pictures[name] for name in (first, second) if name is not None]
-            ratings.append(
-                Rating(
-                    rater, place, shown[0].patch, shown[0].label, tuple(one.method for one in shown), score, seconds,
-                    bool(repeat), trial, bool(flagged), comment or "",
-                )
-            )  # fmt: skip
+        found = [(state, ratings) for state, ratings in found if state.finished or state.dropped is not None]
+    raters, ratings = [state for state, _ in found], [one for _, own in found for one in own]
     if not ratings:
         raise ReviewFileError(
             f"Nothing is rated in {path.name} yet{' by anyone who has finished' if finished_only else ''}.",
@@ -163,10 +134,55 @@ def read_scores(path: Path, key: Key, finished_only: bool = False) -> Scores:
     return Scores(facts["title"], facts["mode"], list(key.methods), ratings, raters, _measures(key), key.study)
 
 
+def _check_key(db: sqlite3.Connection, facts: dict[str, str], key: Key, path: Path) -> None:
+    if facts["study"] != key.study:
+        raise ReviewFileError(
+            f"The key belongs to another review than {path.name}.", "Give this review's own with --key."
+        )
+    images = {name for (name,) in db.execute("SELECT id FROM images")}
+    whole = set(key.pictures) == images and {one.method for one in key.pictures.values()} <= set(key.methods)
+    if facts["content"] != key.content or not whole:
+        raise ReviewFileError(
+            f"{path.name} shows other images or trials than its key knows.", "Take both files as they were made."
+        )
+
+
+def _read_rater(db: sqlite3.Connection, path: Path, rater: str, key: Key) -> tuple[RaterState, list[Rating]]:
+    """How far a rater is, and what counts of their ratings: nothing of one who was dropped."""
+    trials = trials_by_name(db)
+    order = histories.drawn_order(db, rater)
+    counted = [place for place, (trial, _) in enumerate(order) if not trials[trial][2]]
+    if (dropped := histories.dropped_reason(db, rater)) is not None:
+        done = store.number(
+            db, "SELECT count(*) FROM ratings WHERE rater = ? AND place >= ?", rater, min(counted, default=0)
+        )
+        return RaterState(rater, done, len(counted), dropped), []
+    outcome = histories.read_history(db, path, rater).outcome
+    ratings = [
+        _rating(rater, place, order, trials[order[place][0]], outcome, key)
+        for place in counted
+        if place in outcome.scores
+    ]
+    return RaterState(rater, len(ratings), len(counted)), ratings
+
+
+def _rating(
+    rater: str, place: int, order: list[tuple[str, bool]], trial: tuple[Any, ...], outcome: Outcome, key: Key
+) -> Rating:
+    name, swapped = order[place]
+    shown = [key.pictures[image] for image in (reversed(trial[:2]) if swapped else trial[:2]) if image]
+    score, remark = outcome.scores[place], outcome.remarks.get(place, Remark())
+    return Rating(
+        rater, place, shown[0].patch, shown[0].label, tuple(one.method for one in shown), score.value, score.seconds,
+        order[place] in order[:place], name, remark.flagged, remark.comment,
+    )  # fmt: skip
+
+
 def _measures(key: Key) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for method in key.methods:
         own: list[Entry] = [one for one in key.pictures.values() if one.method == method and one.use == "rating"]
         for name in own[0].measures if own else ():
-            found.setdefault(method, {})[name] = sum(one.measures[name] for one in own) / len(own)
+            values = [one.measures[name] for one in own if name in one.measures]
+            found.setdefault(method, {})[name] = sum(values) / len(values)
     return found

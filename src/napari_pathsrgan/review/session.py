@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from napari_pathsrgan.errors import RaterKnownError, RatingNotSavedError, ReviewFileError
-from napari_pathsrgan.review import store
-from napari_pathsrgan.review.design import draw_order
+from napari_pathsrgan.errors import OptionError, RaterKnownError, RatingNotSavedError, ReviewFileError
+from napari_pathsrgan.review import histories, store
+from napari_pathsrgan.review.events import MAX_COMMENT, MAX_SECONDS, Event
+from napari_pathsrgan.review.image import Pixels, decode, digest
 from napari_pathsrgan.review.raters import checked_name
 from napari_pathsrgan.review.trial import SCORES, Progress, Trial
 
@@ -61,11 +60,11 @@ class Session:
     def __init__(self, path: Path, rater: str, go_on: bool = False) -> None:
         self.path = Path(path)
         self.rater = checked_name(rater)
-        self._hold = secrets.token_hex(8)
+        self._hold = histories.new_hold()
         self._pending: _Rating | None = None
         self._db = store.connect(self.path)
         try:
-            with store.told_damage(self.path):
+            with store.explain_damage(self.path):
                 self.facts = store.facts(self._db)
                 self.mode = self.facts["mode"]
                 self._enrol(go_on)
@@ -94,15 +93,15 @@ class Session:
         if self.place is None:
             raise LookupError("Everything is rated.")
         row = self._db.execute(
-            "SELECT first, second, warm_up, score, ratings.place IS NOT NULL, flagged, comment FROM places"
+            "SELECT first, second, swapped, warm_up, score, ratings.place IS NOT NULL, flagged, comment FROM places"
             " JOIN trials ON trials.id = places.trial"
             " LEFT JOIN ratings ON ratings.rater = places.rater AND ratings.place = places.place"
             " LEFT JOIN remarks ON remarks.rater = places.rater AND remarks.place = places.place"
             " WHERE places.rater = ? AND places.place = ?",
             (self.rater, self.place),
         ).fetchone()
-        first, second, warm_up, score, rated, flagged, comment = row
-        pictures = (first,) if second is None else (first, second)
+        first, second, swapped, warm_up, score, rated, flagged, comment = row
+        pictures = (first,) if second is None else (second, first) if swapped else (first, second)
         return Trial(self.place, pictures, bool(warm_up), score, bool(rated), bool(flagged), comment or "")
 
     @property
@@ -118,18 +117,18 @@ class Session:
     def anchors(self) -> list[tuple[int, str]]:
         """Examples for the first page: score and name of the picture, the worst first."""
         return [(int(score), str(name)) for score, name in self._db.execute(
-            "SELECT score, picture FROM anchors ORDER BY score, picture")]  # fmt: skip
+            "SELECT score, image FROM anchors ORDER BY score, image")]  # fmt: skip
 
-    def picture(self, name: str) -> bytes:
-        """Read a picture's PNG; ReviewFileError if it's gone or damaged on disk."""
-        with store.told_damage(self.path):
-            row = self._db.execute("SELECT png FROM pictures WHERE id = ?", (name,)).fetchone()
-        if row is None:
+    def image(self, name: str) -> Pixels:
+        """Read an image: (rows, cols, 3) uint8; ReviewFileError if it's gone, changed or damaged on disk."""
+        with store.explain_damage(self.path):
+            row = self._db.execute("SELECT sha256, pixels FROM images WHERE id = ?", (name,)).fetchone()
+        if row is None or digest(row[1]) != row[0]:
             raise ReviewFileError(
-                f"A picture is missing from {self.path.name}. {store.saved_in(self.path)}",
+                f"An image is missing from {self.path.name}, or damaged.",
                 "Choose “Can't judge” to go on without it, and tell the organiser.",
             )
-        return bytes(row[0])
+        return decode(row[1], name, int(self.facts["rows"]), int(self.facts["cols"]))
 
     # ------------------------------------------------------------------ what a rater does
 
@@ -154,7 +153,7 @@ class Session:
             raise LookupError("Everything is rated.")
         if score is not None and score not in SCORES[self.mode]:
             raise ValueError(f"A rating is one of {SCORES[self.mode]}, not {score}.")
-        self._pending = _Rating(self.place, score, seconds, _now())
+        self._pending = _Rating(self.place, score, min(max(seconds, 0.0), MAX_SECONDS), histories.now())
         self.retry()
 
     @property
@@ -186,7 +185,11 @@ class Session:
         self._remark(flagged, self.trial.comment, "flagged" if flagged else "unflagged", "")
 
     def comment(self, text: str) -> None:
-        """Say something about what is shown; RatingNotSavedError if it can't be written."""
+        """Say something about what is shown; RatingNotSavedError if it can't be written.
+
+        Of a longer text, the first 2000 characters are kept.
+        """
+        text = text.encode(errors="replace").decode()[:MAX_COMMENT]  # half a character of two can't be written
         self._remark(self.trial.flagged, text, "commented", text)
 
     def pause(self, on: bool) -> None:
@@ -214,30 +217,27 @@ class Session:
         with self._written("Your name", check_hold=False) as db:
             known = db.execute("SELECT name FROM raters WHERE name = ?", (self.rater,)).fetchone()
             if known is None:
-                db.execute("INSERT INTO raters VALUES (?, ?)", (self.rater, self._hold))
-                db.executemany(
-                    "INSERT INTO places VALUES (?, ?, ?)",
-                    ((self.rater, place, trial) for place, trial in enumerate(self._order(db))),
-                )
+                histories.enrol(db, self.rater, self._hold)
                 self._note(db, "began", "")
                 return
             self.rater = str(known[0])
-            done = self._count("SELECT count(*) FROM ratings WHERE rater = ?")
-            if not go_on and done:
-                total = self._count("SELECT count(*) FROM places WHERE rater = ?")
-                raise RaterKnownError(
-                    f"“{self.rater}” has rated {done} of {total} in {self.path.name} already.",
-                    "If that was you, go on with --continue; otherwise choose another name.",
-                )
+            history = histories.read_history(db, self.path, self.rater)
+            self._check_known(history, go_on)
             db.execute("UPDATE raters SET held_by = ? WHERE name = ?", (self._hold, self.rater))
             self._note(db, "opened", "")
 
-    def _order(self, db: sqlite3.Connection) -> list[str]:
-        order: list[str] = []
-        for warm_up, repeats in ((1, 0), (0, int(self.facts["repeats"]))):
-            fields = dict(db.execute("SELECT id, field FROM trials WHERE warm_up = ?", (warm_up,)))
-            order += draw_order(fields, repeats, int(self.facts["seed"]), self.rater)
-        return order
+    def _check_known(self, history: histories.History, go_on: bool) -> None:
+        if history.dropped is not None:
+            raise OptionError(
+                f"“{self.rater}” was dropped from {self.path.name} ({history.dropped}).",
+                "Ask the organiser, or choose another name.",
+            )
+        if not go_on and history.outcome.scores:
+            total = self._count("SELECT count(*) FROM places WHERE rater = ?")
+            raise RaterKnownError(
+                f"“{self.rater}” has rated {len(history.outcome.scores)} of {total} in {self.path.name} already.",
+                "If that was you, go on with --continue; otherwise choose another name.",
+            )
 
     def _next_place(self) -> int | None:
         row = self._db.execute(
@@ -260,10 +260,7 @@ class Session:
         self, db: sqlite3.Connection, act: str, value: str, place: int | None = None, seconds: float | None = None,
         at: str = "",
     ) -> None:  # fmt: skip
-        db.execute(
-            "INSERT INTO journal (rater, place, act, value, seconds, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (self.rater, place, act, value, seconds, at or _now()),
-        )
+        histories.append(db, self.rater, [Event(place, act, value, seconds, at or histories.now())])
 
     def _count(self, query: str) -> int:
         return store.number(self._db, query, self.rater)
@@ -283,7 +280,3 @@ class Session:
                 f"“{self.rater}” goes on rating in another window; nothing was written from here.",
                 "Close this window, and go on in the other.",
             )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

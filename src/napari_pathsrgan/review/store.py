@@ -1,55 +1,52 @@
-"""The review file: one SQLite file with the pictures, what is to be rated, and what was.
+"""The review file: one SQLite file with the images, what is to be rated, and what was.
 
-It says nothing about methods: which picture is whose is in the organiser's key (`review.key`). Names of pictures are
-random, and they lie in the file in the order of those names. Writes are atomic and on disk when they return
-(write-ahead log, synchronous), so that a killed program loses nothing, and any number of processes may share the file.
+It says nothing about methods: which image is whose is in the organiser's key (`review.key`). Names of images are
+random, and they lie in the file in the order of those names. Every write is a transaction that is on disk, in this very
+file, when it returns (rollback journal, synchronous): a killed program loses nothing, a copy of the file alone has
+everything, and any number of processes may share the file.
+
+Files come from strangers: `review.soundness` checks one before anything of it is used.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.errors import OutputError, RatingNotSavedError, ReviewFileError
+from napari_pathsrgan.review import soundness
+from napari_pathsrgan.review.image import digest
+from napari_pathsrgan.review.salvage import damaged
+from napari_pathsrgan.review.schema import (
+    APPLICATION_ID,
+    MAX_VALUE_BYTES,
+    PAGE_BYTES,
+    SCHEMA,
+    STUDY,
+    VERSION,
+)
 
-_HEAD = b"SQLite format 3\0"
-APPLICATION_ID = 0x50735256
-"""In the file's header: PsRV."""
-VERSION = 1
+SYNCHRONOUS = "EXTRA"
+"""Every commit is on disk before it returns, and so is the end of its rollback journal."""
 BUSY_S = 10.0
 """How long a write waits for another process's."""
 
-SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE pictures (id TEXT PRIMARY KEY, png BLOB NOT NULL);
-CREATE TABLE trials (id TEXT PRIMARY KEY, field TEXT NOT NULL, first TEXT NOT NULL, second TEXT,
-                     warm_up INTEGER NOT NULL);
-CREATE TABLE anchors (picture TEXT PRIMARY KEY, score INTEGER NOT NULL);
-CREATE TABLE raters (name TEXT PRIMARY KEY COLLATE NOCASE, held_by TEXT NOT NULL);
-CREATE TABLE places (rater TEXT NOT NULL COLLATE NOCASE, place INTEGER NOT NULL, trial TEXT NOT NULL,
-                     PRIMARY KEY (rater, place));
-CREATE TABLE ratings (rater TEXT NOT NULL COLLATE NOCASE, place INTEGER NOT NULL, score INTEGER, seconds REAL NOT NULL,
-                      at TEXT NOT NULL, PRIMARY KEY (rater, place));
-CREATE TABLE remarks (rater TEXT NOT NULL COLLATE NOCASE, place INTEGER NOT NULL, flagged INTEGER NOT NULL,
-                      comment TEXT NOT NULL, PRIMARY KEY (rater, place));
-CREATE TABLE journal (number INTEGER PRIMARY KEY AUTOINCREMENT, rater TEXT NOT NULL COLLATE NOCASE, place INTEGER,
-                      act TEXT NOT NULL, value TEXT NOT NULL, seconds REAL, at TEXT NOT NULL);
-"""
-"""A score of NULL is “can't judge”. The journal keeps everything that raters did, corrected ratings included."""
-
-STUDY = ("facts", "pictures", "trials", "anchors")
-"""Tables that a review begins with; the others fill while it's rated."""
+_OLDEST_SQLITE = (3, 37)
 
 
 def create(path: Path) -> sqlite3.Connection:
     """Make an empty review file, in one piece as long as it's being written; OutputError if there is one."""
+    _check_library()
     if path.exists():
         raise OutputError(f"{path} exists already.", "Choose another name, or remove it.")
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA page_size=8192")
+    db.execute(f"PRAGMA page_size={PAGE_BYTES}")
     db.execute(f"PRAGMA application_id={APPLICATION_ID}")
     db.execute(f"PRAGMA user_version={VERSION}")
     db.executescript(SCHEMA)
@@ -66,106 +63,119 @@ def connect(path: Path) -> sqlite3.Connection:
     Returns
     -------
     sqlite3.Connection
-        In autocommit mode, with a write-ahead log, every commit on disk when it returns.
+        In autocommit mode, every commit on disk when it returns. Ratings in it are not checked yet: see `histories`.
 
     Raises
     ------
     ReviewFileError
-        If it's no review file, or damaged, incomplete, read-only or of another version; says what was saved in it.
+        If it's no review file, or damaged, changed, incomplete, read-only or of another version; says what can be
+        rescued of it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ReviewFileError(f"There is no file {path}.", "Check the path.")
-    _check_head(path)
-    with told_damage(path):
-        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    _check_library()
+    soundness.check_bytes(path)
+    with explain_damage(path):
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None
+        )  # not created
     try:
-        with told_damage(path):
-            _check_kind(db, path)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            _check_pictures(db, path)
+        with explain_damage(path):
+            _harden(db)
+            soundness.check_database(db, path)
+            _check_content(db, path)
     except BaseException:
         db.close()
         raise
     return db
 
 
+def open_study(path: Path) -> sqlite3.Connection:
+    """Open the images and trials of a damaged file to read; nothing is written, or rolled back.
+
+    Raises
+    ------
+    ReviewFileError, sqlite3.Error, UnicodeDecodeError
+        If they are damaged too.
+    """
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    try:
+        _harden(db)
+        soundness.check_study(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_library() -> None:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise ReviewFileError(
+            f"Reviews need SQLite 3.37 or newer; this Python has {sqlite3.sqlite_version}.",
+            "Use a Python from python.org or conda-forge.",
+        )
+
+
+def _harden(db: sqlite3.Connection) -> None:
+    """Run nothing that a file brings along, and bound what is read from it; every commit goes to disk."""
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    db.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0)
+    if sys.version_info >= (3, 12):
+        db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+    for setting in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "temp_store=MEMORY"):
+        db.execute(f"PRAGMA {setting}")
+    db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+
+
 @contextmanager
-def told_damage(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors on a damaged or read-only file into a sentence that says what was saved."""
+def explain_damage(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors on a damaged, locked or read-only file into a sentence that says what can be rescued.
+
+    SQLite's own messages are not repeated: they may hold anything that the file holds. One that is no UTF-8 comes as a
+    UnicodeDecodeError.
+    """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if "readonly" in str(error) or "unable to open" in str(error):
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+        reason = str(error) if isinstance(error, sqlite3.OperationalError) else ""
+        if "readonly" in reason or "unable to open" in reason:
             raise ReviewFileError(
                 f"{path.name} can't be written to.", "Copy it to a folder that can be written to."
             ) from error
-        raise ReviewFileError(f"{path.name} can't be used ({error}). {saved_in(path)}", _RESCUE) from error
-    except sqlite3.DatabaseError as error:
-        raise ReviewFileError(f"{path.name} is damaged. {saved_in(path)}", _RESCUE) from error
+        if "database is locked" in reason:
+            raise ReviewFileError(f"Another program holds {path.name}.", "Close it, and try again.") from error
+        raise damaged(path, "is damaged") from error
 
 
-_RESCUE = "Save its ratings with `pathsrgan review export FILE RATINGS.csv`, and go on with a copy from the organiser."
+def _check_content(db: sqlite3.Connection, path: Path) -> None:
+    if facts(db).get("content") != content_hash(db):
+        raise damaged(path, "was changed after it was made")
 
 
-def _check_head(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_HEAD))
-    except OSError as error:
-        raise ReviewFileError(f"{path.name} can't be read ({error.strerror}).", "Check the disk it is on.") from error
-    if head != _HEAD:
-        raise ReviewFileError(
-            f"{path.name} is no review file, or its beginning is lost.",
-            "Give a file that pathsrgan review new has written, or a copy of it.",
-        )
+def content_hash(db: sqlite3.Connection) -> str:
+    """Hash what a review shows: its facts, trials, examples, and the hashes of its images.
+
+    Equal for copies of one review, whoever rated in them. The images themselves are checked by `check_images`.
+    """
+    total = hashlib.sha256()
+    for query in (
+        "SELECT name, value FROM facts WHERE name != 'content' ORDER BY name",
+        "SELECT id, hex(sha256) FROM images ORDER BY id",
+        "SELECT id, field, first, second, warm_up, turn, couple FROM trials ORDER BY id",
+        "SELECT image, score FROM anchors ORDER BY image",
+    ):
+        for row in db.execute(query):
+            total.update(json.dumps(row).encode())
+        total.update(b"\n")
+    return total.hexdigest()
 
 
-def _check_kind(db: sqlite3.Connection, path: Path) -> None:
-    if number(db, "PRAGMA application_id") != APPLICATION_ID:
-        raise ReviewFileError(f"{path.name} is no review file.", "Give a file that pathsrgan review new has written.")
-    version = number(db, "PRAGMA user_version")
-    if version != VERSION:
-        raise ReviewFileError(
-            f"{path.name} is a review file of version {version}, but this program knows {VERSION}. {saved_in(path)}",
-            "Use the program's version that wrote it.",
-        )
-
-
-def _check_pictures(db: sqlite3.Connection, path: Path) -> None:
-    """Count the pictures that what is to be rated and shown needs; reads their lengths alone."""
-    wanted = "SELECT first AS id FROM trials UNION SELECT second FROM trials UNION SELECT picture FROM anchors"
-    there = "SELECT id FROM pictures WHERE length(png) > 0"
-    missing = number(db, f"SELECT count(*) FROM ({wanted}) WHERE id IS NOT NULL AND id NOT IN ({there})")
-    if missing:
-        total = number(db, f"SELECT count(*) FROM ({wanted}) WHERE id IS NOT NULL")
-        raise ReviewFileError(f"{missing} of {total} pictures are missing from {path.name}. {saved_in(path)}", _RESCUE)
-
-
-def saved_in(path: Path) -> str:
-    """Say how many ratings can still be read from a file, whatever else is wrong with it."""
-    found = list(rows_left(path, "SELECT rater FROM ratings"))
-    if not found:
-        return "No ratings can be read from it."
-    raters = len({str(row[0]).casefold() for row in found})
-    return (
-        f"{len(found)} rating{'s' if len(found) > 1 else ''} by {raters} rater{'s' if raters > 1 else ''} can be read."
-    )
-
-
-def rows_left(path: Path, query: str) -> Iterator[tuple[Any, ...]]:
-    """Read what can be read: rows up to where the file is damaged, without changing it."""
-    try:
-        db = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
-    except sqlite3.Error:
-        return
-    try:
-        yield from db.execute(query)
-    except sqlite3.Error:
-        return
-    finally:
-        db.close()
+def check_images(db: sqlite3.Connection, path: Path) -> None:
+    """Raise ReviewFileError if an image differs from what it was when the review was made; reads all of them."""
+    with explain_damage(path):
+        for name, expected, stored in db.execute("SELECT id, sha256, pixels FROM images ORDER BY id"):
+            if digest(stored) != expected:
+                raise damaged(path, f"has an image ({name}) that was changed or is damaged")
 
 
 def number(db: sqlite3.Connection, query: str, *values: Any) -> int:
@@ -227,9 +237,9 @@ def _not_saved(what: str, path: Path, error: sqlite3.Error) -> RatingNotSavedErr
 
 
 def copy_study(source: sqlite3.Connection, path: Path) -> None:
-    """Write a new file with a review's pictures and nothing of its ratings.
+    """Write a new file with a review's images and nothing of its ratings.
 
-    Pictures are written in the order of their random names: where one lies in the file says nothing.
+    Images are written in the order of their random names: where one lies in the file says nothing.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,8 +15,9 @@ from typing import Any
 from napari_pathsrgan.errors import OptionError, OutputError
 from napari_pathsrgan.review import store
 from napari_pathsrgan.review.design import GREY, Design, PatchSet
+from napari_pathsrgan.review.image import digest, encode
 from napari_pathsrgan.review.key import Entry, Key, write_key
-from napari_pathsrgan.review.picture import encode
+from napari_pathsrgan.review.order import FieldBalance, balanced_fields
 
 _DICE = secrets.SystemRandom()
 """Decides what a rater might otherwise work out from a seed: names of pictures, which is left, which warms up."""
@@ -97,11 +99,14 @@ def _fill(
     shape: Sequence[int] = ()
     pictures: dict[str, Entry] = {}
     uses = _uses(design, bool(extremes))
+    balances: dict[str, Iterator[FieldBalance]] = {}
     db.execute("BEGIN")
     for done, (patch, use) in enumerate(zip(_all_of(sets, len(uses)), uses, strict=True), 1):
         if not methods:
             methods, shape = sorted(patch.pictures), next(iter(patch.pictures.values())).shape
             _check_methods(methods, extremes)
+            kinds = len(methods) if design.mode == "single" else math.comb(len(methods), 2)
+            balances = {"rating": balanced_fields(kinds, _DICE), "warm-up": balanced_fields(1, _DICE)}
         _check_alike(patch, methods, shape)
         chosen = methods
         if use == "example":
@@ -110,18 +115,22 @@ def _fill(
             chosen = _DICE.sample(methods, 1 if design.mode == "single" else 2)
         ids = {method: _name() for method in chosen}
         for method, name in ids.items():
-            db.execute("INSERT INTO pictures VALUES (?, ?)", (name, encode(patch.pictures[method])))
+            stored = encode(patch.pictures[method], name)
+            db.execute("INSERT INTO images VALUES (?, ?, ?)", (name, digest(stored), stored))
             measures = dict(patch.measures.get(method, {}))
             pictures[name] = Entry(method, patch.name, use, patch.label, patch.slide, measures)
         if use == "example":
             db.executemany("INSERT INTO anchors VALUES (?, ?)", zip(ids.values(), (1, 5), strict=True))
         else:
-            db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?)", _trials(design, list(ids.values()), use))
+            trials = _trials(design, list(ids.values()), use, next(balances[use]))
+            db.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?)", trials)
         if progress:
             progress(done, len(uses))
     db.executemany("INSERT INTO facts VALUES (?, ?)", _facts(design, study, shape).items())
+    content = store.content_hash(db)
+    db.execute("INSERT INTO facts VALUES ('content', ?)", (content,))
     db.execute("COMMIT")
-    return Key(study, methods, pictures, {"design": asdict(design), **made})
+    return Key(study, content, methods, pictures, {"design": asdict(design), **made})
 
 
 def _name() -> str:
@@ -142,16 +151,17 @@ def _all_of(sets: Iterable[PatchSet], count: int) -> Iterator[PatchSet]:
         raise OptionError(f"The review needs {count} fields, but there are {found}.", "Ask for fewer.")
 
 
-def _trials(design: Design, ids: list[str], use: str) -> Iterator[tuple[str, str, str, str | None, int]]:
-    """What is to be rated of one field: each picture, or each pair with its sides drawn by lot."""
-    field = _name()
-    if design.mode == "single":
-        for name in ids:
-            yield _name(), field, name, None, int(use == "warm-up")
-        return
-    for pair in itertools.combinations(ids, 2):
-        left, right = _DICE.sample(pair, 2)
-        yield _name(), field, left, right, int(use == "warm-up")
+def _trials(
+    design: Design, ids: list[str], use: str, balance: FieldBalance
+) -> Iterator[tuple[str, str, str, str | None, int, int, int]]:
+    """What is to be rated of one field: each image, or each pair, laid out as the balance of sides and turns has it."""
+    field, practice = _name(), int(use == "warm-up")
+    kinds: Iterable[tuple[str, str | None]] = [(name, None) for name in ids]
+    if design.mode == "pair":
+        kinds = itertools.combinations(ids, 2)
+    for (left, right), turn, mirrored in zip(kinds, balance.turns, balance.mirrored, strict=True):
+        shown = (right, left) if mirrored and right is not None else (left, right)
+        yield _name(), field, str(shown[0]), shown[1], practice, turn, balance.couple
 
 
 def _facts(design: Design, study: str, shape: Sequence[int]) -> dict[str, str]:
@@ -166,7 +176,7 @@ def _facts(design: Design, study: str, shape: Sequence[int]) -> dict[str, str]:
         "grey": str(GREY),
         "rows": str(shape[0]),
         "cols": str(shape[1]),
-        "seed": str(secrets.randbits(32)),
+        "seed": str(_DICE.getrandbits(32)),
     }
 
 
