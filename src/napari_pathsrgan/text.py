@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 #: Unicode categories of control, formatting and surrogate characters, and of line and paragraph separators.
@@ -32,6 +33,13 @@ def printable(text: str, most: int = 4000) -> str:
     """
     shown = text if len(text) <= most else f"{text[: most - 1]}…"
     return shown if is_printable(shown) else "".join(map(_shown, shown))
+
+
+def escaped(text: str) -> str:
+    """Write JSON text's characters that could not be shown as JSON's own escapes; line breaks stay."""
+    if is_printable(text.replace("\n", "")):
+        return text
+    return "".join(json.dumps(one)[1:-1] if one != "\n" and _hidden(one) else one for one in text)
 
 
 def _hidden(character: str) -> bool:

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from napari_pathsrgan.cli.options import options_again
 from napari_pathsrgan.cli.report import Json, columns, progress, tell
+from napari_pathsrgan.text import printable
 from napari_pathsrgan.training.lesion_config import LesionConfig
 
 app = App(
@@ -122,6 +123,7 @@ def perceptual(
     licence
         Of the weights, as the licence of the pictures wants it.
     """
+    from napari_pathsrgan.models.card import MOST_NAME, MOST_TEXT
     from napari_pathsrgan.models.checkpoint import refuse_existing
     from napari_pathsrgan.models.perceptual import save_perceptual
     from napari_pathsrgan.training.lesions import train_perceptual
@@ -130,7 +132,8 @@ def perceptual(
     with progress("Learning") as told:
         network, card = train_perceptual(config, told)
     command = shlex.join(["pathsrgan", "models", "perceptual", *options_again(config)])
-    card = card.model_copy(update={"name": name, "licence": licence, "command": command})
+    said = {"name": printable(name, MOST_NAME), "licence": printable(licence, MOST_TEXT)}
+    card = card.model_copy(update={**said, "command": printable(command, MOST_TEXT)})
     save_perceptual(network, card, out)
     rows = columns([(key, f"{value:.4g}") for key, value in card.metrics.items()])
     tell({"file": str(out)} | card.model_dump(), [f"Written: {out}", *rows], json)

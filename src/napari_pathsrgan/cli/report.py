@@ -11,7 +11,9 @@ from typing import Annotated, Any, Protocol
 from cyclopts import Parameter
 
 from napari_pathsrgan.jobs.progress import asked_for
-from napari_pathsrgan.text import printable
+from napari_pathsrgan.text import escaped, printable
+
+_LONGEST_LINE = 100_000
 
 Json = Annotated[bool, Parameter(name="--json", show_default=False, help="Print JSON for programs.")]
 
@@ -28,7 +30,10 @@ def tell(record: Any, lines: Sequence[str], as_json: bool) -> None:
     as_json : bool
         Which of the two.
     """
-    print(json.dumps(record, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(lines))
+    if as_json:
+        print(escaped(json.dumps(record, indent=2, ensure_ascii=False, default=str)))
+    else:
+        print("\n".join(printable(part, _LONGEST_LINE) for line in lines for part in line.split("\n")))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

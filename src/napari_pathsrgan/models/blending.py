@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import CardMismatchError, OptionError
+from napari_pathsrgan.models.card import MOST_NAME
 from napari_pathsrgan.models.weights_file import read_weights, write_weights
+from napari_pathsrgan.text import printable
 
 if TYPE_CHECKING:
     from napari_pathsrgan.models.card import ModelCard
@@ -57,7 +59,7 @@ def blend_models(faithful: Path, natural: Path, share: float) -> tuple[dict[str,
     mixed = {name: far * first[name] + near * value for name, value in second.items()}
     card = second_card.model_copy(
         update={
-            "name": f"{second_card.name} {100 * share:.0f} %",
+            "name": printable(f"{second_card.name} {100 * share:.0f} %", MOST_NAME),
             "command": f"pathsrgan models blend {first_card.name} {second_card.name} --share {share:g}",
             "metrics": {},
             "faithful": "",

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from napari_pathsrgan.bounded_json import open_regular_file, parse_json
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError
+from napari_pathsrgan.text import is_printable, printable
 
 PRESET_NAMES = ("lite", "paper", "authors")
 CARD_KEY = "pathsrgan_card"
-_LARGEST_HEADER = 50_000_000
+MOST_NAME, MOST_TEXT = 200, 10_000
+"""Characters of a name, and of any other text of a card."""
+_LARGEST_HALO = 512
+_LARGEST_HEADER, _MOST_HEADER_VALUES, _LARGEST_CARD = 4 << 20, 500_000, 256 << 10
+
+
+def _refuse_unprintable(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError("it holds control characters")
+    return text
+
+
+Name = Annotated[str, Field(max_length=MOST_NAME), AfterValidator(_refuse_unprintable)]
+Words = Annotated[str, Field(max_length=MOST_TEXT), AfterValidator(_refuse_unprintable)]
+Option = bool | Annotated[int, Field(ge=-(2**31), lt=2**31)] | Annotated[float, Field(allow_inf_nan=False)] | Name
+Metric = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ModelCard(BaseModel):
@@ -48,23 +64,23 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    preset: str
-    preset_options: dict[str, Any] = Field(default_factory=dict)
-    mpp_in: float = Field(default=1.172, gt=0, allow_inf_nan=False)
-    mpp_mr: float = Field(default=0.586, gt=0, allow_inf_nan=False)
-    mpp_hr: float = Field(default=0.293, gt=0, allow_inf_nan=False)
-    mpp_scan: float = Field(default=1.465, gt=0, allow_inf_nan=False)
-    halo_lr_px: int = Field(default=32, ge=0)
-    training_data: str = "unknown"
-    licence: str = "unknown"
-    command: str = "unknown"
-    limits: str = "Computed pictures. Not for diagnosis."
-    faithful: str = ""
-    perceptual: str = ""
-    metrics: dict[str, float] = Field(default_factory=dict)
-    date: str = ""
-    weights_hash: str = ""
+    name: Name
+    preset: Name
+    preset_options: Annotated[dict[Name, Option], Field(max_length=16)] = Field(default_factory=dict)
+    mpp_in: float = Field(default=1.172, gt=1e-9, le=1000, allow_inf_nan=False)
+    mpp_mr: float = Field(default=0.586, gt=1e-9, le=1000, allow_inf_nan=False)
+    mpp_hr: float = Field(default=0.293, gt=1e-9, le=1000, allow_inf_nan=False)
+    mpp_scan: float = Field(default=1.465, gt=1e-9, le=1000, allow_inf_nan=False)
+    halo_lr_px: int = Field(default=32, ge=0, le=_LARGEST_HALO)
+    training_data: Words = "unknown"
+    licence: Words = "unknown"
+    command: Words = "unknown"
+    limits: Words = "Computed pictures. Not for diagnosis."
+    faithful: Name = ""
+    perceptual: Name = ""
+    metrics: Annotated[dict[Name, Metric], Field(max_length=100)] = Field(default_factory=dict)
+    date: Name = ""
+    weights_hash: Name = ""
 
     @field_validator("halo_lr_px")
     @classmethod
@@ -99,17 +115,17 @@ def read_header(path: Path) -> dict[str, Any]:
         If the file is absent or no safetensors file.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             prefix = file.read(8)
             length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
             if not 2 <= length <= _LARGEST_HEADER:
                 raise ValueError("no safetensors header")
-            header = json.loads(file.read(length).decode("utf-8"))
+            header = parse_json(file.read(length), _MOST_HEADER_VALUES)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"There is no model file {path}.", "Check the path, or list models with `pathsrgan models`."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path.name} is not a model file of napari-pathsrgan.",
             "Give a .safetensors file; turn the authors' .pth into one with `pathsrgan models import`.",
@@ -141,17 +157,20 @@ def read_card(path: Path) -> ModelCard:
     """
     metadata = read_header(path).get("__metadata__")
     text = metadata.get(CARD_KEY) if isinstance(metadata, dict) else None
-    if text is None:
+    if not isinstance(text, str):
         raise CheckpointError(
             f"{path.name} holds tensors but no card, so their pixel size and network are unknown.",
             "If they are the authors' weights, import them with `pathsrgan models import`.",
         )
+    if len(text) > _LARGEST_CARD:
+        raise CheckpointError(f"The card of {path.name} is larger than any card is.", "Ask who made it for another.")
     try:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = printable(".".join(map(str, first["loc"])), MOST_NAME)
         raise CheckpointError(
-            f"The card of {path.name} does not fit this version: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            f"The card of {path.name} does not fit this version: {field}: {first['msg']}.",
             "Use the version of napari-pathsrgan that wrote it, or export the model again.",
         ) from error
     card.check_ratios()

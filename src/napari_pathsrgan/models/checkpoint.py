@@ -5,7 +5,9 @@ Nothing here unpickles: our files are safetensors, and a foreign .pth goes throu
 
 from __future__ import annotations
 
+import os
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +15,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from napari_pathsrgan.bounded_json import open_regular_file
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
-from napari_pathsrgan.models.card import ModelCard
+from napari_pathsrgan.models.card import MOST_NAME, ModelCard
 from napari_pathsrgan.models.presets import build_generator
-from napari_pathsrgan.models.weights_file import hash_arrays, read_weights, write_weights
+from napari_pathsrgan.models.weights_file import hash_arrays, read_weights, refuse_unusable, write_weights
+from napari_pathsrgan.text import printable
 
 if TYPE_CHECKING:
     from napari_pathsrgan.models.generator import Generator
+
+_LARGEST_FILE = 1 << 30
+"""Bytes of a foreign checkpoint, packed and unpacked."""
 
 
 def hash_weights(tensors: Mapping[str, Tensor]) -> str:
@@ -181,21 +188,23 @@ def import_authors(source: Path, destination: Path, name: str | None = None) -> 
             "Give the authors' generator checkpoint, such as G_9_100.pth.",
         )
     network = build_generator("authors")
-    tensors = {key: value.float() for key, value in renamed.items() if key is not None}
+    tensors = {key: value for key, value in renamed.items() if key is not None}
     _load(network, tensors, source.name, "authors")
+    refuse_unusable(source, {key: value.numpy() for key, value in network.state_dict().items()})
     card = ModelCard(
-        name=name or source.stem,
+        name=printable(name or source.stem, MOST_NAME),
         preset="authors",
         halo_lr_px=network.halo_lr_px,
         training_data="The authors' own slides (Ma et al. 2020, § IV-A).",
         licence="Not stated by the authors: ask them before passing it on.",
-        command=f"pathsrgan models import {source.name} --preset authors",
+        command=f"pathsrgan models import {printable(source.name)} --preset authors",
     )
     return save_generator(network, card, destination)
 
 
 def _load_weights_only(source: Path) -> Mapping[str, Tensor]:
     try:
+        _refuse_large(source)
         state = torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no file {source}.", "Check the path.") from error
@@ -213,4 +222,30 @@ def _load_weights_only(source: Path) -> Mapping[str, Tensor]:
             f"{source.name} holds no named weights.", "Give a file saved as torch.save(model.state_dict(), …)."
         )
     weights: Mapping[str, Tensor] = state
+    odd = next((name for name, tensor in weights.items() if not _is_plain(tensor)), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"{source.name} holds weights that are no plain numbers: {printable(odd, 100)}.",
+            "Give a file saved as torch.save(model.state_dict(), …).",
+        )
     return weights
+
+
+def _refuse_large(source: Path) -> None:
+    """Raise ValueError for a file that is no regular one, or that unpacks to more than any network has."""
+    with open_regular_file(source) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= _LARGEST_FILE and zipfile.is_zipfile(file):
+            size = max(size, sum(part.file_size for part in zipfile.ZipFile(file).infolist()))
+    if size > _LARGEST_FILE:
+        raise ValueError("it is larger than any network here")
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds floats of its own: neither sparse nor quantized, and no number standing for many."""
+    return (
+        tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.is_floating_point()
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    )

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
-from napari_pathsrgan.models.card import read_header
+from napari_pathsrgan.models.card import Metric, Name, Words, read_header
+from napari_pathsrgan.models.weights_file import refuse_unusable
 
 CUTS: dict[str, int] = {"relu1_2": 4, "relu2_2": 9, "relu3_3": 16, "relu4_3": 23, "relu5_3": 30}
 """How many of VGG16's layers come before each cut; relu5_3 is the last, which the paper compares on."""
@@ -48,13 +50,13 @@ class PerceptualCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    width: int = Field(default=_FULL_WIDTH, ge=1)
-    start: str = "scratch"
-    training_data: str = "unknown"
-    licence: str = "unknown"
-    command: str = "unknown"
-    metrics: dict[str, float] = Field(default_factory=dict)
+    name: Name
+    width: int = Field(default=_FULL_WIDTH, ge=1, le=2 * _FULL_WIDTH)
+    start: Words = "scratch"
+    training_data: Words = "unknown"
+    licence: Words = "unknown"
+    command: Words = "unknown"
+    metrics: Annotated[dict[Name, Metric], Field(max_length=100)] = Field(default_factory=dict)
 
 
 class PerceptualNetwork(nn.Module):
@@ -218,7 +220,9 @@ def load_perceptual(reference: str | Path = SHIPPED) -> tuple[PerceptualNetwork,
     try:
         card = PerceptualCard.model_validate_json(text or "")
         network = PerceptualNetwork(card.width)
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        tensors = load_file(path)
+        refuse_unusable(path, {name: value.numpy() for name, value in tensors.items()})
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (ValidationError, SafetensorError, RuntimeError, OSError) as error:
         raise CheckpointError(
             f"{path.name} is no perceptual network of napari-pathsrgan.",

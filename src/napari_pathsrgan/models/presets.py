@@ -32,6 +32,7 @@ def build_paper(width: int = 64, dense_sum: DenseSum = "running", bicubic_skip: 
     bicubic_skip : bool
         Add the bicubic enlargement to both pictures; off as published.
     """
+    _refuse_beyond(width=(width, 128))
     stage1 = DenseUNet((width, 2 * width, 4 * width), dense_sum=dense_sum)
     network = Generator(stage1, StackingStage(width), bicubic_skip)
     initialise_dense(network)
@@ -58,9 +59,17 @@ def build_lite(width: int = 48, blocks1: int = 6, features: int = 32, blocks2: i
     features, blocks2 : int
         Channels and residual blocks on the 10× grid.
     """
+    _refuse_beyond(width=(width, 256), blocks1=(blocks1, 64), features=(features, 256), blocks2=(blocks2, 64))
     network = Generator(LiteStage1(width, blocks1, features), LiteStage2(features, blocks2), bicubic_skip=True)
     initialise_near_bicubic(network)
     return network
+
+
+def _refuse_beyond(**options: tuple[int, int]) -> None:
+    """Raise ValueError for a size that is no whole number from 0 to its bound, which keeps networks below 600 MB."""
+    for name, (value, most) in options.items():
+        if type(value) is not int or not 0 <= value <= most:
+            raise ValueError(f"{name} is {value!r}; it goes up to {most}")
 
 
 BUILDERS: dict[str, Callable[..., Generator]] = {
@@ -91,6 +100,6 @@ def build_generator(preset: str, **options: Any) -> Generator:
         return BUILDERS[preset](**options)
     except (TypeError, ValueError, RuntimeError) as error:  # of another type, negative, or too large for memory
         raise OptionError(
-            f"The network “{preset}” does not take these options: {', '.join(map(str, options))}.",
+            f"The network “{preset}” does not take these options: {', '.join(map(str, options))} ({error}).",
             "Leave them out, or use the version of napari-pathsrgan that wrote them.",
         ) from error

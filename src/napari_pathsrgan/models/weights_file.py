@@ -16,6 +16,10 @@ from safetensors.numpy import load_file, save_file
 
 from napari_pathsrgan.errors import CheckpointError, OutputError
 from napari_pathsrgan.models.card import CARD_KEY, ModelCard, read_card
+from napari_pathsrgan.text import printable
+
+_LARGEST_FILE = 512 << 20
+"""Bytes; the largest network here has 97 MB."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -90,12 +94,14 @@ def read_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], ModelCard]:
     Raises
     ------
     CheckpointError
-        If the file is absent, damaged, or does not match its own hash.
+        If the file is absent, damaged, too large, does not match its own hash, or holds anything but finite floats.
     CardMismatchError
         If the card contradicts the network.
     """
     card = read_card(path)
     try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise CheckpointError(f"{path.name} is larger than any model here.", "Choose another file.")
         arrays = load_file(path)
     except (SafetensorError, OSError, TypeError, KeyError) as error:  # KeyError: a dtype that NumPy lacks
         raise CheckpointError(f"{path.name} is damaged: {error}.", "Copy or download it again.") from error
@@ -103,4 +109,17 @@ def read_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], ModelCard]:
         raise CheckpointError(
             f"The weights in {path.name} are not those its card was written for.", "Copy or download it again."
         )
+    refuse_unusable(path, arrays)
     return arrays, card
+
+
+def refuse_unusable(path: Path, arrays: Arrays) -> None:
+    """Raise CheckpointError unless all weights are finite floats: with others a network paints black or fails."""
+    for name, array in arrays.items():
+        kind = None if array.dtype.kind == "f" else f"of type {array.dtype}"
+        kind = kind or (None if np.isfinite(array).all() else "not finite")
+        if kind is not None:
+            raise CheckpointError(
+                f"{path.name} holds weights that are {kind}: {printable(name, 100)}.",
+                "Choose another model, or train it again from a checkpoint before they came up.",
+            )

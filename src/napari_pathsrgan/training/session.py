@@ -22,11 +22,12 @@ from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, PatchScore, card_
 from napari_pathsrgan.evaluation.report import contact_sheet
 from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine
-from napari_pathsrgan.models.card import ModelCard
+from napari_pathsrgan.models.card import MOST_NAME, MOST_TEXT, ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE
 from napari_pathsrgan.registration.pairs import PairsFile
 from napari_pathsrgan.slides.foreground import REACH_PX
+from napari_pathsrgan.text import printable
 from napari_pathsrgan.training.config import RunOptions
 from napari_pathsrgan.training.metrics_log import tail_metrics, tensorboard_log
 from napari_pathsrgan.training.run_folder import RunFolder
@@ -239,16 +240,16 @@ def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords, 
         )
     limits = " ".join(filter(None, (ModelCard.model_fields["limits"].default, words.limits)))
     return ModelCard(
-        name=words.name or out.resolve().name,
+        name=printable(words.name or out.resolve().name, MOST_NAME),
         preset=config.preset,
-        preset_options=config.preset_options,
+        preset_options=dict(config.preset_options),
         halo_lr_px=halo_lr_px,
-        training_data=" ".join(filter(None, (*sentences, words.credit))),
-        licence=words.licence,
-        command=words.command,
-        limits=limits,
-        faithful=words.faithful,
-        perceptual=perceptual,
+        training_data=printable(" ".join(filter(None, (*sentences, words.credit))), MOST_TEXT),
+        licence=printable(words.licence, MOST_TEXT),
+        command=printable(words.command, MOST_TEXT),
+        limits=printable(limits, MOST_TEXT),
+        faithful=printable(words.faithful, MOST_NAME),
+        perceptual=printable(perceptual, MOST_NAME),
         date=datetime.now(UTC).date().isoformat(),
     )
 
