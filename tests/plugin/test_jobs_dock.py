@@ -170,7 +170,7 @@ def test_removing_asks_where_a_result_goes_with_it(
     shows(dock, qtbot, State.DONE)
     asked: list[str] = []
 
-    def answer(_parent: QWidget, _title: str, question: str) -> Any:
+    def answer(_parent: QWidget, _title: str, question: str, *_buttons: object) -> Any:
         asked.append(question)
         return QMessageBox.StandardButton.No if len(asked) == 1 else QMessageBox.StandardButton.Yes
 

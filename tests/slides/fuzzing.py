@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import resource
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -31,7 +33,8 @@ from unittest import mock
 
 import numpy as np
 import tifffile
-from PIL import ImageCms
+import zarr
+from PIL import Image, ImageCms
 
 TIME_LIMIT_S = 20.0
 MEMORY_LIMIT_BYTES = 2 << 30
@@ -389,15 +392,189 @@ def review_structure(_path: Path) -> list[int]:
     return [*range(100), *range(4000, 8192), *(page * 8192 + byte for page in range(1, 20) for byte in range(40))]
 
 
+def _element(group: int, number: int, kind: str, value: bytes | str | int) -> bytes:
+    """One DICOM element in explicit little endian."""
+    content = value.to_bytes({"US": 2, "UL": 4}[kind], "little") if isinstance(value, int) else value
+    content = content.encode() if isinstance(content, str) else content
+    content += (b"\0" if kind in ("UI", "OB") else b" ") * (len(content) % 2)
+    head = struct.pack("<HH2s", group, number, kind.encode())
+    long = kind in ("OB", "SQ", "UN")
+    return head + struct.pack("<HI" if long else "<H", *((0, len(content)) if long else (len(content),))) + content
+
+
+def _sequence(group: int, number: int, *elements: bytes) -> bytes:
+    content = b"".join(elements)
+    return _element(group, number, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content)
+
+
+def write_dicom_level(path: Path, pixels: np.ndarray, instance: int, side: int = 128) -> None:
+    """Write a level of a DICOM slide in JPEG tiles."""
+    uid, (rows, cols) = "1.2.826.0.1.3680043.9", pixels.shape[:2]
+    padded = np.pad(pixels, ((0, -rows % side), (0, -cols % side), (0, 0)), mode="edge")
+    tiles = [padded[row : row + side, col : col + side] for row in range(0, rows, side) for col in range(0, cols, side)]
+    slide_image = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    meta = b"".join(
+        (
+            _element(2, 1, "OB", b"\0\1"),
+            _element(2, 2, "UI", slide_image),
+            _element(2, 3, "UI", f"{uid}.{instance}"),
+            _element(2, 0x10, "UI", "1.2.840.10008.1.2.4.50"),
+            _element(2, 0x12, "UI", uid),
+        )
+    )
+    spacing = f"{0.001465 * 300 / rows:.6f}"
+    measures = _sequence(0x28, 0x9110, _element(0x28, 0x30, "DS", f"{spacing}\\{spacing}"))
+    kind = "ORIGINAL\\PRIMARY\\VOLUME\\NONE" if rows == _SIDE_PX else "DERIVED\\PRIMARY\\VOLUME\\RESAMPLED"
+    head = b"".join(
+        (
+            _element(8, 8, "CS", kind),
+            _element(8, 0x16, "UI", slide_image),
+            _element(8, 0x18, "UI", f"{uid}.{instance}"),
+            _element(8, 0x60, "CS", "SM"),
+            _element(0x20, 0xD, "UI", f"{uid}.100"),
+            _element(0x20, 0xE, "UI", f"{uid}.101"),
+            _element(0x20, 0x9311, "CS", "TILED_FULL"),
+            _element(0x28, 2, "US", 3),
+            _element(0x28, 4, "CS", "YBR_FULL_422"),
+            _element(0x28, 6, "US", 0),
+            _element(0x28, 8, "IS", str(len(tiles))),
+            _element(0x28, 0x10, "US", side),
+            _element(0x28, 0x11, "US", side),
+            _element(0x28, 0x100, "US", 8),
+            _element(0x28, 0x101, "US", 8),
+            _element(0x28, 0x102, "US", 7),
+            _element(0x28, 0x103, "US", 0),
+            _element(0x48, 6, "UL", cols),
+            _element(0x48, 7, "UL", rows),
+            _element(0x48, 0x302, "UL", 1),
+            _element(0x48, 0x303, "UL", 1),
+            _sequence(0x5200, 0x9229, measures),
+        )
+    )
+    frames = [_jpeg(tile) for tile in tiles]
+    offsets = np.cumsum([0, *(len(frame) + 8 for frame in frames[:-1])]).astype("<u4").tobytes()
+    items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(part)) + part for part in (offsets, *frames))
+    pixels_element = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    path.write_bytes(
+        bytes(128) + b"DICM" + _element(2, 0, "UL", len(meta)) + meta + head + pixels_element + items + end
+    )
+
+
+def _jpeg(tile: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(tile).save(stream, "JPEG")
+    return stream.getvalue() + b"\0" * (stream.tell() % 2)
+
+
+def write_dicom(folder: Path) -> Path:
+    """Write a DICOM slide of two levels into a folder."""
+    path = folder / "slide"
+    path.mkdir()
+    for level in range(2):
+        write_dicom_level(path / f"IM{level}", image()[:: level + 1, :: level + 1], level + 1)
+    return path
+
+
+def write_ome_zarr(folder: Path, sharded: bool = False) -> Path:
+    """Write an OME-Zarr of two levels: 0.4, or 0.5 in shards."""
+    path = folder / "slide.ome.zarr"
+    axes = [{"name": "c", "type": "channel"}] + [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    group = zarr.open_group(path, mode="w", zarr_format=3 if sharded else 2)
+    datasets = []
+    for level, step in enumerate((1, 2)):
+        pixels = image()[::step, ::step].transpose(2, 0, 1)
+        chunks, shards = ((3, 64, 64), (3, 128, 128)) if sharded else ((3, 128, 128), None)
+        group.create_array(str(level), data=pixels, chunks=chunks, shards=shards)
+        scale = [{"type": "scale", "scale": [1.0, 1.465 * step, 1.465 * step]}]
+        datasets.append({"path": str(level), "coordinateTransformations": scale})
+    content = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": datasets}]}
+    group.attrs.update({"ome": {"version": "0.5", **content}} if sharded else content)
+    return path
+
+
+def write_geojson(folder: Path) -> Path:
+    """Write annotations of each kind of geometry."""
+    path = folder / "areas.geojson"
+    ring = [[100, 100], [300.5, 100], [300.5, 250], [100, 250], [100, 100]]
+    hole = [[150, 120], [200, 120], [200, 200], [150, 120]]
+    polygon = {"type": "Polygon", "coordinates": [ring, hole]}
+    geometries: list[Any] = [
+        polygon,
+        {"type": "MultiPolygon", "coordinates": [[ring], [hole]]},
+        {"type": "GeometryCollection", "geometries": [polygon, {"type": "Point", "coordinates": [1, 2]}]},
+        None,
+    ]
+    classes: list[Any] = [{"name": "Tumor"}, {"names": ["Tumor", "Positive"], "color": [1, 2, 3]}, "Stroma", None]
+    features = [
+        {"type": "Feature", "id": str(at), "geometry": geometry, "properties": {"classification": kind}}
+        for at, (geometry, kind) in enumerate(zip(geometries, classes, strict=True))
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def use_annotations(path: Path) -> None:
+    """Read annotations and ask which places lie inside and which tiles they touch."""
+    from napari_pathsrgan.inference.region import AnnotatedRegion
+    from napari_pathsrgan.slides.annotation import label_places
+    from napari_pathsrgan.slides.geojson import QuPathGrid, read_annotations
+    from napari_pathsrgan.tiles.grid import PyramidGrid
+
+    areas = read_annotations(path, QuPathGrid((1.465, 1.465), (0.0, 0.0), (1000.0, 1000.0)))
+    label_places(areas, np.random.default_rng(0).uniform(0, 1000, (1000, 2)))
+    AnnotatedRegion(areas).tiles(PyramidGrid.over_slide((853, 853)), 0)
+
+
+def write_model(folder: Path) -> Path:
+    """Write a small network with its card."""
+    from napari_pathsrgan.models.card import ModelCard
+    from napari_pathsrgan.models.checkpoint import save_generator
+    from napari_pathsrgan.models.presets import build_generator
+
+    path = folder / "model.safetensors"
+    options = {"width": 4, "blocks1": 1, "features": 4, "blocks2": 1}
+    card = ModelCard(name="tiny", preset="lite", preset_options=options, metrics={"psnr_20x": 30.5})
+    save_generator(build_generator("lite", **options), card, path)
+    return path
+
+
+def use_model(path: Path) -> None:
+    """Read a model's card and its weights into a network."""
+    from napari_pathsrgan.models.checkpoint import load_generator
+
+    load_generator(path)
+
+
+def model_header(path: Path) -> range:
+    """List the offsets of a model file's header, which holds the card."""
+    with path.open("rb") as file:
+        return range(8 + int.from_bytes(file.read(8), "little"))
+
+
 FORMATS = (
     Format("TIFF strips", partial(write_plain_tiff, rowsperstrip=32, compression="lzw"), use_slide, tiff_structure),
     Format("TIFF tiles", partial(write_plain_tiff, tile=(128, 128), byteorder=">"), use_slide, tiff_structure),
     Format("OME-TIFF", write_ome_tiff, use_slide, tiff_structure),
     Format("SVS", write_svs, use_slide, tiff_structure),
+    Format("DICOM", write_dicom, use_slide),
+    Format("OME-Zarr 0.4", write_ome_zarr, use_slide),
+    Format("OME-Zarr 0.5", partial(write_ome_zarr, sharded=True), use_slide),
+    Format("GeoJSON", write_geojson, use_annotations),
+    Format("model file", write_model, use_model, model_header),
     Format("review", write_review, use_review, review_structure),
 )
 
+_PACKAGES = (
+    "inference.region",
+    "models.checkpoint",
+    "review.rescue",
+    "review.scores",
+    "review.session",
+    "slides.open_slide",
+)
+
 if __name__ == "__main__":
-    for module in ("slides.open_slide", "review.rescue", "review.scores", "review.session"):
+    for module in _PACKAGES:
         importlib.import_module(f"napari_pathsrgan.{module}")
     _serve()

@@ -13,6 +13,7 @@ from napari_pathsrgan.inference.cache_folder import default_folder, remember_cac
 from napari_pathsrgan.plugin.computing import DEFAULT_MEMORY_BYTES
 from napari_pathsrgan.plugin.confirm import confirm
 from napari_pathsrgan.plugin.narrow import Flowing, Section, narrow_form
+from napari_pathsrgan.plugin.plain_text import plain_tip
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ class AdvancedPanel(Section):
             "Nothing is kept" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of computed views kept on disk"
         )
         self.keep_on_disk.setToolTip(
-            "A slide opened again is sharp at once (default: off).\n"
-            f"Kept in {self._folder}, for you alone, up to {self._settings.cache_bytes / GB:g} GB"
+            plain_tip(
+                "A slide opened again is sharp at once (default: off).\n"
+                f"Kept in {self._folder}, for you alone, up to {self._settings.cache_bytes / GB:g} GB"
+            )
         )
 
     def _choose_keeping(self, keep: bool) -> None:

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGridLayout,
-    QLabel,
     QMenu,
     QPushButton,
     QVBoxLayout,
@@ -21,6 +20,7 @@ from napari_pathsrgan.models.zoo import available_models
 from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.narrow import Flowing, Section, narrow_form
 from napari_pathsrgan.plugin.pane_labels import short_name
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped
 from napari_pathsrgan.plugin.slide_form import combo_box
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ class ComparePanel(QWidget):
         grid.setContentsMargins(0, 4, 0, 4)
         grid.setColumnStretch(1, 1)
         for row, (key, what) in enumerate(self._keys.lines()):
-            words = QLabel(what)
+            words = PlainLabel(what)
             words.setWordWrap(True)
             words.setMinimumWidth(1)
-            grid.addWidget(QLabel(f"<b>{key}</b>"), row, 0)
+            grid.addWidget(MarkedLabel(f"<b>{escaped(key)}</b>"), row, 0)
             grid.addWidget(words, row, 1)
 
     def _list_models(self) -> None:

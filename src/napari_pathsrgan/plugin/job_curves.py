@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from functools import partial
@@ -12,6 +11,8 @@ from napari.settings import get_settings
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QFont, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped
 
 if TYPE_CHECKING:
     from pyqtgraph import PlotWidget
@@ -42,7 +43,7 @@ class JobCurves(QWidget):
         self.legends: dict[str, QLabel] = {}
         self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.empty = QLabel("No figures yet.")
+        self.empty = PlainLabel("No figures yet.")
         self.empty.setWordWrap(True)
         layout.addWidget(self.empty)
         layout.addStretch(1)
@@ -73,7 +74,7 @@ class JobCurves(QWidget):
     def _legend(self, group: str, names: list[str], curves: Curves) -> str:
         entries = [
             f"<br><span style='color: {self.curves[name].opts['pen'].color().name()}'>━</span> "
-            f"{html.escape(in_words(name))} {curves[name][1][-1]:.3g}"
+            f"{escaped(in_words(name))} {curves[name][1][-1]:.3g}"
             for name in names
             if curves[name][1]
         ]
@@ -107,7 +108,7 @@ class JobCurves(QWidget):
             axis.enableAutoSIPrefix(False)
             axis.setStyle(autoReduceTextSpace=True)
         plot.setToolTip("Over the steps of the job")
-        legend = QLabel()
+        legend = MarkedLabel()
         legend.setWordWrap(True)
         legend.setMinimumWidth(1)
         self.plots[group], self.legends[group] = plot, legend

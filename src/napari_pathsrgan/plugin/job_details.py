@@ -23,6 +23,7 @@ from napari_pathsrgan.jobs.words import breakable, command_line, progress_in_wor
 from napari_pathsrgan.plugin.job_curves import JobCurves
 from napari_pathsrgan.plugin.job_list import MARKS, mark_colour
 from napari_pathsrgan.plugin.narrow import Flowing, Scrolled, follow_letters
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QImage
@@ -49,7 +50,7 @@ class JobDetails(QWidget):
         self.job: Job | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.title, self.state = QLabel(), QLabel()
+        self.title, self.state = MarkedLabel(), MarkedLabel()
         for label in (self.title, self.state):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -114,11 +115,10 @@ class JobDetails(QWidget):
             self.pictures.show_pictures(())
             self.log.clear()
         icon, colour = MARKS[job.state][0], mark_colour(job.state, self.palette()).name()
-        self.title.setText(f"<b>{_escaped(job.record.spec.title)}</b>")
+        self.title.setText(f"<b>{escaped(breakable(job.record.spec.title))}</b>")
         words = progress_in_words(job)
-        self.state.setText(
-            f"<span style='color: {colour}'>{icon}</span> {job.state}{f' · {_escaped(words)}' if words else ''}"
-        )
+        progress = f" · {escaped(breakable(words))}" if words else ""
+        self.state.setText(f"<span style='color: {colour}'>{icon}</span> {job.state}{progress}")
         state = job.state
         offered = {
             "stop": state in (State.QUEUED, State.RUNNING),
@@ -167,7 +167,7 @@ class _Pictures(QWidget):
         super().__init__()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self.empty = QLabel("No pictures yet.")
+        self.empty = PlainLabel("No pictures yet.")
         self._column.addWidget(self.empty)
         self._column.addStretch(1)
         self.shown: tuple[tuple[str, QImage], ...] = ()
@@ -184,7 +184,7 @@ class _Pictures(QWidget):
             widget.deleteLater()
         self._labels = []
         for at, (name, image) in enumerate(pictures):
-            caption, picture = QLabel(name), QLabel()
+            caption, picture = PlainLabel(name), PlainLabel()
             picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
             self._column.insertWidget(2 * at + 1, caption)
             self._column.insertWidget(2 * at + 2, picture)
@@ -219,7 +219,3 @@ def _settings_text(job: Job) -> str:
     ]
     lines += ["", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in spec.config.items())]
     return "\n".join([*lines, "", *(f"{name} {version}" for name, version in spec.versions.items())])
-
-
-def _escaped(text: str) -> str:
-    return breakable(text).replace("&", "&amp;").replace("<", "&lt;")

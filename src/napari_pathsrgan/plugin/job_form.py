@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_pathsrgan.cli.verb_options import options_of, refusal
 from napari_pathsrgan.jobs.spec import RESULT
 from napari_pathsrgan.jobs.words import command_line
 from napari_pathsrgan.plugin.job_rows import OptionRow
 from napari_pathsrgan.plugin.narrow import Flowing, Section
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.job_forms import JobPlan, Known
@@ -53,7 +54,7 @@ class JobForm(QWidget):
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 6, 0)
-        about = QLabel(plan.about)
+        about = PlainLabel(plan.about)
         about.setWordWrap(True)
         column.addWidget(about)
         self.more = Section("More settings")
@@ -72,13 +73,13 @@ class JobForm(QWidget):
         self.check()
 
     def _build_frame(self, body: QWidget) -> None:
-        title = QLabel(f"<b>{self.plan.name}</b>")
+        title = MarkedLabel(f"<b>{escaped(self.plan.name)}</b>")
         title.setWordWrap(True)
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(body)
-        self.wrong = QLabel()
+        self.wrong = PlainLabel()
         self.wrong.setWordWrap(True)
         self.wrong.hide()
         self.start, self.copy, self.cancel = QPushButton("Start"), QPushButton("Copy as command"), QPushButton("Cancel")

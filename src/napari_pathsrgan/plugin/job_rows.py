@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QToolButton,
     QVBoxLayout,
@@ -23,6 +22,7 @@ from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.jobs.words import breakable
 from napari_pathsrgan.models.zoo import available_models, find_model
 from napari_pathsrgan.plugin.narrow import follow_letters
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped, plain_tip
 from napari_pathsrgan.plugin.slide_form import combo_box
 from napari_pathsrgan.slides.slide_kind import slide_kind
 
@@ -82,23 +82,23 @@ class OptionRow(QWidget):
         self.key = option.key
         help_ = (told or option.help).replace("`", "")
         own, unit = _without_unit(option.key)
-        name = QLabel(label or own.replace("_", " ").capitalize())
+        name = PlainLabel(label or own.replace("_", " ").capitalize())
         name.setWordWrap(True)
         self.editor = self._make_editor()
-        self.editor.setToolTip(_tip(option, help_))
+        self.editor.setToolTip(plain_tip(_tip(option, help_)))
         self.editor.setAccessibleName(name.text())
         follow_letters(self.editor)
-        self.help = QLabel(f"<small>{breakable(help_)}</small>")
+        self.help = MarkedLabel(f"<small>{escaped(breakable(help_))}</small>")
         self.help.setWordWrap(True)
         self.help.setVisible(bool(help_))
-        self.wrong = QLabel()
+        self.wrong = MarkedLabel()
         self.wrong.setWordWrap(True)
         self.wrong.hide()
         line = QHBoxLayout()
         line.setSpacing(4)
         line.addWidget(self.editor, 1)
         if unit:
-            line.addWidget(QLabel(unit))
+            line.addWidget(PlainLabel(unit))
         if self.pick and self.pick != "model":
             button = QToolButton()
             button.setText("…")
@@ -227,7 +227,7 @@ class OptionRow(QWidget):
 
     def show_wrong(self, sentence: str) -> None:
         """Say under the editor what is wrong; nothing for an empty sentence."""
-        self.wrong.setText(f"<span style='color: {_WRONG}'>✕</span> {breakable(sentence)}")
+        self.wrong.setText(f"<span style='color: {_WRONG}'>✕</span> {escaped(breakable(sentence))}")
         self.wrong.setVisible(bool(sentence))
 
     def _browse(self) -> None:

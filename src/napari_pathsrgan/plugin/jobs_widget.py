@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QLabel,
     QMenu,
-    QMessageBox,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -20,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.jobs.orders import queue_job, remove_job, resume_job, stop_job
 from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.plugin.confirm import confirm
 from napari_pathsrgan.plugin.dock import Dock
 from napari_pathsrgan.plugin.job_details import JobDetails
 from napari_pathsrgan.plugin.job_forms import PLANS, JobPlan
@@ -27,6 +26,7 @@ from napari_pathsrgan.plugin.job_list import JobListView
 from napari_pathsrgan.plugin.job_results import open_result
 from napari_pathsrgan.plugin.jobs_watch import JobsWatch
 from napari_pathsrgan.plugin.notifications import MessageStrip
+from napari_pathsrgan.plugin.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     import napari
@@ -77,7 +77,7 @@ class JobsWidget(Dock):
             menu.addAction(f"{plan.name} …").setData(plan)
         menu.triggered.connect(self._on_new)  # a method, not a closure: that would keep the dock, and napari's window
         self.new.setMenu(menu)
-        self.empty = QLabel(_NOTHING_YET)
+        self.empty = PlainLabel(_NOTHING_YET)
         self.empty.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.hide()
@@ -189,7 +189,7 @@ class JobsWidget(Dock):
         if not holds:
             return True
         question = f"{job.record.spec.title} keeps its result in its own folder. Remove both?"
-        return QMessageBox.question(self, "Remove a job", question) == QMessageBox.StandardButton.Yes
+        return confirm(self, "Remove a job", question)
 
     # ------------------------------------------------------------------ ending
 

@@ -16,13 +16,13 @@ from qtpy.QtWidgets import (
     QDialogButtonBox,
     QDoubleSpinBox,
     QGridLayout,
-    QLabel,
     QRadioButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_pathsrgan.errors import MissingMppError, PathSRGANError
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped
 from napari_pathsrgan.slides.open_slide import identify_slide, open_slide
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class PixelSizeDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Pixel size")
         layout = QVBoxLayout(self)
-        question = QLabel(f"<b>How wide is a pixel of this slide?</b><br>{name} does not say. It was scanned at:")
+        question = MarkedLabel(
+            f"<b>How wide is a pixel of this slide?</b><br>{escaped(name)} does not say. It was scanned at:"
+        )
         question.setWordWrap(True)
         question.setMinimumWidth(320)
         layout.addWidget(question)
@@ -79,7 +81,7 @@ class PixelSizeDialog(QDialog):
             button = QRadioButton(power)
             self.buttons.addButton(button, row)
             grid.addWidget(button, row, 0)
-            grid.addWidget(QLabel(f"{mpp:.3f} µm/px"), row, 1)
+            grid.addWidget(PlainLabel(f"{mpp:.3f} µm/px"), row, 1)
         other = QRadioButton("other")
         self.buttons.addButton(other, len(CHOICES))
         self.other = QDoubleSpinBox()
@@ -92,7 +94,7 @@ class PixelSizeDialog(QDialog):
         grid.addWidget(other, len(CHOICES), 0)
         grid.addWidget(self.other, len(CHOICES), 1)
         self.buttons.button(0).setChecked(True)
-        layout.addWidget(QLabel("The answer is remembered for this slide."))
+        layout.addWidget(PlainLabel("The answer is remembered for this slide."))
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)

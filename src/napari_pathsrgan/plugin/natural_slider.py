@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSlider, QWidget
+
+from napari_pathsrgan.plugin.plain_text import PlainLabel
 
 STEPS = 10
 _TIP = (
@@ -34,7 +36,7 @@ class NaturalSlider(QWidget):
         self.setToolTip(_TIP)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget, stretch in ((QLabel("Faithful"), 0), (self.slider, 1), (QLabel("Natural"), 0)):
+        for widget, stretch in ((PlainLabel("Faithful"), 0), (self.slider, 1), (PlainLabel("Natural"), 0)):
             layout.addWidget(widget, stretch)
         self.slider.valueChanged.connect(lambda value: self.share_chosen.emit(value / STEPS))
         self.show_share(None)

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton, QSpinBox, QWidget
 
 from napari_pathsrgan.plugin.narrow import follow_letters, narrow_form
+from napari_pathsrgan.plugin.plain_text import plain_tip
 from napari_pathsrgan.plugin.slide_form import combo_box
 from napari_pathsrgan.review.design import Design
 
@@ -72,7 +73,7 @@ class NewReviewForm(QWidget):
         """Make it of these."""
         self.sources = paths
         self.source.setText(paths[0].name if len(paths) == 1 else f"{len(paths)} slides")
-        self.source.setToolTip("\n".join(map(str, paths)))
+        self.source.setToolTip(plain_tip("\n".join(map(str, paths))))
         self.make.setEnabled(True)
 
     def arguments(self, place: Path) -> list[str]:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel
+from napari_pathsrgan.text import printable
 
 if TYPE_CHECKING:
     from napari_pathsrgan.errors import PathSRGANError
@@ -18,8 +21,8 @@ class MessageStrip(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("pathsrganMessage")
-        self._symbol = QLabel()
-        self._text = QLabel()
+        self._symbol = MarkedLabel()
+        self._text = PlainLabel()
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action = QPushButton()
@@ -55,7 +58,7 @@ class MessageStrip(QFrame):
 
     def _show(self, symbol: str, text: str, colour: str, action: str, then: Callable[[], None] | None) -> None:
         self._symbol.setText(f"<b style='color: {colour}'>{symbol}</b>")
-        self._text.setText(text)
+        self._text.setText(printable(text))
         self.setStyleSheet(f"#pathsrganMessage {{ border-left: 3px solid {colour}; }}")
         self.action.setText(action)
         self.action.setVisible(bool(action))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QRectF, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_pathsrgan.plugin.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.process import WorkerStatus
@@ -55,9 +57,9 @@ class ProgressBox(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.bar = ThinBar()
-        self.counts = QLabel()
+        self.counts = PlainLabel()
         self.counts.setToolTip("Computed pieces of what you see, over all panes")
-        self.speed = QLabel()
+        self.speed = PlainLabel()
         for label in (self.counts, self.speed):
             label.setWordWrap(True)
         self.speed.setToolTip("Millions of 20× pixels computed per second, and on what")

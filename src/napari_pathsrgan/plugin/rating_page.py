@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_pathsrgan.plugin.patch_view import PatchView
+from napari_pathsrgan.plugin.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.trial import Progress, Trial
@@ -67,7 +68,7 @@ class RatingPage(QWidget):
         layout.addLayout(self._build_below())
 
     def _build_below(self) -> QHBoxLayout:
-        self.count = QLabel()
+        self.count = PlainLabel()
         self.count.setObjectName("words")
         self.back = _button("Back", "Back to the one before (⌫)")
         self.forward = _button("Forward", "To the first that isn't rated (Tab)")

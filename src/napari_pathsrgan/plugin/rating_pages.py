@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_pathsrgan.plugin.patch_view import to_qimage
+from napari_pathsrgan.plugin.plain_text import PlainLabel
 from napari_pathsrgan.plugin.rating_page import WORDS
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _examples(anchors: Sequence[tuple[int, Pixels]], zoom: int) -> QGridLayout:
         grid.addWidget(_words(f"{score} · {WORDS[score]}"), 0, column)
         for own, image in anchors:
             if own == score:
-                example = QLabel()
+                example = PlainLabel()
                 example.setPixmap(QPixmap.fromImage(_middle(to_qimage(image), max(1, _EXAMPLE_PX // zoom), zoom)))
                 grid.addWidget(example, below[score], column)
                 below[score] += 1
@@ -133,8 +134,8 @@ def _middle(image: QImage, side: int, zoom: int) -> QImage:
     return cut.scaled(cut.size() * zoom)
 
 
-def _words(text: str, name: str = "words") -> QLabel:
-    label = QLabel(text)
+def _words(text: str, name: str = "words") -> PlainLabel:
+    label = PlainLabel(text)
     label.setObjectName(name)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, QThreadPool, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import PathSRGANError, StoreMismatchError
 from napari_pathsrgan.plugin.notifications import MessageStrip
+from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, plain_tip
 from napari_pathsrgan.plugin.registration_view import DRIFT_SHOWN, RegistrationView, read_registration
 from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 
@@ -61,7 +62,7 @@ class RegistrationWidget(QWidget):
     def _build(self) -> None:
         self.setMinimumWidth(260)
         self.messages = MessageStrip()
-        self.empty = QLabel(_NOTHING_OPEN)
+        self.empty = PlainLabel(_NOTHING_OPEN)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.file = QPushButton("Open a pairs file …")
         self.file.clicked.connect(self._ask)
@@ -74,10 +75,10 @@ class RegistrationWidget(QWidget):
         self.squares = QCheckBox("Scans in squares")
         self.squares.setChecked(True)
         self.squares.toggled.connect(self._show_squares)
-        self.summary = QLabel()
+        self.summary = PlainLabel()
         self.summary.setWordWrap(True)
         self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        legend = QLabel(_LEGEND)
+        legend = MarkedLabel(_LEGEND)
         legend.setWordWrap(True)
         self.body = QWidget()
         body = QVBoxLayout(self.body)  # a form would cut lines off that wrap
@@ -112,7 +113,7 @@ class RegistrationWidget(QWidget):
             return
         self.pairs = pairs
         self.file.setText(path.name)
-        self.file.setToolTip(f"{path}\nClick to open another")
+        self.file.setToolTip(plain_tip(f"{path}\nClick to open another"))
         with QSignalBlocker(self.slides):
             self.slides.clear()
             self.slides.addItems([slide["name"] for slide in pairs.slides])

@@ -27,6 +27,7 @@ from napari_pathsrgan.plugin.dock import Dock
 from napari_pathsrgan.plugin.narrow import Scrolled, Section, follow_letters, narrow_form
 from napari_pathsrgan.plugin.new_review_form import NewReviewForm
 from napari_pathsrgan.plugin.notifications import MessageStrip
+from napari_pathsrgan.plugin.plain_text import plain_message_box, plain_tip
 from napari_pathsrgan.plugin.rating_window import open_rating
 from napari_pathsrgan.plugin.verb_process import VerbProcess
 from napari_pathsrgan.review.key import find_key
@@ -186,9 +187,7 @@ class ReviewWidget(Dock):
         self._show_path()
 
     def _asks_to_go_on(self, error: RaterKnownError) -> bool:
-        box = QMessageBox(self)
-        box.setText(error.problem)
-        box.setInformativeText("Was that you? Otherwise choose another name.")
+        box = plain_message_box(self, error.problem, "Was that you? Otherwise choose another name.")
         go_on = box.addButton("Go on there", QMessageBox.ButtonRole.AcceptRole)
         box.addButton("Another name", QMessageBox.ButtonRole.RejectRole)
         box.exec()
@@ -213,7 +212,7 @@ class ReviewWidget(Dock):
         if self.path is None:
             return
         self.file.setText(self.path.name)
-        self.file.setToolTip(f"{self.path}\nClick to choose another")
+        self.file.setToolTip(plain_tip(f"{self.path}\nClick to choose another"))
         try:
             states = known_raters(self.path)
         except PathSRGANError as error:

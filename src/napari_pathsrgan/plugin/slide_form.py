@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QSizePolicy, QWidget
 
 from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
 from napari_pathsrgan.plugin.narrow import Flowing, narrow_form
 from napari_pathsrgan.plugin.natural_slider import NaturalSlider
+from napari_pathsrgan.plugin.plain_text import PlainLabel, plain_tip
 from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
 
@@ -58,7 +59,7 @@ class SlideForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.slides = combo_box("The slide that this dock speaks of")
-        self.facts = QLabel()
+        self.facts = PlainLabel()
         self.facts.setWordWrap(True)
         self.models = combo_box("The network that computes the views")
         form = narrow_form(self)
@@ -108,7 +109,7 @@ class SlideForm(QWidget):
         if slide.objective_power:
             facts.insert(0, f"{slide.objective_power:g}×")
         self.facts.setText(" · ".join(fact.replace(" ", "\u00a0") for fact in facts))  # to break between facts only
-        self.facts.setToolTip(f"{slide.path}\nRead by {slide.reader}")
+        self.facts.setToolTip(plain_tip(f"{slide.path}\nRead by {slide.reader}"))
 
     def show_model(self, reference: str | Path, card: ModelCard | None) -> None:
         """List the models there are and mark the one in use.
@@ -131,7 +132,7 @@ class SlideForm(QWidget):
             own = self.models.findData(model)
             self.models.setCurrentIndex(own if own >= 0 else self.models.findText(model))
         about = "" if card is None else f"\n{card.name}: {card.training_data}\n{card.licence}\n{card.limits}"
-        self.models.setToolTip(f"The network that computes the views (default: lite){about}")
+        self.models.setToolTip(plain_tip(f"The network that computes the views (default: lite){about}"))
         mixed = card is not None and bool(card.faithful)
         self.natural.show_share((1.0 if share is None else share) if mixed else None)
 

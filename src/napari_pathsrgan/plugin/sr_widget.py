@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.inference.cache_folder import CacheFolder, default_folder
@@ -23,6 +23,7 @@ from napari_pathsrgan.plugin.narrow import Scrolled
 from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.overlays import OverviewMap, tell_magnification, visible_um
 from napari_pathsrgan.plugin.panes import Panes
+from napari_pathsrgan.plugin.plain_text import PlainLabel
 from napari_pathsrgan.plugin.progress_box import ProgressBox
 from napari_pathsrgan.plugin.reader import is_scan
 from napari_pathsrgan.plugin.registered_scans import RegisteredScans
@@ -81,7 +82,7 @@ class SuperResolutionWidget(Dock):
     def _build(self) -> None:
         self.setMinimumWidth(260)
         self.messages = MessageStrip()
-        self.empty = QLabel(_NOTHING_OPEN)
+        self.empty = PlainLabel(_NOTHING_OPEN)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
         self.form = SlideForm()

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import zarr
-
 from napari_pathsrgan.slides.slide_files import OpenedFiles, file_state, files_of_slide, is_regular
 from napari_pathsrgan.slides.tiff_tables import TiffTables, read_tables
+from napari_pathsrgan.slides.zarr_array import open_pixels
 
 if TYPE_CHECKING:
     from hashlib import blake2b
+
+    import zarr
 
 FINGERPRINT_VERSION = b"2"
 #: Bytes that are hashed whole, of the smallest files first. Ours, measured: blake2b takes 1.3 ms per MiB.
@@ -169,7 +170,7 @@ def _sampled_chunks(folder: Path, level_paths: list[str]) -> Iterator[tuple[str,
     """Choose chunk files over all levels: all of the coarse ones, and of fine ones some from everywhere."""
     left = MOST_CHUNKS
     for to_come, level_path in reversed(list(enumerate(level_paths, start=1))):
-        array = zarr.open_array(folder / level_path, mode="r")
+        array = open_pixels(folder, level_path)
         grid = _chunk_grid(array)
         total = math.prod(grid)
         taken = min(total, left // to_come)
