@@ -12,7 +12,8 @@ import tifffile
 from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError, SlideChangedError
-from napari_pathsrgan.plugin.reader import COMPUTED_KEY, get_reader, read_slides
+from napari_pathsrgan.plugin.reader import get_reader, read_slides
+from napari_pathsrgan.plugin.scan_layer import COMPUTED_KEY
 from napari_pathsrgan.plugin.shown_slide import ShownSlide
 from napari_pathsrgan.slides.dicom_folder import series_of_slide
 from napari_pathsrgan.slides.fingerprint import file_identity

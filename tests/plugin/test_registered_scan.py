@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.scan_layer import SLIDE_KEY
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.cutting import provenance
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS

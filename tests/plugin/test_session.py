@@ -310,7 +310,7 @@ def test_a_slide_that_went_away_is_told_once_until_it_is_back(
     window.session.problem.connect(told.append)
     noticed: list[str] = []
     monkeypatch.setattr("napari.utils.notifications.show_warning", noticed.append)
-    monkeypatch.setattr("napari_pathsrgan.plugin.reader.QUIET_S", 3600.0)
+    monkeypatch.setattr("napari_pathsrgan.plugin.scan_layer.QUIET_S", 3600.0)
 
     def look(row_um: float, col_um: float) -> None:
         """Look at a place, and wait until all of it is there or given up."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.plugin.mpp_dialog import remembered_mpp
-from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.scan_layer import SLIDE_KEY
 
 if TYPE_CHECKING:
     import napari

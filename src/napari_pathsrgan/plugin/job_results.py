@@ -66,7 +66,7 @@ def _choose_model(viewer: napari.Viewer, out: Path) -> None:
 
 
 def _open_slide(viewer: napari.Viewer, out: Path) -> None:
-    from napari_pathsrgan.plugin.reader import slide_layer
+    from napari_pathsrgan.plugin.scan_layer import slide_layer
     from napari_pathsrgan.slides.open_slide import open_slide
 
     data, parameters, _ = slide_layer(open_slide(out))

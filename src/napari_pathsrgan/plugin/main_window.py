@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.plugin.computing import SessionSettings
-from napari_pathsrgan.plugin.reader import slide_layer
 from napari_pathsrgan.plugin.registration_dock import RegistrationWidget
+from napari_pathsrgan.plugin.scan_layer import slide_layer
 from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
 from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 from napari_pathsrgan.slides.open_slide import open_slide

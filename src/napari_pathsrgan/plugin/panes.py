@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.layer_names import safe_name
 from napari_pathsrgan.plugin.overlays import hide_measures, show_measures
-from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY, is_scan
+from napari_pathsrgan.plugin.scan_layer import NAME_KEY, SLIDE_KEY, is_scan
 
 if TYPE_CHECKING:
     import napari

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathsrgan.errors import StoreMismatchError
-from napari_pathsrgan.plugin.reader import SLIDE_KEY, slide_layer
+from napari_pathsrgan.plugin.scan_layer import SLIDE_KEY, slide_layer
 from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.offset_field import OffsetField
 from napari_pathsrgan.registration.pairs import PairsFile

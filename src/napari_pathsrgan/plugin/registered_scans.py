@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_pathsrgan.plugin.reader import SLIDE_KEY
 from napari_pathsrgan.plugin.redraw import SETTLED_MS
 from napari_pathsrgan.plugin.registered_scan import RegisteredScan, open_registered
+from napari_pathsrgan.plugin.scan_layer import SLIDE_KEY
 
 if TYPE_CHECKING:
     import napari

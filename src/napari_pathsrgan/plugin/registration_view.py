@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathsrgan.errors import PathSRGANError
-from napari_pathsrgan.plugin.reader import LayerTuple, slide_layer
+from napari_pathsrgan.plugin.scan_layer import LayerTuple, slide_layer
 from napari_pathsrgan.registration.checkerboard import checkerboard
 
 if TYPE_CHECKING:

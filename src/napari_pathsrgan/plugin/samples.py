@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.plugin.reader import LayerTuple, slide_layer
+from napari_pathsrgan.plugin.scan_layer import LayerTuple, slide_layer
 
 SAMPLE_SIZE_UM = 1500.0
 SAMPLE_SEED = 7

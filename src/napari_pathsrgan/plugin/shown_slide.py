@@ -10,7 +10,7 @@ from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.layer_names import pixel_size, safe_name
 from napari_pathsrgan.plugin.live_layer import LiveImage
-from napari_pathsrgan.plugin.reader import NAME_KEY, SLIDE_KEY
+from napari_pathsrgan.plugin.scan_layer import NAME_KEY, SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, PANE_ORDER, SR_20, TRUST, SlideView, ViewKind
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.grid import CORE

@@ -13,7 +13,7 @@ from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_shar
 from napari_pathsrgan.plugin.narrow import Flowing, narrow_form
 from napari_pathsrgan.plugin.natural_slider import NaturalSlider
 from napari_pathsrgan.plugin.plain_text import PlainLabel, plain_tip
-from napari_pathsrgan.plugin.reader import SLIDE_KEY
+from napari_pathsrgan.plugin.scan_layer import SLIDE_KEY
 from napari_pathsrgan.plugin.sr_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
 
 if TYPE_CHECKING:

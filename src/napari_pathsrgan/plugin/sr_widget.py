@@ -25,8 +25,8 @@ from napari_pathsrgan.plugin.overlays import OverviewMap, tell_magnification, vi
 from napari_pathsrgan.plugin.panes import Panes
 from napari_pathsrgan.plugin.plain_text import PlainLabel
 from napari_pathsrgan.plugin.progress_box import ProgressBox
-from napari_pathsrgan.plugin.reader import is_scan
 from napari_pathsrgan.plugin.registered_scans import RegisteredScans
+from napari_pathsrgan.plugin.scan_layer import is_scan
 from napari_pathsrgan.plugin.session import BrowsingSession
 from napari_pathsrgan.plugin.slide_form import SlideForm
 from napari_pathsrgan.plugin.sr_layer import PANE_ORDER, SR_10, SR_20, ViewKind
