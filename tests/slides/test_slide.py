@@ -60,7 +60,7 @@ class ArraySource:
 
 
 def test_facts_of_a_slide(tmp_path: Path) -> None:
-    slide = Slide(tmp_path, ArraySource([noise(80, 100), noise(20, 25)]), SlideIdentity("f", "f"))
+    slide = Slide(tmp_path, ArraySource([noise(80, 100), noise(20, 25)]), SlideIdentity("f", "f"), open_slide)
     assert slide.mpp == pytest.approx(math.sqrt(0.5 * 0.25))
     assert slide.pixel_size_um == (0.5, 0.25)
     assert slide.level_mpps == pytest.approx((slide.mpp, slide.mpp * 4))
@@ -72,18 +72,24 @@ def test_facts_of_a_slide(tmp_path: Path) -> None:
 
 
 def test_told_mpp_goes_before_the_files(tmp_path: Path) -> None:
-    assert Slide(tmp_path, ArraySource([noise(8, 8)]), SlideIdentity("f", "f"), mpp=0.3).pixel_size_um == (0.3, 0.3)
+    assert Slide(tmp_path, ArraySource([noise(8, 8)]), SlideIdentity("f", "f"), open_slide, mpp=0.3).pixel_size_um == (
+        0.3,
+        0.3,
+    )
 
 
 def test_another_pixel_size_makes_another_slide_of_the_same_file(tmp_path: Path) -> None:
     pixels = ArraySource([noise(8, 8)], (0.5, 0.5))
-    as_scanned = Slide(tmp_path, pixels, SlideIdentity("f", "f")).fingerprint
-    assert Slide(tmp_path, pixels, SlideIdentity("f", "f"), mpp=0.5).fingerprint == as_scanned
+    as_scanned = Slide(tmp_path, pixels, SlideIdentity("f", "f"), open_slide).fingerprint
+    assert Slide(tmp_path, pixels, SlideIdentity("f", "f"), open_slide, mpp=0.5).fingerprint == as_scanned
     assert (
         len(
             {
                 as_scanned,
-                *(Slide(tmp_path, pixels, SlideIdentity("f", "f"), mpp=told).fingerprint for told in (0.3, 1.465)),
+                *(
+                    Slide(tmp_path, pixels, SlideIdentity("f", "f"), open_slide, mpp=told).fingerprint
+                    for told in (0.3, 1.465)
+                ),
             }
         )
         == 3
@@ -91,7 +97,7 @@ def test_another_pixel_size_makes_another_slide_of_the_same_file(tmp_path: Path)
 
 
 def test_without_mpp_the_user_is_asked(tmp_path: Path) -> None:
-    slide = Slide(tmp_path, ArraySource([noise(8, 8)], None), SlideIdentity("f", "f"))
+    slide = Slide(tmp_path, ArraySource([noise(8, 8)], None), SlideIdentity("f", "f"), open_slide)
     assert not slide.is_calibrated
     np.testing.assert_array_equal(slide.read_level(0, 0, 0, 8, 8), noise(8, 8))
     for needs_size in ("mpp", "pixel_size_um", "extent_um", "bounds_um", "level_mpps", "level_pixel_sizes_um"):
@@ -101,7 +107,7 @@ def test_without_mpp_the_user_is_asked(tmp_path: Path) -> None:
 
 def test_associated_images_are_read_when_asked_for(tmp_path: Path) -> None:
     source = ArraySource([noise(8, 8)])
-    slide = Slide(tmp_path, source, SlideIdentity("f", "f"))
+    slide = Slide(tmp_path, source, SlideIdentity("f", "f"), open_slide)
     assert list(slide.associated_images) == ["label"]
     assert len(slide.associated_images) == 1
     assert source.label_reads == 0
@@ -178,7 +184,10 @@ def test_a_dot_lies_at_the_same_place_on_every_grid(tmp_path: Path) -> None:
 
 def test_rows_and_columns_may_have_different_pixel_sizes(tmp_path: Path) -> None:
     slide = Slide(
-        tmp_path, ArraySource([blob(1.0, 100, 100, (50.0, 50.0), sigma_um=8.0)], (0.5, 2.0)), SlideIdentity("f", "f")
+        tmp_path,
+        ArraySource([blob(1.0, 100, 100, (50.0, 50.0), sigma_um=8.0)], (0.5, 2.0)),
+        SlideIdentity("f", "f"),
+        open_slide,
     )
     image = slide.read_grid(0.5, 0, 0, *slide.grid_shape(0.5))
     assert image.shape == (100, 400, 3)
@@ -265,7 +274,7 @@ def test_a_file_that_went_away_is_said_to_have_gone(tmp_path: Path) -> None:
     path = tmp_path / "case-17.svs"
     path.touch()
     source = ArraySource([noise(80, 100)])
-    slide = Slide(path, source, SlideIdentity("f", "f"))
+    slide = Slide(path, source, SlideIdentity("f", "f"), open_slide)
     path.unlink()
     source.broken = True
     with pytest.raises(SlideGoneError, match=r"case-17\.svs went away") as caught:
@@ -280,7 +289,7 @@ def test_damage_in_the_middle_is_said_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "case-17.svs"
     path.touch()
     source = ArraySource([noise(80, 100)])
-    slide = Slide(path, source, SlideIdentity("f", "f"))
+    slide = Slide(path, source, SlideIdentity("f", "f"), open_slide)
     source.broken = True
     with pytest.raises(SlideUnreadableError, match="level 0, row 7, column 9"):
         slide.read_level(0, 7, 9, 4, 4)

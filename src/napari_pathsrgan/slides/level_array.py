@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import dask.array as da
 import numpy as np
@@ -12,9 +12,6 @@ from dask.base import tokenize
 
 from napari_pathsrgan.errors import SlideUnreadableError
 from napari_pathsrgan.slides.resample import UInt8Image, resample_region
-
-if TYPE_CHECKING:
-    from napari_pathsrgan.slides.slide import Slide
 
 #: Chunks of the dask pyramid; square whatever the file's own tiles are (NDPI: 8 × 3840).
 CHUNK_PX = 512
@@ -26,12 +23,33 @@ UNREADABLE_GREY = 96
 Tell = Callable[[SlideUnreadableError], None]
 
 
+class Levelled(Protocol):
+    """What a level's pixels are read from: a `Slide`.
+
+    Attributes
+    ----------
+    cache_id : str
+        Changes with every write to the slide's files.
+    reader : str
+        Library and version that decode the pixels.
+    level_shapes : tuple of (rows, cols)
+        Finest first.
+    """
+
+    cache_id: str
+    reader: str
+    level_shapes: tuple[tuple[int, int], ...]
+
+    def read_level(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+        """Read a window of a level, see `Slide.read_level`."""
+
+
 class LevelArray:
     """One level as (rows, cols, 3) uint8; nothing is read before it's sliced.
 
     Parameters
     ----------
-    slide : Slide
+    slide : Levelled
     index : int
         A level of the file; beyond those, levels half as large each, computed from the file's coarsest.
     unreadable : callable, optional
@@ -41,7 +59,7 @@ class LevelArray:
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, slide: Slide, index: int, unreadable: Tell | None = None) -> None:
+    def __init__(self, slide: Levelled, index: int, unreadable: Tell | None = None) -> None:
         self._slide = slide
         self._index = index
         self._unreadable = unreadable
@@ -51,7 +69,7 @@ class LevelArray:
         self.shape = (-(-rows // self._factor), -(-cols // self._factor), 3)
         self._chunk = lru_cache(KEPT_CHUNKS)(self._read_chunk)
 
-    def __reduce__(self) -> tuple[type[LevelArray], tuple[Slide, int]]:
+    def __reduce__(self) -> tuple[type[LevelArray], tuple[Levelled, int]]:
         """Travel to another process, without what was decoded and whoever is told."""
         return type(self), (self._slide, self._index)
 
@@ -93,7 +111,7 @@ class LevelArray:
         return resample_region(read, shape, (1.0, 1.0), float(self._factor), row, col, height, width)
 
 
-def lazy_level(slide: Slide, index: int, unreadable: Tell | None = None) -> da.Array:
+def lazy_level(slide: Levelled, index: int, unreadable: Tell | None = None) -> da.Array:
     """Wrap a level for dask in chunks of 512 × 512 × 3.
 
     Its name follows from the slide's cache id, so dask's caches know a slide that is opened again.

@@ -81,7 +81,7 @@ def open_slide(
     try:
         if fingerprint is not None and fingerprint != identity.fingerprint:
             raise SlideChangedError(path)
-        slide = Slide(path, source, identity, mpp)
+        slide = Slide(path, source, identity, open_slide, mpp)
         if not (uncalibrated or slide.is_calibrated):
             _ = slide.pixel_size_um  # says what is missing
         _probe(slide)

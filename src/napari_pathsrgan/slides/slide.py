@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.fingerprint import SlideIdentity
     from napari_pathsrgan.slides.level_geometry import Factors
 
+Reopen = Callable[[Path, float | None, str], "Slide"]
 #: Coarser levels are computed until one is at most this long, so that a viewer's overview stays cheap.
 OVERVIEW_PX = 1024
 
@@ -88,6 +89,8 @@ class Slide:
         The opened file; the slide closes it.
     identity : SlideIdentity
         Tells this slide from every other.
+    reopen : callable (path, mpp, fingerprint) -> Slide
+        Opens the slide again in another process, where `file_fingerprint` is still the same: `open_slide`.
     mpp : float, optional
         Pixel size of level 0 in µm/px, if the user told it; goes before what the file says.
 
@@ -108,8 +111,11 @@ class Slide:
         Read when asked for.
     """
 
-    def __init__(self, path: Path, source: SlideSource, identity: SlideIdentity, mpp: float | None = None) -> None:
+    def __init__(
+        self, path: Path, source: SlideSource, identity: SlideIdentity, reopen: Reopen, mpp: float | None = None
+    ) -> None:
         self.path = path
+        self._reopen = reopen
         self._pixel_size_um = source.pixel_size_um if mpp is None else (mpp, mpp)
         # Another pixel size makes another pyramid of the same file: its tiles must not be taken for one another.
         own = mpp is None or (source.pixel_size_um is not None and np.allclose(source.pixel_size_um, mpp, rtol=1e-6))
@@ -181,11 +187,9 @@ class Slide:
         rows, cols = self.level_shapes[0]
         return f"Slide({self.path.name!r}, {rows} × {cols} px, mpp={self.mpp:.4g}{power}, reader={self.reader!r})"
 
-    def __reduce__(self) -> tuple[Callable[..., Slide], tuple[Path, float | None, str]]:
+    def __reduce__(self) -> tuple[Reopen, tuple[Path, float | None, str]]:
         """Travel to another process by path: there the file is opened again, if it is still the same."""
-        from napari_pathsrgan.slides.open_slide import open_slide
-
-        return open_slide, (self.path, self._told_mpp, self.file_fingerprint)
+        return self._reopen, (self.path, self._told_mpp, self.file_fingerprint)
 
     def __enter__(self) -> Self:
         return self
