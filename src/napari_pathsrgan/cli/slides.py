@@ -28,7 +28,7 @@ def info(file: Path, /, *, mpp: float | None = None, json: Json = False) -> None
     from napari_pathsrgan.slides.open_slide import open_slide
 
     with open_slide(file, mpp, uncalibrated=True) as slide:
-        record = _describe(slide)
+        record = _describe(slide) | _describe_scanner(slide)
     tell(record, _describe_in_words(record), json)
 
 
@@ -50,6 +50,17 @@ def _describe(slide: Slide) -> dict[str, Any]:
         ],
         "associated_images": list(slide.associated_images),
         "fingerprint": slide.fingerprint,
+    }
+
+
+def _describe_scanner(slide: Slide) -> dict[str, Any]:
+    from napari_pathsrgan.slides.scanner_facts import scanner_facts
+
+    facts = scanner_facts(slide)
+    jpeg, background = facts.jpeg, facts.background
+    return {
+        "jpeg": None if jpeg is None else {"quality": jpeg.quality, "subsampling": jpeg.subsampling},
+        "background": None if background is None else {"white": background.white, "noise": background.noise},
     }
 
 
@@ -77,8 +88,22 @@ def _describe_in_words(record: dict[str, Any]) -> list[str]:
     for number, level in enumerate(record["levels"]):
         shape = f"{thousands(level['rows'])} × {thousands(level['cols'])} px"
         rows.append((f"Level {number}", shape if level["mpp"] is None else f"{shape}, {level['mpp']:.4g} µm/px"))
+    rows += _scanner_in_words(record)
     rows.append(("Also holds", ", ".join(record["associated_images"]) or "nothing"))
     return columns(rows)
+
+
+def _scanner_in_words(record: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    if record["jpeg"]:
+        quality, subsampling = record["jpeg"]["quality"], record["jpeg"]["subsampling"]
+        known = ["JPEG", "tables of its own" if quality is None else f"quality {quality}"]
+        rows.append(("Compression", ", ".join([*known, *([":".join(subsampling)] if subsampling else [])])))
+    if record["background"]:
+        white, noise = (record["background"][name] for name in ("white", "noise"))
+        white_words, noise_words = " ".join(f"{level:.0f}" for level in white), " ".join(f"{sd:.1f}" for sd in noise)
+        rows.append(("Background", f"RGB {white_words}, noise {noise_words} grey levels (s.d.)"))
+    return rows
 
 
 @Parameter(name="*")
