@@ -110,6 +110,7 @@ def test_the_command_measures_fields_that_trainings_leave_out(
     assert run_verb(wanted)[0] == 0
     record = json.loads(capsys.readouterr().out)
     assert {one["scanner"] for one in record["summaries"]} == set(FAULTS)
+    assert {one["model"] for one in record["summaries"]} == {"lite-psnr"}
     (folder / "field-0.png").rename(folder / "field-1.png")
     assert run_verb(wanted)[0] == 2
     assert "no field that trainings leave out" in capsys.readouterr().err

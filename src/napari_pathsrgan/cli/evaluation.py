@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -123,7 +123,7 @@ class ScannerOptions:
         Folder to make for report.html, chart.png and scores.json.
     """
 
-    models: tuple[str, ...] = ("lite-psnr", "lite")
+    models: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("lite-psnr", "lite")
     mpp: float = 0.27
     split: Literal["test", "all"] = "test"
     randomised: int = 20
