@@ -33,7 +33,7 @@ from napari_pathsrgan.plugin import computing
 from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
 from napari_pathsrgan.review.design import Design, PatchSet
-from napari_pathsrgan.review.key import Key
+from napari_pathsrgan.review.key import Key, new_key_path
 from napari_pathsrgan.review.study import write_study
 
 PATIENCE_S = 60.0
@@ -365,8 +365,15 @@ def eventually(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> 
 REVIEW_METHODS = ("bicubic", "lite", "paper", "real")
 
 
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the organiser's keys: none of a test's go among the user's."""
+    monkeypatch.setenv("PATHSRGAN_KEYS", str(tmp_path / "keys"))
+    return tmp_path / "keys"
+
+
 @pytest.fixture
-def make_review(tmp_path: Path) -> Callable[..., tuple[Path, Key]]:
+def make_review(tmp_path: Path, keys: Path) -> Callable[..., tuple[Path, Key]]:
     """Write a review of so many fields, each the rougher, the further back in the alphabet the method is."""
 
     def fields(side: int) -> Iterator[PatchSet]:
@@ -378,6 +385,6 @@ def make_review(tmp_path: Path) -> Callable[..., tuple[Path, Key]]:
     def make(patches: int = 5, side: int = 32, **options: Any) -> tuple[Path, Key]:
         path = tmp_path / "study.review"
         design = Design(**{"patches": patches, "repeats": 2, "warm_up": 1, "anchors": 1, **options})
-        return path, write_study(path, path.with_suffix(".key.json"), design, fields(side), ("bicubic", "real"))
+        return path, write_study(path, new_key_path(path), design, fields(side), ("bicubic", "real"))
 
     return make
