@@ -20,6 +20,7 @@ from napari_pathsrgan.text import is_printable, printable
         ("\ud800", "�"),
         ("\u2066x\u2069\ufeff\u2028", "�x�� "),
         ("क्\u200dष", "क्\u200dष"),
+        ("case-17.\u200bsvs", "case-17.\u200bsvs"),
         ("", ""),
     ],
 )

@@ -7,8 +7,8 @@ import unicodedata
 
 #: Unicode categories of control, formatting and surrogate characters, and of line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Joiners that words of some languages need; they reorder nothing.
-_JOINERS = "\u200c\u200d"
+#: Joiners that words of some languages need, and the space that lets a long word break; they reorder nothing.
+_JOINERS = "\u200b\u200c\u200d"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 import napari_pathsrgan.plugin
 from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.jobs.words import breakable
 from napari_pathsrgan.plugin.mpp_dialog import PixelSizeDialog
 from napari_pathsrgan.plugin.notifications import MessageStrip
 from napari_pathsrgan.plugin.plain_text import MarkedLabel, PlainLabel, escaped, plain_message_box, plain_tip
@@ -37,6 +38,7 @@ def test_labels_tips_and_boxes_show_html_as_text(qtbot: QtBot) -> None:
     assert plain_tip("a\nb & c") == "<qt>a<br>b &amp; c</qt>"
     assert MarkedLabel(f"<b>{escaped(FORGED)}</b>", parent).text().count("<") == 2
     assert "\x1b" not in escaped(FORGED)
+    assert escaped(breakable("/a/long/path")) == breakable("/a/long/path") != "/a/long/path"
 
 
 def test_a_message_strip_shows_what_an_error_quotes_as_text(qtbot: QtBot) -> None:
