@@ -185,8 +185,10 @@ def test_nothing_is_left_behind_on_failure(
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_phantom(tmp_path / "missing" / "out", 120.0, 1, (4,))
+        write_phantom(tmp_path / "file" / "out", 120.0, 1, (4,))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(

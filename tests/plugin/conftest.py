@@ -366,14 +366,14 @@ REVIEW_METHODS = ("bicubic", "lite", "paper", "real")
 
 
 @pytest.fixture(autouse=True)
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def key_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the organiser's keys: none of a test's go among the user's."""
     monkeypatch.setenv("PATHSRGAN_KEYS", str(tmp_path / "keys"))
     return tmp_path / "keys"
 
 
 @pytest.fixture
-def make_review(tmp_path: Path, keys: Path) -> Callable[..., tuple[Path, Key]]:
+def make_review(tmp_path: Path, key_folder: Path) -> Callable[..., tuple[Path, Key]]:
     """Write a review of so many fields, each the rougher, the further back in the alphabet the method is."""
 
     def fields(side: int) -> Iterator[PatchSet]:

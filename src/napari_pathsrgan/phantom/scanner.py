@@ -67,7 +67,7 @@ def write_phantom(
     Parameters
     ----------
     out_dir : Path
-        Folder to make; its parent must exist.
+        Folder to make, with the folders that it lies in.
     size_um : float or (height, width)
         Size of the specimen, µm.
     seed : int
