@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from napari_pathsrgan.errors import JobError
 from napari_pathsrgan.jobs import process
@@ -15,6 +16,11 @@ from napari_pathsrgan.jobs.listing import Job, JobList
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
 
 COUNTING_WORKER = Path(__file__).parent / "jobs" / "worker.py"
+
+
+# What a property costs depends on what else the machine does; no test of one is about time.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

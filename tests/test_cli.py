@@ -429,7 +429,7 @@ def test_debug_shows_where_it_failed(run) -> None:
 
 
 def test_an_interrupt_ends_with_130(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("napari_pathsrgan.slides.open_slide.open_slide", interrupted)

@@ -149,7 +149,7 @@ def test_a_sparse_file_of_10_gb_takes_milliseconds(tmp_path: Path) -> None:
     with path.open("wb") as stream:
         stream.truncate(10_000_000_000)
     spans = []
-    for _ in range(3):
+    for _ in range(9):  # the least: other programs cost time too
         began = time.process_time()
         print_of(path)
         spans.append(time.process_time() - began)
