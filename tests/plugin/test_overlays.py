@@ -57,6 +57,7 @@ def test_the_map_shows_picture_shading_and_frame(qtbot: Any) -> None:
 def test_the_frame_is_what_a_pane_shows(make_window: Callable[..., Window], slide_path: Path) -> None:
     window = make_window(slide_path)
     window.look(700, 900, 0.5)
+    window.until(lambda: np.allclose(window.dock.overview._visible_um, visible_um(window.viewer)))
     row, col, height, width = window.dock.overview._visible_um
     np.testing.assert_allclose((row + height / 2, col + width / 2), (700, 900))
     pane = window.viewer.canvas.viewbox_size(window.viewer.layers)
@@ -68,8 +69,7 @@ def test_the_frame_is_what_a_pane_shows(make_window: Callable[..., Window], slid
         assert corners[1, axis] + 1.465 >= start + length - 1.465
     before = window.dock.overview._visible_um
     window.viewer.window.resize(1200, 600)
-    window.settle(0.4)
-    assert window.dock.overview._visible_um != before
+    window.until(lambda: window.dock.overview._visible_um != before)
 
     window.dock.overview.jumped.emit(300.0, 400.0)
     np.testing.assert_allclose(window.viewer.scene.camera.center[-2:], (300, 400))
@@ -99,7 +99,7 @@ def test_magnification_and_scale_bar_follow_the_camera(make_window: Callable[...
     assert overlays.text.visible
     assert overlays.scale_bar.visible
     assert overlays.text.text == "on screen: 20× · 0.293 µm/px"
-    np.testing.assert_allclose(visible_um(window.viewer), window.dock.overview._visible_um)
+    window.until(lambda: np.allclose(window.dock.overview._visible_um, visible_um(window.viewer)))
 
 
 @pytest.mark.parametrize(
