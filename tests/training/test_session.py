@@ -42,7 +42,7 @@ def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_c
         f"{name}_{view}_{scanner}{method}"
         for name in ("psnr", "ssim", "perceptual")
         for view in ("10x", "20x")
-        for scanner in ("clean", "drawn")
+        for scanner in ("clean", "randomised")
         for method in ("", "_bicubic")
     }
     assert abs(card.metrics["psnr_20x_clean"] - card.metrics["psnr_20x_clean_bicubic"]) < 10
