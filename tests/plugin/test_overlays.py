@@ -98,7 +98,7 @@ def test_magnification_and_scale_bar_follow_the_camera(make_window: Callable[...
     window.look(600, 900, 0.293)
     assert overlays.text.visible
     assert overlays.scale_bar.visible
-    assert overlays.text.text == "on screen: 20× · 0.293 µm/px"
+    window.until(lambda: overlays.text.text == "on screen: 20× · 0.293 µm/px")  # in brief while docks find their room
     window.until(lambda: np.allclose(window.dock.overview._visible_um, visible_um(window.viewer)))
 
 
