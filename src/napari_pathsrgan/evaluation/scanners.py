@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_pathsrgan.evaluation.metrics import PatchModel, psnr
 from napari_pathsrgan.imaging.forward import scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
-from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, draw_settings
+from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, draw_settings, without_faults
 from napari_pathsrgan.imaging.tone import CameraResponse
 from napari_pathsrgan.registration.fields import MPP_HR, MPP_LR, scan_to_input_grid
 from napari_pathsrgan.slides.resample import enlarge, resample_array
@@ -185,7 +185,7 @@ def _triplet(
 ) -> tuple[Pixels, Pixels, Pixels]:
     """Give 4× on the input grid, 10× by the nominal objective, and 20×: whole pixels of 8 × 8 input pixels."""
     lr = scan_to_input_grid(image, mpp, settings, rng)
-    mr = scan_field(image, mpp, OBJECTIVES[10], replace(CLEAN, camera=settings.camera), rng)
+    mr = scan_field(image, mpp, OBJECTIVES[10], without_faults(settings), rng)
     hr = settings.camera.recolour(resample_array(image, mpp, MPP_HR))
     rows, cols = (
         min(low, middle // 2, high // 4) // 8 * 8
