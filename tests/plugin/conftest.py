@@ -36,7 +36,7 @@ from napari_pathsrgan.review.design import Design, PatchSet
 from napari_pathsrgan.review.key import Key, new_key_path
 from napari_pathsrgan.review.study import write_study
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """Far more than anything here takes on a busy machine: a test that waits so long has failed."""
 
 
