@@ -164,7 +164,7 @@ def test_a_finished_slide_opens_as_a_layer(shared_viewer: Any, jobs_home: Path, 
     assert job.out == tmp_path / "case-17" / "case-17-20x.ome.zarr"
     dock.press(dock.jobs.details.actions_["open"])
     slide, computed = shared_viewer.layers
-    assert computed.name == "case-17-20x · 20× computed by lite · 293 nm per px"
+    assert computed.name == "case-17-20x · 20× computed by lite, in part · 293 nm per px"
     assert abs(computed.extent.world[0] - slide.extent.world[0]).max() < 1.465
     shared_viewer.window.remove_dock_widget(dock.jobs)
     shared_viewer.layers.clear()
