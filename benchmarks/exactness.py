@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_pathsrgan.inference.arithmetic import Precision
-    from napari_pathsrgan.inference.network_parts import Pixels
+    from napari_pathsrgan.types import Pixels
 
 HALF_WIDTH = {"width": 32}
 _PICTURE_BLOCKS = 3

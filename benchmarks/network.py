@@ -27,8 +27,8 @@ from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.grid import CORE
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.network_parts import Pixels
     from napari_pathsrgan.models.generator import Generator
+    from napari_pathsrgan.types import Pixels
 
 _BLOCKS = 2
 

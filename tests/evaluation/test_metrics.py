@@ -6,15 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_pathsrgan.evaluation.metrics import (
-    Pixels,
-    consistency,
-    psnr,
-    psnr_shifted,
-    spectrum_error,
-    ssim,
-    ssim_paper,
-)
+from napari_pathsrgan.evaluation.metrics import consistency, psnr, psnr_shifted, spectrum_error, ssim, ssim_paper
+from napari_pathsrgan.types import Pixels
 
 
 def checks(height: int, width: int, seed: int = 0) -> Pixels:

@@ -13,7 +13,7 @@ from PIL import Image
 from napari_pathsrgan.cli import main
 from napari_pathsrgan.errors import OptionError, OutputError
 from napari_pathsrgan.evaluation import report
-from napari_pathsrgan.evaluation.metrics import Pixels, psnr
+from napari_pathsrgan.evaluation.metrics import psnr
 from napari_pathsrgan.evaluation.on_pairs import (
     BICUBIC,
     MODEL,
@@ -26,6 +26,7 @@ from napari_pathsrgan.evaluation.on_pairs import (
 from napari_pathsrgan.registration.fine import PATCH_FIELDS
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, append
 from napari_pathsrgan.slides.resample import enlarge
+from napari_pathsrgan.types import Pixels
 
 from .test_metrics import checks
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from napari_pathsrgan.tiles.cache import TileCache
-from napari_pathsrgan.tiles.grid import Pixels, TileKey
+from napari_pathsrgan.tiles.grid import TileKey
+from napari_pathsrgan.types import Pixels
 
 TILE_BYTES = 4 * 4 * 3
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_pathsrgan.tiles.grid import Pixels, PyramidGrid
+from napari_pathsrgan.tiles.grid import PyramidGrid
 from napari_pathsrgan.tiles.placeholder import Lookup, Patch, compose
+from napari_pathsrgan.types import Pixels
 
 SMALL = PyramidGrid(
     level_shapes=((148, 108), (74, 54), (37, 27), (19, 14), (10, 7)),

@@ -11,9 +11,10 @@ import pytest
 
 from napari_pathsrgan.errors import WorkerError
 from napari_pathsrgan.tiles.cache import TileCache
-from napari_pathsrgan.tiles.grid import Pixels, TileKey
+from napari_pathsrgan.tiles.grid import TileKey
 from napari_pathsrgan.tiles.lane import Done
 from napari_pathsrgan.tiles.scheduler import Progress, Scheduler, TileState
+from napari_pathsrgan.types import Pixels
 
 TILE_BYTES = 12
 

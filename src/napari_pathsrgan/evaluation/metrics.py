@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +12,8 @@ from skimage.metrics import structural_similarity
 
 from napari_pathsrgan.imaging.forward import scan_back
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 MPP_LR, MPP_HR = 1.172, 0.293
 _LEAST_SQUARED_ERROR = 1e-5

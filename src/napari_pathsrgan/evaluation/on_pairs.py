@@ -23,8 +23,7 @@ from napari_pathsrgan.slides.resample import enlarge
 
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.pairs import PairsFile
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 MODEL, BICUBIC, REAL = "model", "bicubic", "real"
 METRICS = ("psnr", "ssim", "ssim_paper", "psnr_shifted", "perceptual", "spectrum_error", "consistency")

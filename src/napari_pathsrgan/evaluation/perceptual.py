@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from napari_pathsrgan.models.perceptual import CUTS, PerceptualNetwork, load_perceptual
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 
 class PerceptualDistance:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_pathsrgan.evaluation.on_pairs import BICUBIC, METRICS, PatchScore, Summary
@@ -21,8 +20,7 @@ from napari_pathsrgan.whole_output import written_whole
 if TYPE_CHECKING:
     from napari_pathsrgan.evaluation.metrics import PatchModel
     from napari_pathsrgan.registration.pairs import PairsFile
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 TITLES = {
     "psnr": "PSNR, dB",

@@ -12,7 +12,7 @@ from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation.metrics import PatchModel, psnr, ssim
 from napari_pathsrgan.evaluation.on_pairs import BICUBIC, REAL, choose_rows
 from napari_pathsrgan.inference.super_resolved import Runner, SuperResolvedSlide
-from napari_pathsrgan.review.design import Design, PatchSet, Pixels, draw_stratified, foreground_strata
+from napari_pathsrgan.review.design import Design, PatchSet, draw_stratified, foreground_strata
 from napari_pathsrgan.slides.foreground import estimate_glass, foreground_weight
 from napari_pathsrgan.slides.resample import enlarge
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.registration.pairs import PairsFile
     from napari_pathsrgan.slides.annotation import Annotation
     from napari_pathsrgan.slides.slide import Slide
+    from napari_pathsrgan.types import Pixels
 
 LR_PX, HR_PX = 128, 512
 _MOST_PROBES = 3000

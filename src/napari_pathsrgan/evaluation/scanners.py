@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_pathsrgan.evaluation.metrics import PatchModel, psnr
 from napari_pathsrgan.imaging.forward import scan_field
@@ -24,7 +23,7 @@ from napari_pathsrgan.slides.resample import enlarge, resample_array
 if TYPE_CHECKING:
     from pathlib import Path
 
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 RANDOMISED = "randomised"
 SIDE_PX = 448

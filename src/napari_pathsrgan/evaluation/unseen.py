@@ -7,17 +7,17 @@ distance is the one of `evaluation.perceptual`, in feature maps of five depths.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from napari_pathsrgan.errors import OptionError
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 _BLOCKS = (0, 2, 4, 10, 15)
 """After which of the network's 16 blocks features are compared: the last of each resolution."""

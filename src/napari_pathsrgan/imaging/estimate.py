@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 _TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""

@@ -7,6 +7,8 @@ fields, maps disagreement with the scan, and evaluates, so all of them meet the 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,9 +18,10 @@ from napari_pathsrgan.imaging.scanner import ScannerSettings
 from napari_pathsrgan.imaging.sensor import compress, develop
 from napari_pathsrgan.imaging.tone import CameraResponse
 
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
+Floats = npt.NDArray[np.float32]
 NOMINAL = ScannerSettings(camera=CameraResponse(gamma=1.8, white=(1.0, 1.0, 1.0)))
 """Nominal optics and the middle of the tone curves, where nothing is known of a scanner."""
 

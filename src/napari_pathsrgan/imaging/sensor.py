@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings, Subsampling
+    from napari_pathsrgan.types import Pixels
 
 Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
-
 _SAMPLING_FACTORS = {
     "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,

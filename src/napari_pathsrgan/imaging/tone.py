@@ -8,13 +8,15 @@ family that scanners are drawn from; the others are γ = 1 (blurring the values 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
+Floats = npt.NDArray[np.float32]
 DARKEST = 1 / 255
 """The least value whose density is meant: an 8-bit image cannot tell less from black."""
 

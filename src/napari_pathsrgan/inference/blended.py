@@ -16,7 +16,8 @@ import numpy as np
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError
 from napari_pathsrgan.inference.tile_filler import Filled, Job, is_sound
 from napari_pathsrgan.tiles.blending import OVERLAP, blend_axis_weights
-from napari_pathsrgan.tiles.grid import CORE, Pixels, block_window
+from napari_pathsrgan.tiles.grid import CORE, block_window
+from napari_pathsrgan.types import Pixels
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.inference.cache_folder import DEFAULT_MAX_BYTES, CacheFolder, mark_used
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
-from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, Pixels, TileKey
+from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, TileKey
 from napari_pathsrgan.tiles.product import Product
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.types import Pixels
 
 Source = tuple[str, Product]
 """A slide, by its cache id, and what is seen of it."""

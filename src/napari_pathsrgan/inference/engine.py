@@ -17,7 +17,7 @@ from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.arithmetic import network_product
 from napari_pathsrgan.inference.choice import prepare
 from napari_pathsrgan.inference.int8 import Deviation
-from napari_pathsrgan.inference.network_parts import Pictures, Pixels, network_parts
+from napari_pathsrgan.inference.network_parts import Pictures, network_parts
 from napari_pathsrgan.inference.over_bicubic import OverBicubic, core, only_enlarged
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.slides.foreground import Glass
+    from napari_pathsrgan.types import Pixels
 
 ALIGNMENT_LR_PX = 8
 """Windows are multiples of it on the absolute grid, for the three poolings of the full-size networks."""

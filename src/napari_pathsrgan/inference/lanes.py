@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from napari_pathsrgan.inference.process import ProcessModel
 from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX
-from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, TileKey, Window
+from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, TileKey, Window
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.disk_cache import DiskCache
     from napari_pathsrgan.inference.network_parts import Pictures
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.lane import Done
+    from napari_pathsrgan.types import Pixels
 
 READERS = 2
 """Threads that read the slide: more gain nothing (FIELD notes on openslide: 2 to 4)."""

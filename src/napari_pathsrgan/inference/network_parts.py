@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from napari_pathsrgan.slides.foreground import Glass, foreground_weight
 from napari_pathsrgan.tiles.covering import Rectangle, cover
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 
 class Pictures(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -14,7 +14,9 @@ from torch.nn import functional
 from napari_pathsrgan.models.blocks import BicubicEnlargement, centre
 from napari_pathsrgan.slides.resample import enlarge, enlarge_unrounded
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
+
 Weights = npt.NDArray[np.float32]
 _Level = TypeVar("_Level", np.uint8, np.float32)
 

@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.errors import PathSRGANError, WorkerError
 from napari_pathsrgan.inference.arithmetic import network_product
@@ -33,8 +30,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.arithmetic import Arithmetic
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.tiles.product import Product
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 MOST_RESTARTS, WITHIN_S = 3, 60.0
 """A process that dies more often than this is given up: it would die again."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
 from dask.base import tokenize
 
 from napari_pathsrgan.errors import CardMismatchError, ComputedSlideError, SlideTooCoarseError
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.tile_filler import Filled
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 COARSEST_RATIO = 1.15
 """How much coarser than the scans a model was made for a slide may be."""

@@ -18,12 +18,13 @@ import numpy.typing as npt
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError
 from napari_pathsrgan.slides.store_layout import FILL_VALUE
 from napari_pathsrgan.tiles.covering import Rectangle, largest_side
-from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, PyramidGrid, RectangleUm
+from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, PyramidGrid, RectangleUm
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.region import Region
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
+    from napari_pathsrgan.types import Pixels
 
 _COARSE_TILES = 16
 _HR_PER_LR = 16

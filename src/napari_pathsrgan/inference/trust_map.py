@@ -33,12 +33,13 @@ from napari_pathsrgan.inference.trust import (
 )
 from napari_pathsrgan.slides.foreground import foreground_weight
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY, ome_attributes
-from napari_pathsrgan.tiles.grid import CORE, GRID_STEP, SLIDE_LEVEL, Pixels, Window, snap_window
+from napari_pathsrgan.tiles.grid import CORE, GRID_STEP, SLIDE_LEVEL, Window, snap_window
 from napari_pathsrgan.whole_output import output_error
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
+    from napari_pathsrgan.types import Pixels
 
 SCAN, MODEL = "disagrees with the scan", "differs from the other model"
 ABSENT = 0

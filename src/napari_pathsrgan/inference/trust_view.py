@@ -12,11 +12,12 @@ import numpy as np
 from napari_pathsrgan.inference.super_resolved import assemble
 from napari_pathsrgan.inference.trust import LEVELS_PER_SIGMA
 from napari_pathsrgan.inference.trust_map import TrustMap, computed
-from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Pixels, Window
+from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Window
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.grid import TileKey
+    from napari_pathsrgan.types import Pixels
 
 ORANGE = (255, 128, 0)
 CLEAR_SIGMA, FULL_SIGMA = 3.0, 10.0

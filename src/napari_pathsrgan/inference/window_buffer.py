@@ -12,12 +12,12 @@ import os
 import secrets
 import sys
 import tempfile
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 LARGEST_WINDOW_PX = 4 * 128 + 2 * 32
 """Side of the largest window, input pixels: 4 × 4 blocks and the widest halo."""

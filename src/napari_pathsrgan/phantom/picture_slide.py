@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_pathsrgan.imaging.forward import scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
@@ -17,8 +16,7 @@ from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 _LOSSLESS_QUALITY = 98
 """JPEG quality where the settings ask for none: slide files are JPEG, and this is not to be seen."""

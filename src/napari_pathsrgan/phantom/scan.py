@@ -20,10 +20,9 @@ from napari_pathsrgan.phantom.slide_file import TILE_PX, whole_shape
 if TYPE_CHECKING:
     from napari_pathsrgan.phantom.cells import Specimen
     from napari_pathsrgan.phantom.truth import Coordinates, ScanOffset
+    from napari_pathsrgan.types import Pixels
 
 Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
-
 _WINDOW_PX = 1536
 """Side of the piece of specimen made at once; with seven depths it takes about 0.3 GB."""
 

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 
 import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import Subsampling
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 TILE_PX = 256
 """Side of a tile in the file."""

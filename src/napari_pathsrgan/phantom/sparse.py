@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from napari_pathsrgan.errors import OptionError
@@ -26,12 +25,12 @@ from napari_pathsrgan.phantom.slide_file import (
     write_level,
 )
 from napari_pathsrgan.phantom.truth import ScanOffset
+from napari_pathsrgan.types import Pixels
 from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
 
-Pixels = npt.NDArray[np.uint8]
 Tiles = dict[tuple[int, int], Pixels]
 
 _INSET_UM = 60.0

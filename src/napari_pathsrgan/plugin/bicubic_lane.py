@@ -10,7 +10,8 @@ from napari_pathsrgan.tiles.product import BICUBIC
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-    from napari_pathsrgan.tiles.grid import Pixels, TileKey
+    from napari_pathsrgan.tiles.grid import TileKey
+    from napari_pathsrgan.types import Pixels
 
 
 class BicubicLane(ThreadLane):

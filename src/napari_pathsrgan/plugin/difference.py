@@ -18,11 +18,11 @@ import numpy.typing as npt
 from napari_pathsrgan.plugin.live_layer import preview
 from napari_pathsrgan.plugin.sr_layer import CHUNK_PX, PreviewLevel
 from napari_pathsrgan.tiles.viewport import split_index
+from napari_pathsrgan.types import Pixels
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-Pixels = npt.NDArray[np.uint8]
 Read = Callable[[Any, slice, slice], Pixels]
 """How pixels of a level are come by: (level, rows, cols) → what there is of it or what it is."""
 

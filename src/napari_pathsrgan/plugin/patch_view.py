@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QWidget
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.review.image import Pixels
+    from napari_pathsrgan.types import Pixels
 
 _GAP_PX = 32
 _MARGIN_PX = 16

@@ -14,7 +14,7 @@ from napari_pathsrgan.plugin.plain_text import PlainLabel
 from napari_pathsrgan.plugin.rating_page import WORDS
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.review.image import Pixels
+    from napari_pathsrgan.types import Pixels
 
 _HOW = {
     "single": "Press 1 to 5, or the buttons: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent.",

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.process import ProcessModel
     from napari_pathsrgan.slides.slide import Slide
     from napari_pathsrgan.tiles.cache import TileCache
-    from napari_pathsrgan.tiles.grid import Pixels, RectangleUm, TileKey
+    from napari_pathsrgan.tiles.grid import RectangleUm, TileKey
     from napari_pathsrgan.tiles.product import Product
     from napari_pathsrgan.tiles.scheduler import Scheduler
+    from napari_pathsrgan.types import Pixels
 
 
 class ShownSlide:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.tiles.cache import TileCache
-    from napari_pathsrgan.tiles.grid import Pixels
     from napari_pathsrgan.tiles.scheduler import Scheduler
+    from napari_pathsrgan.types import Pixels
 
 CHUNK_PX = 128
 """napari grows what it asks for to whole chunks. Small ones keep it to what is visible; but each time a pan crosses

@@ -11,8 +11,9 @@ from napari_pathsrgan.inference.lanes import ThreadLane
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.inference.trust_view import TrustView
-    from napari_pathsrgan.tiles.grid import Pixels, TileKey
+    from napari_pathsrgan.tiles.grid import TileKey
     from napari_pathsrgan.tiles.product import Product
+    from napari_pathsrgan.types import Pixels
 
 _KEPT_VIEWS = 2
 

@@ -13,8 +13,7 @@ from napari_pathsrgan.slides.resample import choose_level, resample_region
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.pairs import Table
     from napari_pathsrgan.slides.slide import Slide
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 
 def checkerboard(

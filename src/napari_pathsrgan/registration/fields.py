@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.forward import scan_field
@@ -19,8 +18,7 @@ from napari_pathsrgan.slides.resample import resample_array
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.tone import CameraResponse
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 MPP_LR, MPP_MR, MPP_HR = 1.172, 0.586, 0.293
 TEST_ONE_IN = 6

@@ -34,8 +34,8 @@ from napari_pathsrgan.registration.stored_pairs import (
     open_images,
     read_attributes,
 )
+from napari_pathsrgan.types import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.void]
 Triplet = tuple[Pixels, Pixels, Pixels]
 

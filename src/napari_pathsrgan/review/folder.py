@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.review.design import Design, PatchSet, Pixels, draw_stratified
+from napari_pathsrgan.review.design import Design, PatchSet, draw_stratified
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 

@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from napari_pathsrgan.errors import OptionError, RaterKnownError, RatingNotSavedError, ReviewFileError
 from napari_pathsrgan.review import histories, store
 from napari_pathsrgan.review.events import MAX_COMMENT, MAX_SECONDS, Event
-from napari_pathsrgan.review.image import Pixels, decode, digest
+from napari_pathsrgan.review.image import decode, digest
 from napari_pathsrgan.review.raters import checked_name
 from napari_pathsrgan.review.trial import SCORES, Progress, Trial
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 _TITLE = f"Aperio Image Library ({CREATOR}: computed image, not for diagnosis)"
 _THUMBNAIL_PX = 1024
@@ -59,7 +59,7 @@ def write_aperio_tiff(
 
 
 def _write_strips(
-    writer: tifffile.TiffWriter, pixels: UInt8Image, compression: Compression, text: str, subfiletype: int = 0
+    writer: tifffile.TiffWriter, pixels: Pixels, compression: Compression, text: str, subfiletype: int = 0
 ) -> None:
     """Write an image beside the levels; readers tell the two apart by strips and tiles."""
     writer.write(
@@ -73,12 +73,12 @@ def _write_strips(
     )
 
 
-def _thumbnail_text(store: PyramidStore, thumbnail: UInt8Image) -> str:
+def _thumbnail_text(store: PyramidStore, thumbnail: Pixels) -> str:
     (full_rows, full_cols), (rows, cols, _) = store.level_shapes[0], thumbnail.shape
     return _description(store, f"{full_cols}x{full_rows} -> {cols}x{rows} - ")
 
 
-def _label(store: PyramidStore) -> UInt8Image:
+def _label(store: PyramidStore) -> Pixels:
     """Draw a label that says what the file is, where slide viewers show the label of the glass slide."""
     font = ImageFont.load_default(size=_LABEL_TEXT_PX)
     text = f"Computed image,\nnot for diagnosis\n\nModel: {store.identity.model_name}"
@@ -87,7 +87,7 @@ def _label(store: PyramidStore) -> UInt8Image:
     return np.asarray(image, np.uint8)
 
 
-def _thumbnail(store: PyramidStore) -> UInt8Image:
+def _thumbnail(store: PyramidStore) -> Pixels:
     """Shrink the coarsest level to at most 1024 px a side."""
     coarsest = np.moveaxis(np.asarray(store.array(len(store.level_shapes) - 1)[:]), 0, -1)
     shrink = max(1.0, max(coarsest.shape) / _THUMBNAIL_PX)

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageCms
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 
-def on_white(rgba: UInt8Image) -> UInt8Image:
+def on_white(rgba: Pixels) -> Pixels:
     """Put (H, W, 4) uint8 on white, as (H, W, 3) uint8: where a scanner left a gap, there is glass."""
     alpha = rgba[..., 3:]
     if alpha.min(initial=255) == 255:
@@ -22,7 +22,7 @@ def on_white(rgba: UInt8Image) -> UInt8Image:
     return np.rint(blended).astype(np.uint8)
 
 
-def srgb_transform(profile: bytes | None) -> Callable[[UInt8Image], UInt8Image] | None:
+def srgb_transform(profile: bytes | None) -> Callable[[Pixels], Pixels] | None:
     """Make the transform from a file's ICC profile to sRGB, perceptual intent.
 
     Parameters
@@ -48,7 +48,7 @@ def srgb_transform(profile: bytes | None) -> Callable[[UInt8Image], UInt8Image] 
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 
-    def to_srgb(pixels: UInt8Image) -> UInt8Image:
+    def to_srgb(pixels: Pixels) -> Pixels:
         if pixels.size == 0:
             return pixels
         converted = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(pixels)), transform)

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 REACH_PX = 16
 """How far a pixel's weight looks: 2 for the blur, 2 for the range, 3 to grow, 8 for the ramp, 1 for enlarging it."""

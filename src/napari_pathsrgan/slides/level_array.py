@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
 from napari_pathsrgan.errors import SlideUnreadableError
-from napari_pathsrgan.slides.resample import UInt8Image, resample_region
+from napari_pathsrgan.slides.resample import resample_region
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
 
 #: Chunks of the dask pyramid; square whatever the file's own tiles are (NDPI: 8 × 3840).
 CHUNK_PX = 512
@@ -40,7 +43,7 @@ class Levelled(Protocol):
     reader: str
     level_shapes: tuple[tuple[int, int], ...]
 
-    def read_level(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read_level(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window of a level, see `Slide.read_level`."""
 
 
@@ -73,7 +76,7 @@ class LevelArray:
         """Travel to another process, without what was decoded and whoever is told."""
         return type(self), (self._slide, self._index)
 
-    def __getitem__(self, key: tuple[slice, ...]) -> UInt8Image:
+    def __getitem__(self, key: tuple[slice, ...]) -> Pixels:
         """Read the window that the slices' outer bounds span, then take their steps."""
         (row, bottom, row_step), (col, right, col_step) = (
             part.indices(size) for part, size in zip(key[:2], self.shape, strict=False)
@@ -87,7 +90,7 @@ class LevelArray:
             pixels = np.full((bottom - row, right - col, 3), UNREADABLE_GREY, np.uint8)
         return pixels[(slice(None, None, row_step), slice(None, None, col_step), *key[2:])]
 
-    def _pixels(self, row: int, bottom: int, col: int, right: int) -> UInt8Image:
+    def _pixels(self, row: int, bottom: int, col: int, right: int) -> Pixels:
         height, width = max(0, bottom - row), max(0, right - col)
         chunk = row // CHUNK_PX, col // CHUNK_PX
         if height and width and chunk == ((bottom - 1) // CHUNK_PX, (right - 1) // CHUNK_PX):  # as dask asks
@@ -95,14 +98,14 @@ class LevelArray:
             return self._chunk(*chunk)[top : top + height, left : left + width]
         return self._read(row, col, height, width)
 
-    def _read_chunk(self, chunk_row: int, chunk_col: int) -> UInt8Image:
+    def _read_chunk(self, chunk_row: int, chunk_col: int) -> Pixels:
         row, col = chunk_row * CHUNK_PX, chunk_col * CHUNK_PX
         pixels = self._read(row, col, min(CHUNK_PX, self.shape[0] - row), min(CHUNK_PX, self.shape[1] - col))
         pixels.flags.writeable = False
         return pixels
 
-    def _read(self, row: int, col: int, height: int, width: int) -> UInt8Image:
-        def read(row: int, col: int, height: int, width: int) -> UInt8Image:
+    def _read(self, row: int, col: int, height: int, width: int) -> Pixels:
+        def read(row: int, col: int, height: int, width: int) -> Pixels:
             return self._slide.read_level(self._level, row, col, height, width)
 
         if self._factor == 1:

@@ -26,7 +26,7 @@ from napari_pathsrgan.slides.level_geometry import Factors, level_factors
 from napari_pathsrgan.slides.pixel_size import believable_pixel_size
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 #: Lattice of levels whose downsample isn't whole, in level pixels.
 BLOCK_PX = 512
@@ -75,11 +75,11 @@ class OpenSlideSource:
         if row is not None and col is not None and height is not None and width is not None:
             self.bounds_level0 = (row, col, height, width)
         self.icc_profile = _icc_profile(handle)
-        self.associated_images: Mapping[str, Callable[[], UInt8Image]] = {
+        self.associated_images: Mapping[str, Callable[[], Pixels]] = {
             name: partial(self._read_associated, name) for name in handle.associated_images
         }
 
-    def read(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window inside the level: (height, width, 3) uint8, transparency on white; OSError if it can't."""
         if self._downsamples[level].is_integer():
             return self._read_from(level, (row, col), (height, width))
@@ -113,18 +113,18 @@ class OpenSlideSource:
         exact = np.flatnonzero(error < ON_PIXEL)
         return int(candidates[exact[0] if exact.size else np.argmin(error)])
 
-    def _read_from(self, level: int, origin: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
+    def _read_from(self, level: int, origin: tuple[int, int], size: tuple[int, int]) -> Pixels:
         """Read from a level pixel; after an error, which ends an OpenSlide handle, once more with a new one."""
         downsample = self._downsamples[level]
         corner = (round(origin[1] * downsample), round(origin[0] * downsample))
 
-        def read(handle: openslide.OpenSlide) -> UInt8Image:
+        def read(handle: openslide.OpenSlide) -> Pixels:
             return on_white(np.asarray(handle.read_region(corner, level, (size[1], size[0]))))
 
         return self._with_handle(read)
 
-    def _read_associated(self, name: str) -> UInt8Image:
-        def read(handle: openslide.OpenSlide) -> UInt8Image:
+    def _read_associated(self, name: str) -> Pixels:
+        def read(handle: openslide.OpenSlide) -> Pixels:
             cols, rows = openslide.lowlevel.get_associated_image_dimensions(handle._osr, name)
             if rows * cols > _MOST_ASSOCIATED_PX:
                 raise OSError("An image beside the slide is larger than any.")
@@ -132,7 +132,7 @@ class OpenSlideSource:
 
         return self._with_handle(read)
 
-    def _with_handle(self, read: Callable[[openslide.OpenSlide], UInt8Image]) -> UInt8Image:
+    def _with_handle(self, read: Callable[[openslide.OpenSlide], Pixels]) -> Pixels:
         handle = self._handle
         if handle is None:
             raise OSError(f"{self._path} has been closed.")
@@ -141,7 +141,7 @@ class OpenSlideSource:
         except openslide.OpenSlideError:
             return self._reopen_and(read, handle)
 
-    def _reopen_and(self, read: Callable[[openslide.OpenSlide], UInt8Image], broken: openslide.OpenSlide) -> UInt8Image:
+    def _reopen_and(self, read: Callable[[openslide.OpenSlide], Pixels], broken: openslide.OpenSlide) -> Pixels:
         """Read with a handle of our own, and share it only once it has proved itself.
 
         Else the second failure over one damaged tile would break what other threads are reading with.

@@ -36,7 +36,7 @@ from napari_pathsrgan.slides.tile_file import decode_tile, encode_tile, write_ti
 from napari_pathsrgan.whole_output import gone_error, output_error, partial_name, refuse_existing
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 _LEFTOVER_AGE_S = 60.0
 """A temporary file that old is nobody's any more: a tile is written in milliseconds."""
@@ -241,7 +241,7 @@ class PyramidStore:
         except OSError:
             return False
 
-    def read(self, level: int, row: int, col: int) -> UInt8Image:
+    def read(self, level: int, row: int, col: int) -> Pixels:
         """Read a tile.
 
         Returns
@@ -272,7 +272,7 @@ class PyramidStore:
         levels = range(len(self.level_shapes))
         self._expected = frozenset((level, *tile) for level in levels for tile in self.tiles(level))
 
-    def _read(self, level: int, row: int, col: int) -> UInt8Image:
+    def _read(self, level: int, row: int, col: int) -> Pixels:
         if not self.has(level, row, col):
             raise KeyError((level, row, col))
         rows, cols = self._window(level, row, col)
@@ -283,7 +283,7 @@ class PyramidStore:
             self._damaged.add((level, row, col))
             raise KeyError((level, row, col)) from error
 
-    def write(self, level: int, row: int, col: int, pixels: UInt8Image) -> int:
+    def write(self, level: int, row: int, col: int, pixels: Pixels) -> int:
         """Write a tile, whole or not at all; one that is there is replaced.
 
         Parameters

@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-UInt8Image = npt.NDArray[np.uint8]
-ReadPixels = Callable[[int, int, int, int], UInt8Image]
+from napari_pathsrgan.types import Pixels
+
+ReadPixels = Callable[[int, int, int, int], Pixels]
 
 #: A level counts as fine enough for a grid up to this excess: files state mpp with four digits at most.
 MPP_TOLERANCE = 1.001
@@ -136,7 +137,7 @@ def resample_region(
     height: int,
     width: int,
     shift_px: tuple[float, float] = (0.0, 0.0),
-) -> UInt8Image:
+) -> Pixels:
     """Compute a window of the grid of pixel size `target_mpp` from one level.
 
     Parameters
@@ -181,12 +182,12 @@ def resample_region(
 
 
 def resample_array(
-    image: UInt8Image,
+    image: Pixels,
     source_mpp: float,
     target_mpp: float,
     shift_px: tuple[float, float] = (0.0, 0.0),
     shape: tuple[int, int] | None = None,
-) -> UInt8Image:
+) -> Pixels:
     """Put a whole image in memory on the grid of pixel size `target_mpp`.
 
     Zoom and registration shift are one interpolation (METHOD § 0: "sample once, with one cubic kernel"); the pixels are
@@ -209,7 +210,7 @@ def resample_array(
     (rows, cols, 3) uint8
     """
 
-    def read(row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read(row: int, col: int, height: int, width: int) -> Pixels:
         return image[row : row + height, col : col + width]
 
     size = (image.shape[0], image.shape[1])
@@ -218,7 +219,7 @@ def resample_array(
     return resample_region(read, size, (source_mpp, source_mpp), target_mpp, 0, 0, *shape, shift_px=shift_px)
 
 
-def enlarge(image: UInt8Image, factor: int) -> UInt8Image:
+def enlarge(image: Pixels, factor: int) -> Pixels:
     """Enlarge an image by a whole factor, corner on corner: the bicubic view that networks are compared with.
 
     Parameters
@@ -243,7 +244,7 @@ def enlarge(image: UInt8Image, factor: int) -> UInt8Image:
     return enlarged.reshape(height * factor, width * factor, 3)
 
 
-def enlarge_unrounded(image: UInt8Image, factor: int) -> npt.NDArray[np.float32]:
+def enlarge_unrounded(image: Pixels, factor: int) -> npt.NDArray[np.float32]:
     """Enlarge an image as `enlarge` does, in fractions of grey levels that may lie outside 0 to 255.
 
     Returns
@@ -258,7 +259,7 @@ def enlarge_unrounded(image: UInt8Image, factor: int) -> npt.NDArray[np.float32]
     return enlarged.reshape(height * factor, width * factor, 3)
 
 
-def _enlarged_strips(image: UInt8Image, factor: int) -> Iterator[tuple[slice, int, npt.NDArray[np.float32]]]:
+def _enlarged_strips(image: Pixels, factor: int) -> Iterator[tuple[slice, int, npt.NDArray[np.float32]]]:
     """Enlarge strip by strip: which rows of the image, for each phase of theirs, with the columns enlarged."""
     if factor < 1:
         raise ValueError(f"An image can be enlarged 1, 2, 3 … times, not {factor} times.")
@@ -287,13 +288,13 @@ def _keys_cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(d < 1.0, inner, np.where(d < 2.0, outer, 0.0))
 
 
-def _resample_block(read: ReadPixels, rows: CubicTaps, cols: CubicTaps) -> UInt8Image:
+def _resample_block(read: ReadPixels, rows: CubicTaps, cols: CubicTaps) -> Pixels:
     """Read what the taps touch, then combine rows, then columns, each output pixel in the order of its taps."""
     top, bottom = int(rows.index.min()), int(rows.index.max()) + 1
     left, right = int(cols.index.min()), int(cols.index.max()) + 1
-    pixels: UInt8Image = read(top, left, bottom - top, right - left)
+    pixels: Pixels = read(top, left, bottom - top, right - left)
     if len(rows.index) == 1 and len(cols.index) == 1:  # the level's own grid: nothing to compute
-        same: UInt8Image = pixels.take(rows.index[0] - top, axis=0).take(cols.index[0] - left, axis=1)
+        same: Pixels = pixels.take(rows.index[0] - top, axis=0).take(cols.index[0] - left, axis=1)
         return same
     tall = weighted_sum(pixels.astype(np.float32), rows.index - top, rows.weight)
     # Columns become rows, so that every gather copies long runs of memory.

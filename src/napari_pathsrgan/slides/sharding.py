@@ -15,7 +15,7 @@ from napari_pathsrgan.whole_output import gone_error, written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 SHARD_TILES = 8
 """Tiles a side of a shard: 4096 px at 20×, some 20 MB in a file (ours)."""
@@ -62,7 +62,7 @@ def write_sharded(store: PyramidStore, path: Path, progress: Callable[[int, int]
                     progress(done, total)
 
 
-def _read_shard(store: PyramidStore, level: int, shard_row: int, shard_col: int) -> UInt8Image:
+def _read_shard(store: PyramidStore, level: int, shard_row: int, shard_col: int) -> Pixels:
     """Put the tiles of a shard together, (height, width, 3) uint8, cropped to the level; what is missing is white."""
     side = store.tile_px[level]
     top, left = shard_row * SHARD_TILES, shard_col * SHARD_TILES

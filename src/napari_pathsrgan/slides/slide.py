@@ -25,7 +25,8 @@ from napari_pathsrgan.errors import (
 from napari_pathsrgan.slides.colour import srgb_transform
 from napari_pathsrgan.slides.computed import find_computed
 from napari_pathsrgan.slides.level_array import Tell, lazy_level
-from napari_pathsrgan.slides.resample import UInt8Image, choose_level, grid_length, resample_region
+from napari_pathsrgan.slides.resample import choose_level, grid_length, resample_region
+from napari_pathsrgan.types import Pixels
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -67,11 +68,11 @@ class SlideSource(Protocol):
     pixel_size_um: tuple[float, float] | None
     objective_power: float | None
     bounds_level0: tuple[int, int, int, int] | None
-    associated_images: Mapping[str, Callable[[], UInt8Image]]
+    associated_images: Mapping[str, Callable[[], Pixels]]
     icc_profile: bytes | None
     vendor: str | None
 
-    def read(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window inside the level as (height, width, 3) uint8, transparency on white; OSError if it can't."""
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ class Slide:
         self.computed = find_computed(path)
         self.reader = source.reader
         self.vendor = source.vendor
-        self.associated_images: Mapping[str, UInt8Image] = _AssociatedImages(self, source.associated_images)
+        self.associated_images: Mapping[str, Pixels] = _AssociatedImages(self, source.associated_images)
         self._source = source
         self._told_mpp = mpp
         self._closed = False
@@ -204,7 +205,7 @@ class Slide:
         self._closed = True
         self._source.close()
 
-    def read_level(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read_level(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window of a level's own pixels, in sRGB.
 
         Parameters
@@ -242,7 +243,7 @@ class Slide:
             pixels = pixels.take(row_index - top, axis=0).take(col_index - left, axis=1)
         return pixels
 
-    def read_grid(self, mpp: float, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read_grid(self, mpp: float, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window of the slide-wide grid of pixel size `mpp`, whose pixel (0, 0) begins at the slide's corner.
 
         Two windows of one grid agree to the bit where they overlap. Outside the slide the picture is mirrored.
@@ -270,7 +271,7 @@ class Slide:
         level = choose_level(self.level_pixel_sizes_um, mpp)
         source_mpp = self.level_pixel_sizes_um[level]
 
-        def read(row: int, col: int, height: int, width: int) -> UInt8Image:
+        def read(row: int, col: int, height: int, width: int) -> Pixels:
             return self.read_level(level, row, col, height, width)
 
         return resample_region(read, self.level_shapes[level], source_mpp, mpp, row, col, height, width)
@@ -279,7 +280,7 @@ class Slide:
         """Count rows and columns of the grid of pixel size `mpp` that cover the slide."""
         return grid_length(self.extent_um[0], mpp), grid_length(self.extent_um[1], mpp)
 
-    def read_um(self, row_um: float, col_um: float, height_um: float, width_um: float, mpp: float) -> UInt8Image:
+    def read_um(self, row_um: float, col_um: float, height_um: float, width_um: float, mpp: float) -> Pixels:
         """Read every pixel of the grid of pixel size `mpp` that a rectangle in µm touches.
 
         Returns
@@ -292,7 +293,7 @@ class Slide:
         end_col = math.ceil((col_um + width_um) / mpp - 1e-6)
         return self.read_grid(mpp, row, col, end_row - row, end_col - col)
 
-    def thumbnail(self, max_px: int = OVERVIEW_PX) -> UInt8Image:
+    def thumbnail(self, max_px: int = OVERVIEW_PX) -> Pixels:
         """Shrink the whole slide to at most `max_px` a side: (rows, cols, 3) uint8. Never enlarges."""
         mpp = max(max(self.extent_um) / max_px, self.mpp)
         return self.read_grid(mpp, 0, 0, *self.grid_shape(mpp))
@@ -339,14 +340,14 @@ class Slide:
         )
 
 
-class _AssociatedImages(Mapping[str, UInt8Image]):
+class _AssociatedImages(Mapping[str, Pixels]):
     """Label, macro photograph and the like, decoded when asked for."""
 
-    def __init__(self, slide: Slide, readers: Mapping[str, Callable[[], UInt8Image]]) -> None:
+    def __init__(self, slide: Slide, readers: Mapping[str, Callable[[], Pixels]]) -> None:
         self._slide = slide
         self._readers = readers
 
-    def __getitem__(self, name: str) -> UInt8Image:
+    def __getitem__(self, name: str) -> Pixels:
         read = self._readers[name]
         try:
             image = read()

@@ -29,7 +29,7 @@ from napari_pathsrgan.slides.tiff_image import TiffFile, TiffImage
 from napari_pathsrgan.slides.tiff_layout import TiffLayout, lay_out
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
 _INCH = 2
@@ -73,12 +73,12 @@ class TiffSource:
         self.pixel_size_um = self._pixel_size(layout)
         self.objective_power = None if layout.ome is None else layout.ome.objective_power
         self.bounds_level0: tuple[int, int, int, int] | None = None
-        self.associated_images: Mapping[str, Callable[[], UInt8Image]] = {
+        self.associated_images: Mapping[str, Callable[[], Pixels]] = {
             name: partial(self._read_associated, page, path.name) for name, page in layout.associated.items()
         }
         self.icc_profile: bytes | None = layout.levels[0].content(ICC_PROFILE) or None
 
-    def read(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window inside the level: (height, width, 3) uint8, transparency on white; OSError if it can't."""
         return self._levels[level].read(row, col, height, width)
 
@@ -92,7 +92,7 @@ class TiffSource:
         size = resolution_pixel_size(layout.levels[0])
         return size[::-1] if size is not None and self._levels[0].turned else size
 
-    def _read_associated(self, page: Page, name: str) -> UInt8Image:
+    def _read_associated(self, page: Page, name: str) -> Pixels:
         rows, cols = page.shape
         if rows * cols > _MOST_ASSOCIATED_PX:
             raise OSError("An image beside the slide is larger than any.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import tifffile
 
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 Compression = Literal["jpeg", "lossless"]
 Progress = Callable[[int, int], None]
@@ -102,7 +102,7 @@ def _encoded_tiles(store: PyramidStore, level: int, compression: Compression) ->
             yield waiting.popleft().result()
 
 
-def _whole_tile(store: PyramidStore, level: int, row: int, col: int) -> UInt8Image:
+def _whole_tile(store: PyramidStore, level: int, row: int, col: int) -> Pixels:
     """Read a tile, filled up with its last pixels at the level's edge."""
     side = store.tile_px[level]
     try:
@@ -113,9 +113,9 @@ def _whole_tile(store: PyramidStore, level: int, row: int, col: int) -> UInt8Ima
     return np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
 
 
-def _jpeg(tile: UInt8Image) -> bytes:
+def _jpeg(tile: Pixels) -> bytes:
     return bytes(imagecodecs.jpeg8_encode(tile, level=JPEG_QUALITY, colorspace="rgb", outcolorspace="rgb"))
 
 
-def _deflated(tile: UInt8Image) -> bytes:
+def _deflated(tile: Pixels) -> bytes:
     return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(tile, axis=1).tobytes(), level=6))

@@ -20,7 +20,7 @@ from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.slides.store_layout import FILL_VALUE, ZSTD_LEVEL
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 _SEAL_BYTES = 16
 _FRAME_HEAD = struct.pack("<II", 0x184D2A5E, _SEAL_BYTES)
@@ -28,7 +28,7 @@ _FRAME_HEAD = struct.pack("<II", 0x184D2A5E, _SEAL_BYTES)
 _CODEC = Zstd(level=ZSTD_LEVEL, checksum=True)
 
 
-def encode_tile(pixels: UInt8Image, side: int, address: str) -> bytes:
+def encode_tile(pixels: Pixels, side: int, address: str) -> bytes:
     """Compress a tile and seal it.
 
     Parameters
@@ -51,7 +51,7 @@ def encode_tile(pixels: UInt8Image, side: int, address: str) -> bytes:
     return content + _FRAME_HEAD + _seal(content, address)
 
 
-def decode_tile(content: bytes, shape: tuple[int, int], side: int, address: str) -> UInt8Image:
+def decode_tile(content: bytes, shape: tuple[int, int], side: int, address: str) -> Pixels:
     """Return the pixels of a tile whose seal is unbroken.
 
     Parameters

@@ -17,7 +17,7 @@ from napari_pathsrgan.slides.slide_kind import image_attributes
 from napari_pathsrgan.slides.zarr_array import UnsupportedArrayError, checked_folder, open_pixels
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.slides.resample import UInt8Image
+    from napari_pathsrgan.types import Pixels
 
 _REMEDY = "Open the folder of an OME-Zarr image with 8-bit gray, RGB or RGBA pixels."
 _CONVERT = "Convert it to OME-Zarr 0.4 or 0.5 of 8-bit RGB pixels, for example with bioformats2raw or ome-zarr-py."
@@ -78,10 +78,10 @@ class ZarrSource:
         self.vendor: str | None = "ome-zarr"
         self.objective_power: float | None = None
         self.bounds_level0: tuple[int, int, int, int] | None = None
-        self.associated_images: Mapping[str, Callable[[], UInt8Image]] = {}
+        self.associated_images: Mapping[str, Callable[[], Pixels]] = {}
         self.icc_profile: bytes | None = None
 
-    def read(self, level: int, row: int, col: int, height: int, width: int) -> UInt8Image:
+    def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a window inside the level: (height, width, 3) uint8, transparency on white; OSError if it can't."""
         return read_planes(self._levels[level], self._axes, row, col, height, width)
 
@@ -89,7 +89,7 @@ class ZarrSource:
         """Nothing stays open between reads."""
 
 
-def read_planes(array: zarr.Array[Any], axes: str, row: int, col: int, height: int, width: int) -> UInt8Image:
+def read_planes(array: zarr.Array[Any], axes: str, row: int, col: int, height: int, width: int) -> Pixels:
     """Read a window of an array with axes such as CYX, YXS, TCZYX as RGB.
 
     Parameters
@@ -119,7 +119,7 @@ def read_planes(array: zarr.Array[Any], axes: str, row: int, col: int, height: i
     colours = [at for at, axis in enumerate(axes) if axis in "CS" and array.shape[at] > 1]
     order = [axes.index("Y"), axes.index("X"), *colours]
     single = [at for at in range(len(axes)) if at not in order]
-    pixels: UInt8Image = block.transpose(order + single).reshape(height, width, -1)
+    pixels: Pixels = block.transpose(order + single).reshape(height, width, -1)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     if pixels.shape[2] == 4:

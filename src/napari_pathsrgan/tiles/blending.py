@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.tiles.grid import Pixels
+    from napari_pathsrgan.types import Pixels
 
 OVERLAP = 64
 """LR pixels that neighbouring tiles share (Ma et al. 2020 §IV-D; that they are LR pixels is ours): two halos of 32."""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.tiles.grid import Pixels, TileKey
+    from napari_pathsrgan.tiles.grid import TileKey
+    from napari_pathsrgan.types import Pixels
 
 
 class TileCache:

@@ -15,14 +15,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
     from napari_pathsrgan.tiles.product import Product
-
-Pixels = npt.NDArray[np.uint8]
-"""(h, w, 3) RGB."""
 
 LR_MPP = 1.172
 """µm per pixel of the network's input, the "5×" grid (Ma et al. 2020: 1.465 / 1.25)."""

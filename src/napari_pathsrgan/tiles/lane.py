@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from napari_pathsrgan.tiles.grid import Pixels, TileKey
+from napari_pathsrgan.tiles.grid import TileKey
+from napari_pathsrgan.types import Pixels
 
 Done = Callable[[Mapping[TileKey, Pixels], Exception | None], None]
 

@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.tiles.grid import Pixels, PyramidGrid
+    from napari_pathsrgan.tiles.grid import PyramidGrid
+    from napari_pathsrgan.types import Pixels
 
 
 class Patch(NamedTuple):

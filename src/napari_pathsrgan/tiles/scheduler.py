@@ -37,8 +37,9 @@ from napari_pathsrgan.tiles.wishes import WishLists
 
 if TYPE_CHECKING:
     from napari_pathsrgan.tiles.cache import TileCache
-    from napari_pathsrgan.tiles.grid import Pixels, TileKey
+    from napari_pathsrgan.tiles.grid import TileKey
     from napari_pathsrgan.tiles.lane import Lane
+    from napari_pathsrgan.types import Pixels
 
 
 class TileState(Enum):

@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -30,7 +29,9 @@ from napari_pathsrgan.errors import CardMismatchError, OptionError, WorkerError
 from napari_pathsrgan.registration.fine import LR_PX
 from napari_pathsrgan.registration.pairs import PairsFile
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from napari_pathsrgan.types import Pixels
+
 Batch = tuple[Tensor, Tensor, Tensor]
 
 MOST_CROPS = 4

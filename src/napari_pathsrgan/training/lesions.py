@@ -17,7 +17,7 @@ from napari_pathsrgan.training.nuclei import Nuclei, read_nuclei, view_of
 
 if TYPE_CHECKING:
     from napari_pathsrgan.training.lesion_config import LesionConfig
-    from napari_pathsrgan.training.nuclei import Pixels
+    from napari_pathsrgan.types import Pixels
 
 _LAST_RATE = 0.02
 _CALIBRATION = 64

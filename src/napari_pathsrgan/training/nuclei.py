@@ -17,8 +17,7 @@ from napari_pathsrgan.registration.fields import MPP_HR, MPP_MR, TEST_ONE_IN, is
 
 if TYPE_CHECKING:
     from napari_pathsrgan.training.lesion_config import LesionConfig
-
-Pixels = npt.NDArray[np.uint8]
+    from napari_pathsrgan.types import Pixels
 
 SIDE_PX = 64
 """Side of what the network sees of a nucleus: 19 µm at 20×, 38 µm at 10×."""
