@@ -21,7 +21,7 @@ from browsing import Browser, browser, some_large_screen
 from measure import Figure, command, percentile, say
 from panning import Heart
 
-from napari_pathsrgan.cli.verb_options import understand
+from napari_pathsrgan.commands.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
 from napari_pathsrgan.jobs.spec import State

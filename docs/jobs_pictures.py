@@ -18,7 +18,7 @@ from napari.settings import get_settings
 from PIL import Image
 from widget_pictures import NARROW_PX, beside, picture, settle, until, write
 
-from napari_pathsrgan.cli.verb_options import understand
+from napari_pathsrgan.commands.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
 from napari_pathsrgan.jobs.spec import State

@@ -17,8 +17,8 @@ import pytest
 import tifffile
 
 from napari_pathsrgan import __version__
-from napari_pathsrgan.cli import main
-from napari_pathsrgan.cli.report import columns, thousands
+from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.report import columns, thousands
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.slides.slide import Slide
 

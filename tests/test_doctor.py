@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from napari_pathsrgan import doctor
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.doctor import Examination, Finding
 
 

@@ -32,7 +32,7 @@ def test_the_front_door_loads_nothing_heavy() -> None:
 
 
 def test_the_command_line_loads_neither_torch_nor_napari() -> None:
-    assert loaded_by("napari_pathsrgan.cli").isdisjoint({"dask", "napari", "qtpy", "torch", "zarr"})
+    assert loaded_by("napari_pathsrgan.commands").isdisjoint({"dask", "napari", "qtpy", "torch", "zarr"})
 
 
 def test_the_reader_loads_neither_torch_nor_napari() -> None:

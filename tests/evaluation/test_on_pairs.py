@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.errors import OptionError, OutputError
 from napari_pathsrgan.evaluation import report
 from napari_pathsrgan.evaluation.metrics import psnr

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_pathsrgan.cli.app import run_verb
+from napari_pathsrgan.commands.app import run_verb
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation import unseen
 from napari_pathsrgan.evaluation.scanner_report import table, write_report

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.errors import DamagedJobError, JobError
 from napari_pathsrgan.jobs.folder import log_tail, read_record
 from napari_pathsrgan.jobs.listing import Job, JobList, find_job, look_at

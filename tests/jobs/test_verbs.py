@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_pathsrgan.cli import main
-from napari_pathsrgan.cli.verb_options import options_of, refusal, understand
+from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.verb_options import options_of, refusal, understand
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.jobs.listing import find_job
 from napari_pathsrgan.jobs.spec import VERBS, State

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from napari_pathsrgan.cli.app import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import CheckpointError, OptionError
 from napari_pathsrgan.models import checkpoint
 from napari_pathsrgan.models.card import CARD_KEY, ModelCard, read_card

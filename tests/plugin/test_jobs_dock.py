@@ -20,7 +20,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLineEdit, QMessageBox, QScrollArea, QWidget
 from tests.conftest import delete_in_use
 
-from napari_pathsrgan.cli.verb_options import understand
+from napari_pathsrgan.commands.verb_options import understand
 from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job
 from napari_pathsrgan.jobs.spec import State

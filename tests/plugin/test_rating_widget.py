@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QKeyEvent
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.plugin import rating_window, screen
 from napari_pathsrgan.plugin.rating_widget import RatingWidget
 from napari_pathsrgan.review.key import Key

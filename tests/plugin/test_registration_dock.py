@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.errors import OptionError, SlideNotFoundError
 from napari_pathsrgan.plugin import screen
 from napari_pathsrgan.plugin.reader import get_reader

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.phantom.scanner import PhantomFiles
 from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.pairs import PairsFile

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.models.presets import build_generator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pathsrgan.cli.app import run_verb
+from napari_pathsrgan.commands.app import run_verb
 from napari_pathsrgan.imaging.scanner import CLEAN, Subsampling
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
 from napari_pathsrgan.slides.open_slide import open_slide

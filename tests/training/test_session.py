@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_pathsrgan.cli import main
-from napari_pathsrgan.cli.options import options_again
+from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.options import options_again
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig

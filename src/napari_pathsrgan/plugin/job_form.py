@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_pathsrgan.cli.verb_options import options_of, refusal
+from napari_pathsrgan.commands.verb_options import options_of, refusal
 from napari_pathsrgan.jobs.spec import RESULT
 from napari_pathsrgan.jobs.words import command_line
 from napari_pathsrgan.plugin.job_rows import OptionRow

@@ -27,7 +27,7 @@ from napari_pathsrgan.plugin.slide_form import combo_box
 from napari_pathsrgan.slides.slide_kind import slide_kind
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.cli.verb_options import VerbOption
+    from napari_pathsrgan.commands.verb_options import VerbOption
 
 Pick = Literal["", "file", "folder", "slide", "pairs", "save", "model"]
 """What is meant: a file, folder, slide or pairs file that is there, a name for something new, a model."""

@@ -127,7 +127,7 @@ class JobsWidget(Dock):
 
     def start(self, words: list[str]) -> None:
         """Queue a job."""
-        from napari_pathsrgan.cli.verb_options import understand
+        from napari_pathsrgan.commands.verb_options import understand
 
         try:
             job = queue_job(words, understand(words), cwd=Path.home())

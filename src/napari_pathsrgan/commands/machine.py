@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from napari_pathsrgan.cli.report import Json, columns, tell
+from napari_pathsrgan.commands.report import Json, columns, tell
 
 _MARKS = {True: "✓", False: "✕"}
 _WITHOUT_IT = {"all": "", "window": "the window won't open", "speed": "slower"}

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from napari_pathsrgan.cli.options import options_again
-from napari_pathsrgan.cli.report import Json, columns, progress, tell
+from napari_pathsrgan.commands.options import options_again
+from napari_pathsrgan.commands.report import Json, columns, progress, tell
 from napari_pathsrgan.text import printable
 from napari_pathsrgan.training.lesion_config import LesionConfig
 

@@ -5,6 +5,6 @@ Nothing heavy is imported before the verb that needs it runs: ``pathsrgan info``
 
 from __future__ import annotations
 
-from napari_pathsrgan.cli.app import main
+from napari_pathsrgan.commands.app import main
 
 __all__ = ["main"]

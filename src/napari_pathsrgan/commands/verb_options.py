@@ -16,8 +16,8 @@ from cyclopts import ArgumentCollection, CycloptsError
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
-from napari_pathsrgan.cli.app import app, one_sentence
-from napari_pathsrgan.cli.options import out_of_range
+from napari_pathsrgan.commands.app import app, one_sentence
+from napari_pathsrgan.commands.options import out_of_range
 from napari_pathsrgan.errors import OptionError, PathSRGANError
 
 Kind = Literal["path", "int", "float", "text", "choice", "flag", "numbers", "words", "named"]

@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from napari_pathsrgan import __version__
-from napari_pathsrgan.cli import (
+from napari_pathsrgan.commands import (
     cache,
     evaluation,
     jobs,
@@ -28,7 +28,7 @@ from napari_pathsrgan.cli import (
     upscale,
     window,
 )
-from napari_pathsrgan.cli.options import out_of_range
+from napari_pathsrgan.commands.options import out_of_range
 from napari_pathsrgan.errors import PathSRGANError
 
 FAILED, INTERRUPTED, OUTPUT_CUT = 2, 130, 141

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from napari_pathsrgan.cli.options import ModelOptions, RegionUm, parse_region
-from napari_pathsrgan.cli.report import Json, Progress, progress, tell, thousands
+from napari_pathsrgan.commands.options import ModelOptions, RegionUm, parse_region
+from napari_pathsrgan.commands.report import Json, Progress, progress, tell, thousands
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:

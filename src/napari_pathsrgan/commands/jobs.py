@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from napari_pathsrgan.cli.report import Json, columns, tell
+from napari_pathsrgan.commands.report import Json, columns, tell
 from napari_pathsrgan.jobs.words import command_line, progress_in_words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(
     title
         What you know the job by.
     """
-    from napari_pathsrgan.cli.verb_options import understand
+    from napari_pathsrgan.commands.verb_options import understand
     from napari_pathsrgan.jobs.orders import queue_job
 
     job = queue_job(command, understand(command), title or "")
@@ -159,8 +159,8 @@ def work(folder: Path, /) -> int:
     folder
         The job's.
     """
-    from napari_pathsrgan.cli.app import run_verb
-    from napari_pathsrgan.cli.verb_options import understand
+    from napari_pathsrgan.commands.app import run_verb
+    from napari_pathsrgan.commands.verb_options import understand
     from napari_pathsrgan.jobs.worker import work as do_work
 
     def run(argv: Sequence[str]) -> tuple[int, str]:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from napari_pathsrgan.cli.options import ModelOptions
-from napari_pathsrgan.cli.report import Json, tell
+from napari_pathsrgan.commands.options import ModelOptions
+from napari_pathsrgan.commands.report import Json, tell
 
 _USUAL = ModelOptions()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from napari_pathsrgan.cli.report import Json, columns, progress, tell, thousands
+from napari_pathsrgan.commands.report import Json, columns, progress, tell, thousands
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.computed import Computed

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from napari_pathsrgan.cli.options import validated
-from napari_pathsrgan.cli.report import Json, Progress, columns, progress, tell, thousands
+from napari_pathsrgan.commands.options import validated
+from napari_pathsrgan.commands.report import Json, Progress, columns, progress, tell, thousands
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.registration.config import FieldsConfig, RegistrationConfig
 

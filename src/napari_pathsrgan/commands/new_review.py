@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from napari_pathsrgan.cli.options import RegionUm, parse_region
-from napari_pathsrgan.cli.report import Json, progress, tell
+from napari_pathsrgan.commands.options import RegionUm, parse_region
+from napari_pathsrgan.commands.report import Json, progress, tell
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from napari_pathsrgan.cli.report import Json, columns, tell
+from napari_pathsrgan.commands.report import Json, columns, tell
 from napari_pathsrgan.errors import OptionError
 
 _GB = 10**9

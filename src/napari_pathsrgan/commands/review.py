@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from napari_pathsrgan.cli import window
-from napari_pathsrgan.cli.new_review import new
-from napari_pathsrgan.cli.report import Json, columns, tell
+from napari_pathsrgan.commands import window
+from napari_pathsrgan.commands.new_review import new
+from napari_pathsrgan.commands.report import Json, columns, tell
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from napari_pathsrgan.cli.options import options_again
-from napari_pathsrgan.cli.report import Json, columns, progress, tell
+from napari_pathsrgan.commands.options import options_again
+from napari_pathsrgan.commands.report import Json, columns, progress, tell
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
 from napari_pathsrgan.training.recipes import RECIPES
 

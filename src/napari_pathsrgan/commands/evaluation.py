@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from napari_pathsrgan.cli.options import NetworkOptions
-from napari_pathsrgan.cli.report import Json, columns, progress, tell
+from napari_pathsrgan.commands.options import NetworkOptions
+from napari_pathsrgan.commands.report import Json, columns, progress, tell
 
 if TYPE_CHECKING:
     from napari_pathsrgan.evaluation.perceptual import PerceptualDistance
