@@ -19,7 +19,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.imaging.objective import OBJECTIVES
-from napari_pathsrgan.imaging.scanner import draw_settings
+from napari_pathsrgan.imaging.scanner import random_settings
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
 from napari_pathsrgan.plugin.compare_mode import CompareMode
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
@@ -88,7 +88,9 @@ def main() -> None:
         if arguments.field:
             scan = Path(folder) / "field-4x.tiff"
             rng = np.random.default_rng(5)
-            write_picture_slide(read_picture(arguments.field), FIELD_MPP, scan, draw_settings(rng, OBJECTIVES[4]), rng)
+            write_picture_slide(
+                read_picture(arguments.field), FIELD_MPP, scan, random_settings(rng, OBJECTIVES[4]), rng
+            )
             photograph(scan, "field", 0.3)
         if arguments.slide:
             photograph(arguments.slide, "slide", 0.3)

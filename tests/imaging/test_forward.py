@@ -8,7 +8,7 @@ from tests.imaging.specimens import dark_dot
 
 from napari_pathsrgan.imaging.forward import NOMINAL, scan_back, scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
-from napari_pathsrgan.imaging.scanner import CLEAN, draw_settings
+from napari_pathsrgan.imaging.scanner import CLEAN, random_settings
 
 
 def field(size: int = 240) -> np.ndarray:
@@ -20,7 +20,7 @@ def test_a_scan_is_the_same_for_the_same_seed() -> None:
 
     def scan(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return scan_field(field(), 0.27, objective, draw_settings(rng, objective), rng)
+        return scan_field(field(), 0.27, objective, random_settings(rng, objective), rng)
 
     assert np.array_equal(scan(3), scan(3))
     assert not np.array_equal(scan(3), scan(4))

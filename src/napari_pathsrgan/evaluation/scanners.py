@@ -15,7 +15,7 @@ import numpy as np
 from napari_pathsrgan.evaluation.metrics import PatchModel, psnr
 from napari_pathsrgan.imaging.forward import scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
-from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, draw_settings, without_faults
+from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, random_settings, without_faults
 from napari_pathsrgan.imaging.tone import CameraResponse
 from napari_pathsrgan.registration.fields import MPP_HR, MPP_LR, scan_to_input_grid
 from napari_pathsrgan.slides.resample import enlarge, resample_array
@@ -111,7 +111,7 @@ class ScannerSummary:
 def randomised_scanners(count: int, seed: int = 0) -> dict[str, ScannerSettings]:
     """Draw scanners as for training, by names that say they were."""
     rng = np.random.default_rng((seed, 20))
-    return {f"{RANDOMISED} {number}": draw_settings(rng, OBJECTIVES[4]) for number in range(count)}
+    return {f"{RANDOMISED} {number}": random_settings(rng, OBJECTIVES[4]) for number in range(count)}
 
 
 def score_fields(

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.imaging.objective import OBJECTIVES, Objective
+from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.optics import image_layers, margin_um
-from napari_pathsrgan.imaging.scanner import ScannerSettings, draw_settings
 from napari_pathsrgan.imaging.sensor import develop
-from napari_pathsrgan.imaging.tone import CameraResponse
 from napari_pathsrgan.phantom.slide_file import TILE_PX, whole_shape
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.imaging.scanner import ScannerSettings
     from napari_pathsrgan.phantom.cells import Specimen
     from napari_pathsrgan.phantom.truth import Coordinates, ScanOffset
     from napari_pathsrgan.types import Pixels
@@ -148,44 +146,3 @@ def _merged(layers: list[tuple[float, Floats]], step_um: float) -> list[tuple[fl
         else:
             merged[key] = density
     return [(key * step_um, density) for key, density in sorted(merged.items())]
-
-
-def draw_mild_settings(rng: np.random.Generator, objective: Objective) -> ScannerSettings:
-    """Draw a well-kept scanner: a phantom is to show what is there, not what a scanner spoils.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of chance.
-    objective : Objective
-        The objective the settings are for.
-
-    Returns
-    -------
-    ScannerSettings
-        A third of the defocus and colour errors of `draw_settings`, aperture 80–100 %, background 0.92–0.99 with at
-        most 3 % difference between channels, γ 1.8–2.2, contrast 0.95–1.1, little noise and stray light, JPEG quality
-        80–92 in 4:2:0.
-    """
-    white = rng.uniform(0.92, 0.99) * rng.uniform(0.97, 1.0, 3)
-    camera = CameraResponse(
-        gamma=float(rng.uniform(1.8, 2.2)),
-        white=(float(white[0]), float(white[1]), float(white[2])),
-        contrast=float(rng.uniform(0.95, 1.1)),
-        stray_light=float(rng.uniform(0.0, 0.015)),
-    )
-    drawn = draw_settings(rng, objective, camera)
-    red, green, blue = drawn.channel_defocus_um
-    return replace(
-        drawn,
-        na_scale=float(rng.uniform(0.8, 1.0)),
-        defocus_um=drawn.defocus_um / 3,
-        channel_defocus_um=(red / 3, green / 3, blue / 3),
-        channel_shift_px=tuple((row / 3, col / 3) for row, col in drawn.channel_shift_px),
-        full_well=max(drawn.full_well, 15_000.0),
-        read_noise=min(drawn.read_noise, 0.6),
-        sharpen_amount=min(drawn.sharpen_amount, 0.5),
-        jpeg_quality=int(rng.integers(80, 93)),
-        jpeg_subsampling="420",
-        jpeg_phase_px=(0, 0),
-    )

@@ -15,8 +15,9 @@ import tifffile
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.scanner import WELL_KEPT, random_settings
 from napari_pathsrgan.phantom.cells import Specimen
-from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
+from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, write_pyramid
 from napari_pathsrgan.phantom.truth import PhantomTruth, draw_offset
 from napari_pathsrgan.whole_output import written_whole
@@ -97,7 +98,7 @@ def write_phantom(
         specimen = Specimen(seed, size, glass_share)
         rng = np.random.default_rng([seed, 7])
         offsets = {power: draw_offset(rng, size, max_global_offset_um) for power in sorted(OBJECTIVES)}
-        settings = {power: draw_mild_settings(rng, OBJECTIVES[power]) for power in sorted(OBJECTIVES)}
+        settings = {power: random_settings(rng, OBJECTIVES[power], ranges=WELL_KEPT) for power in sorted(OBJECTIVES)}
         scans = {
             power: Scan(specimen, power, settings[power], offsets[power]) for power in dict.fromkeys(magnifications)
         }

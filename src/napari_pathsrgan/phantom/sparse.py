@@ -12,9 +12,10 @@ import tifffile
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.objective import OBJECTIVES
+from napari_pathsrgan.imaging.scanner import WELL_KEPT, random_settings
 from napari_pathsrgan.imaging.sensor import develop
 from napari_pathsrgan.phantom.cells import Specimen
-from napari_pathsrgan.phantom.scan import Scan, draw_mild_settings
+from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.slide_file import (
     REDUCTION,
     TILE_PX,
@@ -85,7 +86,7 @@ def write_sparse_phantom(
                 f"A window of {height} × {width} px at ({row}, {col}) does not fit a slide of {shape[0]} px.",
                 f"Keep windows of at least {TILE_PX} px within the slide.",
             )
-    settings = draw_mild_settings(np.random.default_rng([seed, 8]), OBJECTIVES[magnification])
+    settings = random_settings(np.random.default_rng([seed, 8]), OBJECTIVES[magnification], ranges=WELL_KEPT)
     file_format = FileFormat(
         magnification, OBJECTIVES[magnification].mpp, settings.jpeg_quality, settings.jpeg_subsampling
     )

@@ -13,7 +13,7 @@ import numpy as np
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.forward import scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
-from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, draw_settings, draw_target_settings
+from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, random_settings, random_target_settings
 from napari_pathsrgan.slides.resample import resample_array
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def draw_scanners(name: str, scans: int, seed: int) -> list[tuple[ScannerSetting
     rng = np.random.default_rng(_key(name, seed, "scanners"))
     drawn = [(CLEAN, CLEAN)]
     for _ in range(scans - 1):
-        low = draw_settings(rng, OBJECTIVES[4])
-        drawn.append((low, draw_target_settings(rng, low.camera)))
+        low = random_settings(rng, OBJECTIVES[4])
+        drawn.append((low, random_target_settings(rng, low.camera)))
     return drawn
 
 
