@@ -13,6 +13,7 @@ from tests.training.conftest import TINY
 from napari_pathsrgan.errors import CheckpointError
 from napari_pathsrgan.models import perceptual
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.losses import perceptual as perceptual_loss
 from napari_pathsrgan.training.perceptual_choice import choose_perceptual
 from napari_pathsrgan.training.run_folder import RunFolder
 from napari_pathsrgan.training.trainer import Trainer
@@ -65,3 +66,20 @@ def test_a_training_says_which_network_takes_the_place_of_vgg16(
         "VGG16's ImageNet weights can't be had here: “cytology” takes their place."
     ]
     assert torch.load(tmp_path / "state.pt", weights_only=True)["perceptual"] == "cytology"
+
+
+def test_efficientnet_compares_at_the_same_depths_and_gives_a_gradient(published: TrainingConfig) -> None:
+    network, card = choose_perceptual(published.model_copy(update={"perceptual": "efficientnet-lite1"}))
+    assert (card.name, card.licence) == ("efficientnet-lite1", "Apache-2.0")
+    torch.manual_seed(0)
+    real, computed = torch.rand(2, 1, 3, 64, 64).unbind()
+    maps = network.scaled(real, ("relu1_2", "relu3_3"))
+    assert [tuple(one.shape[2:]) for one in maps] == [(32, 32), (8, 8)]
+    assert [float(one.pow(2).mean()) for one in maps] == pytest.approx([1, 1], rel=1e-4)
+    assert perceptual_loss(network, ("relu1_2",), real, real) == 0
+    loss = perceptual_loss(network, ("relu1_2", "relu3_3"), computed.requires_grad_(), real)
+    loss.backward()
+    assert loss > 0
+    assert computed.grad is not None
+    assert (computed.grad != 0).float().mean() > 0.9
+    assert not any(parameter.requires_grad for parameter in network.parameters())

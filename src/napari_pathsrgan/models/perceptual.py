@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -57,6 +57,14 @@ class PerceptualCard(BaseModel):
     licence: Words = "unknown"
     command: Words = "unknown"
     metrics: Annotated[dict[Name, Metric], Field(max_length=100)] = Field(default_factory=dict)
+
+
+class FeatureNetwork(Protocol):
+    """What a perceptual loss compares by."""
+
+    def scaled(self, image: Tensor, cuts: Sequence[str]) -> list[Tensor]:
+        """Compute feature maps of about root mean square 1 at some cuts, from (N, 3, H, W) float RGB, 0 to 1."""
+        ...
 
 
 class PerceptualNetwork(nn.Module):
@@ -120,10 +128,10 @@ class PerceptualNetwork(nn.Module):
                 found.append(x)
         return found
 
-    def scaled(self, picture: Tensor, cuts: Sequence[str]) -> list[Tensor]:
+    def scaled(self, image: Tensor, cuts: Sequence[str]) -> list[Tensor]:
         """Feature maps at the cuts, divided by their usual size: a weight means the same for every network."""
         ordered = [index for index, cut in enumerate(CUTS) if cut in cuts]
-        maps = self.at(picture, cuts)
+        maps = self.at(image, cuts)
         return [features / self.scale[index] for index, features in zip(ordered, maps, strict=True)]
 
     def calibrate(self, pictures: Tensor) -> None:

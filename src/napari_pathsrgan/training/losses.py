@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.models.perceptual import PerceptualNetwork
+    from napari_pathsrgan.models.perceptual import FeatureNetwork
 
 
 def mse(computed: Tensor, real: Tensor) -> Tensor:
@@ -54,14 +54,14 @@ def charbonnier(computed: Tensor, real: Tensor, epsilon: float = 1e-3) -> Tensor
 PIXEL_LOSSES = {"mse": mse, "charbonnier": charbonnier}
 
 
-def perceptual(network: PerceptualNetwork, cuts: Sequence[str], computed: Tensor, real: Tensor) -> Tensor:
+def perceptual(network: FeatureNetwork, cuts: Sequence[str], computed: Tensor, real: Tensor) -> Tensor:
     """Mean squared difference of a perceptual network's feature maps, averaged over the cuts.
 
     The maps are divided by their usual size, which the paper does not say and on which α's meaning would depend.
 
     Parameters
     ----------
-    network : PerceptualNetwork
+    network : FeatureNetwork
         Frozen.
     cuts : sequence of str
         Of `models.perceptual.CUTS`; relu5_3 alone as published.

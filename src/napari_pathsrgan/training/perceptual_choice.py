@@ -8,19 +8,23 @@ import numpy as np
 import torch
 
 from napari_pathsrgan.errors import CheckpointError
-from napari_pathsrgan.models.perceptual import SHIPPED, VGG16, load_perceptual
+from napari_pathsrgan.models.efficientnet import EfficientNetFeatures
+from napari_pathsrgan.models.perceptual import SHIPPED, VGG16, PerceptualCard, load_perceptual
 from napari_pathsrgan.registration.pairs import PairsFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_pathsrgan.models.perceptual import PerceptualCard, PerceptualNetwork
+    from napari_pathsrgan.models.perceptual import PerceptualNetwork
     from napari_pathsrgan.training.config import TrainingConfig
 
+EFFICIENTNET = "efficientnet-lite1"
 _CALIBRATION_PATCHES, _CALIBRATION_PX = 8, 128
 
 
-def choose_perceptual(config: TrainingConfig, begun_with: str = "") -> tuple[PerceptualNetwork, PerceptualCard]:
+def choose_perceptual(
+    config: TrainingConfig, begun_with: str = ""
+) -> tuple[PerceptualNetwork | EfficientNetFeatures, PerceptualCard]:
     """Load the perceptual network of a training: VGG16 in full width gives way to the one that ships.
 
     Parameters
@@ -31,7 +35,7 @@ def choose_perceptual(config: TrainingConfig, begun_with: str = "") -> tuple[Per
 
     Returns
     -------
-    PerceptualNetwork
+    PerceptualNetwork or EfficientNetFeatures
         Frozen; VGG16 is calibrated on some of the pairs.
     PerceptualCard
         Its name tells which it is.
@@ -40,7 +44,12 @@ def choose_perceptual(config: TrainingConfig, begun_with: str = "") -> tuple[Per
     ------
     CheckpointError
         If a file is damaged, or VGG16's weights, which a training began with, can't be had any more.
+    OptionError
+        If EfficientNet-Lite1 is asked for and not installed.
     """
+    if config.perceptual == EFFICIENTNET:
+        card = PerceptualCard(name=EFFICIENTNET, start="imagenet", training_data="ImageNet-1k", licence="Apache-2.0")
+        return EfficientNetFeatures(1), card
     if config.perceptual != VGG16 or begun_with == SHIPPED:
         return load_perceptual(SHIPPED if config.perceptual == VGG16 else config.perceptual)
     try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from napari_pathsrgan.models.generator import Generator
-    from napari_pathsrgan.models.perceptual import PerceptualNetwork
+    from napari_pathsrgan.models.perceptual import FeatureNetwork
     from napari_pathsrgan.training.recipes import Recipe
 
 VIEWS = ("10x", "20x")
@@ -148,7 +148,7 @@ class PhaseState:
         Of its stages that learn.
     discriminators : mapping of str to (nn.Module, Optimizer)
         By view; empty without an adversarial loss.
-    perceptual_network : PerceptualNetwork, optional
+    perceptual_network : FeatureNetwork, optional
         Absent without a perceptual loss.
     average : Generator
         Of the averaged weights, in eval mode.
@@ -158,7 +158,7 @@ class PhaseState:
     generator: nn.Module
     optimiser: Optimizer
     discriminators: Mapping[str, tuple[nn.Module, Optimizer]]
-    perceptual_network: PerceptualNetwork | None
+    perceptual_network: FeatureNetwork | None
     average: Generator
 
 

@@ -43,9 +43,11 @@ class Recipe(BaseModel):
         Weight of the differences in the high bands of a Haar wavelet transform; 0 leaves them out.
     perceptual : str
         The perceptual network: vgg16, in full width with torchvision's ImageNet weights where those can be had and else
-        cytology; cytology, which ships; or a file of `pathsrgan models perceptual`.
+        cytology; cytology, which ships; efficientnet-lite1, whose ImageNet weights are a Python package; or a file of
+        `pathsrgan models perceptual`.
     perceptual_cuts : tuple of {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"}
-        Where its feature maps are compared; the loss is the mean over several.
+        Where its feature maps are compared, at the same five depths by every network; the loss is the mean over
+        several.
     judged_shift_px : int
         Perceptual network and discriminators see the images without a random 0 to this many pixels at the top and
         the left, others in every step, so that their strides favour no pixels over others.
