@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_pathsrgan.plugin import screen
-from napari_pathsrgan.plugin.canvas_parts import CanvasParts
-from napari_pathsrgan.plugin.computing import SessionSettings
+from napari_pathsrgan.plugin.compare.canvas import CanvasParts
+from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20, ViewKind
 from napari_pathsrgan.plugin.main_window import open_window
-from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20, ViewKind
+from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+from napari_pathsrgan.plugin.widgets import screen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_pathsrgan.inference.process import InferenceProcess
-    from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+    from napari_pathsrgan.plugin.viewer.super_resolution_widget import SuperResolutionWidget
 
 CANVAS_PX = (1080, 1920)
 """Height and width of the canvas."""

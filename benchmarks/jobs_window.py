@@ -26,7 +26,7 @@ from napari_pathsrgan.jobs.listing import Job, look_at
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.phantom.scanner import write_phantom
-from napari_pathsrgan.plugin.jobs_widget import JobsWidget
+from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 
 _FINISHED = 200
 _SLIDE_UM = 700.0

@@ -17,7 +17,7 @@ from measure import Figure, command
 from qtpy.QtCore import QTimer
 from sample_slides import HUGE_PX, SLIDES_OPTION, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20
+from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20
 
 BOUND_MIB = 256
 _MIB = 2**20

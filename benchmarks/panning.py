@@ -14,7 +14,7 @@ from measure import Figure, command, percentile
 from qtpy.QtCore import Qt, QTimer
 from sample_slides import CELLS_PX, SCAN_MPP, SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.sr_layer import SR_10, SR_20
+from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20
 
 _HEARTBEAT_MS = 5
 _STEP_MS = 16

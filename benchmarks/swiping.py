@@ -16,11 +16,11 @@ from measure import Figure, command, percentile
 from qtpy.QtWidgets import QApplication
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.compare_mode import CompareMode
-from napari_pathsrgan.plugin.sr_layer import SR_20
+from napari_pathsrgan.plugin.compare.modes import CompareMode
+from napari_pathsrgan.plugin.layers.computed_layer import SR_20
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.plugin.comparison import Comparison
+    from napari_pathsrgan.plugin.compare.comparison import Comparison
 
 _SCREEN_MPP = 0.3
 _MARGIN_UM = 400.0

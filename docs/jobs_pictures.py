@@ -24,9 +24,9 @@ from napari_pathsrgan.jobs.orders import queue_job, stop_job
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.turns import AT_ONCE_VARIABLE
 from napari_pathsrgan.phantom.scanner import write_phantom
-from napari_pathsrgan.plugin.job_forms import PLANS
-from napari_pathsrgan.plugin.jobs_widget import JobsWidget
-from napari_pathsrgan.plugin.screen import some_screen
+from napari_pathsrgan.plugin.jobs.job_forms import PLANS
+from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
+from napari_pathsrgan.plugin.widgets.screen import some_screen
 
 FOLDER = Path(tempfile.gettempdir()) / "slides"
 """Its name is read in the pictures."""

@@ -21,12 +21,12 @@ from qtpy.QtWidgets import QApplication
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.scanner import random_settings
 from napari_pathsrgan.phantom.picture_slide import write_picture_slide
-from napari_pathsrgan.plugin.compare_mode import CompareMode
+from napari_pathsrgan.plugin.compare.modes import CompareMode
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
 from napari_pathsrgan.plugin.main_window import open_window
-from napari_pathsrgan.plugin.samples import phantom_path
-from napari_pathsrgan.plugin.screen import some_screen
-from napari_pathsrgan.plugin.session import SessionSettings
+from napari_pathsrgan.plugin.sample_data import phantom_path
+from napari_pathsrgan.plugin.viewer.browsing_session import SessionSettings
+from napari_pathsrgan.plugin.widgets.screen import some_screen
 from napari_pathsrgan.registration.fields import read_picture
 
 IMAGES = Path(__file__).parent / "images"

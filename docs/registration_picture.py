@@ -14,8 +14,8 @@ import napari
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
-from napari_pathsrgan.plugin.registration_dock import RegistrationWidget
-from napari_pathsrgan.plugin.screen import some_screen
+from napari_pathsrgan.plugin.registration.registration_widget import RegistrationWidget
+from napari_pathsrgan.plugin.widgets.screen import some_screen
 
 OUT = Path(__file__).parent / "images" / "registration.jpg"
 

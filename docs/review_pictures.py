@@ -24,9 +24,9 @@ from widget_pictures import NARROW_PX, beside, picture, settle, write
 
 from napari_pathsrgan.commands import main as pathsrgan
 from napari_pathsrgan.phantom.scanner import write_phantom
-from napari_pathsrgan.plugin.rating_window import open_rating
-from napari_pathsrgan.plugin.review_widget import ReviewWidget
-from napari_pathsrgan.plugin.screen import some_screen
+from napari_pathsrgan.plugin.review.rating_window import open_rating
+from napari_pathsrgan.plugin.review.review_widget import ReviewWidget
+from napari_pathsrgan.plugin.widgets.screen import some_screen
 from napari_pathsrgan.review.key import find_key, read_key
 from napari_pathsrgan.review.session import Session
 

@@ -12,7 +12,9 @@ import pytest
 import napari_pathsrgan
 from napari_pathsrgan import plugin
 
-PLUGIN_MODULES = sorted(f"napari_pathsrgan.plugin.{module.name}" for module in pkgutil.iter_modules(plugin.__path__))
+PLUGIN_MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(plugin.__path__, "napari_pathsrgan.plugin.") if not module.ispkg
+)
 
 
 def loaded_by(*modules: str) -> set[str]:
@@ -40,7 +42,9 @@ def test_the_reader_loads_neither_torch_nor_napari() -> None:
 
 
 def test_every_module_of_the_plugin_loads_without_torch() -> None:
-    widgets = {f"napari_pathsrgan.plugin.{name}" for name in ("reader", "samples", "sr_widget")}
+    widgets = {
+        f"napari_pathsrgan.plugin.{name}" for name in ("reader", "sample_data", "viewer.super_resolution_widget")
+    }
     assert widgets <= set(PLUGIN_MODULES)
     assert "torch" not in loaded_by(*PLUGIN_MODULES)
 

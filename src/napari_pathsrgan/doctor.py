@@ -182,7 +182,7 @@ from qtpy import API_NAME, QtCore, QtGui, QtWidgets
 tell("Qt", f"{API_NAME}, Qt {QtCore.qVersion()}")
 
 from napari_pathsrgan.errors import PathSRGANError
-from napari_pathsrgan.plugin.screen import some_screen
+from napari_pathsrgan.plugin.widgets.screen import some_screen
 try:
     with some_screen() as real:
         tell("screen", "yes" if real else "none; Xvfb stands in")

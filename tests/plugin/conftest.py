@@ -29,9 +29,9 @@ from qtpy.QtCore import QEvent
 
 from napari_pathsrgan.inference.process import InferenceProcess, WorkerStatus
 from napari_pathsrgan.models.card import ModelCard
-from napari_pathsrgan.plugin import computing
-from napari_pathsrgan.plugin.computing import SessionSettings
-from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+from napari_pathsrgan.plugin.viewer import computing
+from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+from napari_pathsrgan.plugin.viewer.super_resolution_widget import SuperResolutionWidget
 from napari_pathsrgan.review.design import Design, PatchSet
 from napari_pathsrgan.review.key import Key, new_key_path
 from napari_pathsrgan.review.study import write_study

@@ -14,7 +14,8 @@ from ome_zarr_models.v05 import Image as OMEImage
 from PIL import Image
 
 from napari_pathsrgan.errors import OutputError, ScreenError
-from napari_pathsrgan.plugin import demo, screen
+from napari_pathsrgan.plugin import demo
+from napari_pathsrgan.plugin.widgets import screen
 
 from .conftest import eventually
 

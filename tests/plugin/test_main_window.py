@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import CheckpointError, ScreenError, SlideNotFoundError
-from napari_pathsrgan.plugin import main_window, samples, screen
-from napari_pathsrgan.plugin.computing import SessionSettings
+from napari_pathsrgan.plugin import main_window, sample_data
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
+from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+from napari_pathsrgan.plugin.widgets import screen
 
 SETTINGS = SessionSettings("cpu", "fp32", cache_folder=None)
 
@@ -56,13 +57,13 @@ def test_view_without_a_screen_says_so(monkeypatch: pytest.MonkeyPatch, slide_pa
 
 
 def test_the_sample_is_made_once_and_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(samples.phantom_path, "__defaults__", (300.0, 7, None))
-    ((levels, parameters, kind),) = samples.cytology_phantom()
+    monkeypatch.setattr(sample_data.phantom_path, "__defaults__", (300.0, 7, None))
+    ((levels, parameters, kind),) = sample_data.cytology_phantom()
     assert kind == "image"
     assert parameters["metadata"]["pathsrgan_slide"]["name"] == "Cytology phantom"
     assert levels[0].shape == (205, 205, 3)
     path = Path(parameters["metadata"]["pathsrgan_slide"]["path"])
     assert tmp_path in path.parents
     written = path.stat().st_mtime_ns
-    samples.cytology_phantom()
+    sample_data.cytology_phantom()
     assert path.stat().st_mtime_ns == written

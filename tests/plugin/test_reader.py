@@ -12,9 +12,9 @@ import tifffile
 from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError, SlideChangedError
+from napari_pathsrgan.plugin.layers.scan_layer import COMPUTED_KEY
 from napari_pathsrgan.plugin.reader import get_reader, read_slides
-from napari_pathsrgan.plugin.scan_layer import COMPUTED_KEY
-from napari_pathsrgan.plugin.shown_slide import ShownSlide
+from napari_pathsrgan.plugin.viewer.slide_view_model import ShownSlide
 from napari_pathsrgan.slides.dicom_folder import series_of_slide
 from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff

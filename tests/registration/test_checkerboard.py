@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_pathsrgan.plugin.registration_view import DRIFT_SHOWN, registration_layers
+from napari_pathsrgan.plugin.registration.registration_view import DRIFT_SHOWN, registration_layers
 from napari_pathsrgan.registration.checkerboard import checkerboard
 from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.fine import Registration

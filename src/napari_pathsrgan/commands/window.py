@@ -55,6 +55,6 @@ def rate(
     go_on
         Go on where this rater stopped.
     """
-    from napari_pathsrgan.plugin.rating_window import rate as open_window
+    from napari_pathsrgan.plugin.review.rating_window import rate as open_window
 
     open_window(review, rater, go_on)

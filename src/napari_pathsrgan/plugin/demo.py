@@ -14,17 +14,17 @@ from qtpy.QtWidgets import QApplication
 from napari_pathsrgan.errors import OutputError, WorkerError
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom
-from napari_pathsrgan.plugin.computing import SessionSettings
 from napari_pathsrgan.plugin.main_window import open_window
-from napari_pathsrgan.plugin.overlays import visible_um
-from napari_pathsrgan.plugin.samples import SAMPLE_NAME, SAMPLE_SEED, SAMPLE_SIZE_UM
-from napari_pathsrgan.plugin.screen import some_screen
+from napari_pathsrgan.plugin.sample_data import SAMPLE_NAME, SAMPLE_SEED, SAMPLE_SIZE_UM
+from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+from napari_pathsrgan.plugin.viewer.overview_map import visible_um
+from napari_pathsrgan.plugin.widgets.screen import some_screen
 
 if TYPE_CHECKING:
     import napari
 
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-    from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+    from napari_pathsrgan.plugin.viewer.super_resolution_widget import SuperResolutionWidget
 
 PATIENCE_S = 300.0
 """How long the view may take to get sharp before the demo gives up."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.models.zoo import model_card
-from napari_pathsrgan.plugin.computing import SessionSettings
-from napari_pathsrgan.plugin.registration_dock import RegistrationWidget
-from napari_pathsrgan.plugin.scan_layer import slide_layer
-from napari_pathsrgan.plugin.sr_widget import SuperResolutionWidget
+from napari_pathsrgan.plugin.layers.scan_layer import slide_layer
+from napari_pathsrgan.plugin.registration.registration_widget import RegistrationWidget
+from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+from napari_pathsrgan.plugin.viewer.super_resolution_widget import SuperResolutionWidget
 from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 from napari_pathsrgan.slides.open_slide import open_slide
 
@@ -78,7 +78,7 @@ def view(
     import napari
 
     from napari_pathsrgan.errors import ScreenError
-    from napari_pathsrgan.plugin.screen import has_screen
+    from napari_pathsrgan.plugin.widgets.screen import has_screen
 
     if not has_screen():
         raise ScreenError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_pathsrgan.plugin.scan_layer import LayerTuple, slide_layer
+from napari_pathsrgan.plugin.layers.scan_layer import LayerTuple, slide_layer
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
@@ -33,7 +33,7 @@ def read_slides(path: str | list[str]) -> list[LayerTuple]:
     PathSRGANError
         With what is wrong and what to do; napari shows it as a notification.
     """
-    from napari_pathsrgan.plugin.mpp_dialog import open_asking
+    from napari_pathsrgan.plugin.viewer.pixel_size_dialog import open_asking
     from napari_pathsrgan.slides.open_slide import slides_in
 
     paths = [slide for one in ([path] if isinstance(path, str) else path) for slide in slides_in(Path(one))]
@@ -50,7 +50,7 @@ def read_pairs(path: str | list[str]) -> list[LayerTuple]:
     """
     from napari.utils.notifications import show_info
 
-    from napari_pathsrgan.plugin.registration_view import read_registration
+    from napari_pathsrgan.plugin.registration.registration_view import read_registration
     from napari_pathsrgan.registration.pairs import PairsFile
 
     pairs = PairsFile(path if isinstance(path, str) else path[0])

@@ -1,0 +1,1 @@
+"""Images of one place compared on the canvas: modes, labels, keys, capture."""

@@ -1,0 +1,91 @@
+"""What is compared as a picture file: with names, divider and scale bar, for a paper or a message."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from qtpy.QtGui import QImage, QPainter
+
+from napari_pathsrgan.errors import OutputError
+
+if TYPE_CHECKING:
+    import napari
+    import numpy.typing as npt
+
+    from napari_pathsrgan.plugin.compare.canvas_overlay import CanvasFront
+
+_DPI = 300
+
+
+def write_capture(viewer: napari.Viewer, front: CanvasFront, path: Path) -> Path:
+    """Write the canvas as PNG, whole or not at all.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    front : CanvasFront
+        Its divider and lens are drawn over the canvas.
+    path : Path
+        Gets ``.png`` where it lacks it. A file of that name is replaced.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If it can't be.
+    """
+    path = path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
+    picture = Image.fromarray(photograph(viewer, front))
+    partial: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(suffix=".png", prefix=f".{path.stem}-", dir=path.parent)
+        partial = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            picture.save(file, format="PNG", dpi=(_DPI, _DPI))
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
+    except OSError as error:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path.name} can't be written: {error.strerror or error}.", "Free some space, or choose another folder."
+        ) from error
+    return path
+
+
+def photograph(viewer: napari.Viewer, front: CanvasFront) -> npt.NDArray[np.uint8]:
+    """Draw the canvas as it is seen, without the screen's own magnification: (H, W, 3) uint8."""
+    text = viewer.canvas.overlays.text
+    shown, text.visible = text.visible, False
+    try:
+        canvas = np.ascontiguousarray(viewer.screenshot(canvas_only=True, flash=False))
+    finally:
+        text.visible = shown
+    height, width = canvas.shape[:2]
+    image = QImage(canvas.data, width, height, 4 * width, QImage.Format.Format_RGBA8888).convertToFormat(
+        QImage.Format.Format_ARGB32_Premultiplied
+    )
+    painter = QPainter(image)
+    shown_width, shown_height = front.canvas_size
+    painter.scale(width / shown_width, height / shown_height)
+    front.draw_edges(painter)
+    painter.end()
+    image = image.convertToFormat(QImage.Format.Format_RGB888)
+    pixels = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
+    return pixels.reshape(height, image.bytesPerLine())[:, : 3 * width].reshape(height, width, 3).copy()
+
+
+def _umask() -> int:
+    """What a file that one makes oneself would lack; there is no way to ask without setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""The dock *Jobs*: forms that start jobs, their list, progress and results."""

@@ -1,0 +1,221 @@
+"""One job looked at closely: what can be done with it, and its progress, pictures, log and settings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QGuiApplication, QPixmap
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.jobs.words import breakable, command_line, progress_in_words
+from napari_pathsrgan.plugin.jobs.job_list import MARKS, mark_colour
+from napari_pathsrgan.plugin.jobs.training_curves import JobCurves
+from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Scrolled, follow_letters
+from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QImage
+
+    from napari_pathsrgan.jobs.listing import Job
+    from napari_pathsrgan.plugin.jobs.job_reader import Reading
+
+PAGES = ("Progress", "Pictures", "Log", "Settings")
+
+
+class JobDetails(QWidget):
+    """The lower part of the dock.
+
+    Attributes
+    ----------
+    asked : Signal(str)
+        What the user wants of the job: "stop", "stop now", "resume", "open", "remove".
+    """
+
+    asked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.job: Job | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.title, self.state = MarkedLabel(), MarkedLabel()
+        for label in (self.title, self.state):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setMinimumWidth(1)
+            layout.addWidget(label)
+        layout.addWidget(self._build_actions())
+        layout.addWidget(self._build_tabs())
+        self.pages = QStackedWidget()
+        self.curves = JobCurves()
+        self.pictures = _Pictures()
+        self.log, self.settings = _text("No output yet."), _text("")
+        follow_letters(self.log, self.settings)
+        for page in (Scrolled(self.curves), Scrolled(self.pictures), self.log, self.settings):
+            self.pages.addWidget(page)
+        self.pages.setMinimumHeight(120)
+        layout.addWidget(self.pages, 1)
+        self.hide()
+
+    def _build_actions(self) -> QWidget:
+        self.actions_: dict[str, QPushButton] = {}
+        for name, word, tip in (
+            ("stop", "Stop", "Write a checkpoint and stop; it can go on later"),
+            ("stop now", "Stop now", "End it at once; what it did since its last checkpoint is lost"),
+            ("resume", "Resume", "Go on from the last checkpoint"),
+            ("open", "Open", "Open the result in this window"),
+            ("log", "Log", "What it printed, with the reason at the end"),
+            ("remove", "Remove", "Take it off the list, with its log and what lies in its own folder"),
+            ("copy", "Copy as command", "Copy the command that does the same in a terminal"),
+        ):
+            button = QPushButton(word)
+            button.setToolTip(tip)
+            button.clicked.connect(lambda _=False, name=name: self._act(name))
+            self.actions_[name] = button
+        self._offered = Flowing(*self.actions_.values())
+        return self._offered
+
+    def _build_tabs(self) -> QWidget:
+        self.tabs = QButtonGroup(self)
+        tabs = [QPushButton(name) for name in PAGES]
+        for number, tab in enumerate(tabs):
+            tab.setCheckable(True)
+            self.tabs.addButton(tab, number)
+        tabs[0].setChecked(True)
+        self.tabs.idClicked.connect(self.show_page)
+        return Flowing(*tabs)  # tabs of Qt's would be cut off where the dock is narrow or letters are large
+
+    def show_page(self, page: int | str) -> None:
+        """Show one of `PAGES`, by its name or place."""
+        number = PAGES.index(page) if isinstance(page, str) else page
+        self.tabs.button(number).setChecked(True)
+        self.pages.setCurrentIndex(number)
+
+    def show_job(self, job: Job | None) -> None:
+        """Say how a job goes, and offer what can be done with it; None for no job."""
+        other = (self.job.id if self.job else "") != (job.id if job else "")
+        self.job = job
+        self.setVisible(job is not None)
+        if job is None:
+            return
+        if other:
+            self.curves.show_curves({})
+            self.pictures.show_pictures(())
+            self.log.clear()
+        icon, colour = MARKS[job.state][0], mark_colour(job.state, self.palette()).name()
+        self.title.setText(f"<b>{escaped(breakable(job.record.spec.title))}</b>")
+        words = progress_in_words(job)
+        progress = f" · {escaped(breakable(words))}" if words else ""
+        self.state.setText(f"<span style='color: {colour}'>{icon}</span> {job.state}{progress}")
+        state = job.state
+        offered = {
+            "stop": state in (State.QUEUED, State.RUNNING),
+            "stop now": state is State.STOPPING,
+            "resume": state.resumable,
+            "open": state is State.DONE,
+            "log": state in (State.FAILED, State.INTERRUPTED),
+            "remove": not state.active,
+            "copy": True,
+        }
+        self._offered.show_only(*(button for name, button in self.actions_.items() if offered[name]))
+        for page, what in ((self.curves, "figures"), (self.pictures, "pictures")):
+            page.empty.setText(f"No {what} yet." if state.active else f"It has left no {what}.")
+        settings = _settings_text(job)
+        if self.settings.toPlainText() != settings:
+            self.settings.setPlainText(settings)
+
+    def show_reading(self, reading: Reading) -> None:
+        """Show what the job's files tell."""
+        if self.job is None or reading.job.id != self.job.id:
+            return
+        self.curves.show_curves(reading.curves)
+        self.pictures.show_pictures(reading.pictures)
+        if self.log.toPlainText() != reading.log:
+            bar = self.log.verticalScrollBar()
+            at_end = bar.value() >= bar.maximum() - 4
+            self.log.setPlainText(reading.log)
+            if at_end:
+                bar.setValue(bar.maximum())
+
+    def _act(self, name: str) -> None:
+        if self.job is None:
+            return
+        if name == "copy":
+            QGuiApplication.clipboard().setText(command_line(self.job.record.spec.argv))
+        elif name == "log":
+            self.show_page("Log")
+        else:
+            self.asked.emit(name)
+
+
+class _Pictures(QWidget):
+    """The latest pictures, as wide as the dock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.empty = PlainLabel("No pictures yet.")
+        self._column.addWidget(self.empty)
+        self._column.addStretch(1)
+        self.shown: tuple[tuple[str, QImage], ...] = ()
+        self._labels: list[tuple[QLabel, QPixmap]] = []
+
+    def show_pictures(self, pictures: tuple[tuple[str, QImage], ...]) -> None:
+        if [image.cacheKey() for _, image in pictures] == [image.cacheKey() for _, image in self.shown]:
+            return
+        self.shown = pictures
+        self.empty.setVisible(not pictures)
+        while self._column.count() > 2:
+            widget = self._column.takeAt(1).widget()
+            widget.hide()
+            widget.deleteLater()
+        self._labels = []
+        for at, (name, image) in enumerate(pictures):
+            caption, picture = PlainLabel(name), PlainLabel()
+            picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+            self._column.insertWidget(2 * at + 1, caption)
+            self._column.insertWidget(2 * at + 2, picture)
+            self._labels.append((picture, QPixmap.fromImage(image)))
+        self._fit()
+
+    def resizeEvent(self, event: object) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        for label, picture in self._labels:
+            width = min(max(1, self.width()), 2 * picture.width())
+            with QSignalBlocker(label):
+                label.setPixmap(picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation))
+
+
+def _text(placeholder: str) -> QPlainTextEdit:
+    text = QPlainTextEdit()
+    text.setReadOnly(True)
+    text.setPlaceholderText(placeholder)
+    return text
+
+
+def _settings_text(job: Job) -> str:
+    spec, record = job.record.spec, job.record
+    lines = [command_line(spec.argv), "", f"Seen from {spec.cwd}", f"Folder {job.folder}", f"Device {spec.device}"]
+    lines += [
+        f"{word} {time[:16].replace('T', ' ')}"
+        for word, time in (("Queued", spec.created), ("Started", record.started), ("Ended", record.ended))
+        if time
+    ]
+    lines += ["", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in spec.config.items())]
+    return "\n".join([*lines, "", *(f"{name} {version}" for name, version in spec.versions.items())])

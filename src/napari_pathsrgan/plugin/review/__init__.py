@@ -1,0 +1,1 @@
+"""The dock *Review* and the window that raters see."""

@@ -1,0 +1,1 @@
+"""The dock *Super-resolution*: slides, their computed views, and what they are shown with."""

@@ -1,0 +1,145 @@
+"""Settings that most users never touch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox, QWidget
+
+from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.inference.cache_folder import default_folder, remember_cache_settings
+from napari_pathsrgan.plugin.viewer.computing import DEFAULT_MEMORY_BYTES
+from napari_pathsrgan.plugin.widgets.confirm import confirm
+from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Section, combo_box, narrow_form
+from napari_pathsrgan.plugin.widgets.plain_text import plain_tip
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+
+MIB, GB = 2**20, 10**9
+
+
+class AdvancedPanel(Section):
+    """Device, precision, memory, disk.
+
+    Parameters
+    ----------
+    settings : SessionSettings
+        What holds at first.
+
+    Attributes
+    ----------
+    settings_changed : Signal(SessionSettings)
+        Device, precision or disk: the process has to be started anew.
+    memory_changed : Signal(object)
+        Bytes.
+    clear_asked : Signal()
+        The user has confirmed that all kept views be removed.
+    not_remembered : Signal(OutputError)
+        Whether views are kept could not be remembered for the next session.
+    opened : Signal()
+        The user looks at the panel.
+    """
+
+    settings_changed = Signal(object)
+    memory_changed = Signal(object)
+    clear_asked = Signal()
+    not_remembered = Signal(object)
+    opened = Signal()
+
+    def __init__(self, settings: SessionSettings) -> None:
+        super().__init__("Advanced")
+        self._settings = settings
+        self._folder = settings.cache_folder or default_folder()
+        self.device = combo_box(
+            "Where the network runs.\nauto: a graphics card if there is one, else the CPU (default)"
+        )
+        self.device.setEditable(True)
+        self.device.addItems(["auto", "cpu", "cuda", "mps"])
+        self.device.setCurrentText(settings.device)
+        self.precision = combo_box(
+            "How numbers are kept while computing.\n"
+            "auto: what is fastest here and within one grey level of fp32 (default);\n"
+            "any other is computed by torch.\n"
+            "int8: a preview by OpenVINO, sooner, a few grey levels off; how far is said"
+        )
+        self.precision.addItems(["auto", "fp32", "bf16", "fp16", "int8"])
+        self.precision.setCurrentText(settings.precision)
+        self.memory = QSpinBox()
+        self.memory.setRange(64, 65536)
+        self.memory.setSingleStep(128)
+        self.memory.setValue(settings.memory_bytes // MIB)
+        self.memory.setSuffix(" MiB")
+        self.memory.setToolTip(
+            f"Bound of the pictures kept in memory, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
+            "what is in sight always stays"
+        )
+        self.keep_on_disk = QCheckBox("keep views")
+        self.keep_on_disk.setChecked(settings.cache_folder is not None)
+        self.clear_disk = QPushButton("Clear")
+        panel = QWidget()
+        form = narrow_form(panel)
+        form.addRow("Device", self.device)
+        form.addRow("Precision", self.precision)
+        form.addRow("Memory", self.memory)
+        form.addRow("Disk", Flowing(self.keep_on_disk, self.clear_disk))
+        self.addWidget(panel)
+        self.device.activated.connect(self._tell)
+        self.precision.activated.connect(self._tell)
+        self.keep_on_disk.clicked.connect(self._choose_keeping)
+        self.memory.valueChanged.connect(lambda mib: self.memory_changed.emit(mib * MIB))
+        self.clear_disk.clicked.connect(self._ask_to_clear)
+        self.toggled.connect(lambda open_: self.opened.emit() if open_ else None)
+        self.show_disk_use(None)
+
+    def show_disk_use(self, n_bytes: int | None) -> None:
+        """Say how much is kept; None where that is not known."""
+        self._kept_bytes = n_bytes or 0
+        self.clear_disk.setEnabled(bool(n_bytes))
+        self.clear_disk.setToolTip(
+            "Nothing is kept" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of computed views kept on disk"
+        )
+        self.keep_on_disk.setToolTip(
+            plain_tip(
+                "A slide opened again is sharp at once (default: off).\n"
+                f"Kept in {self._folder}, for you alone, up to {self._settings.cache_bytes / GB:g} GB"
+            )
+        )
+
+    def _choose_keeping(self, keep: bool) -> None:
+        """Keep views from now on, once the user has said yes, or no longer; remembered for the next session."""
+        if keep and not confirm(
+            self,
+            "Keep computed views on disk?",
+            f"Computed views show patients' cells. They would be kept in {self._folder} on this computer, "
+            f"readable by you alone, up to {self._settings.cache_bytes / GB:g} GB, until you clear them. Keep them?",
+        ):
+            self.keep_on_disk.setChecked(False)
+            return
+        try:
+            remember_cache_settings(keep)
+        except OutputError as error:
+            self.not_remembered.emit(error)
+        self._tell()
+
+    def _ask_to_clear(self) -> None:
+        question = (
+            f"Remove the {self._kept_bytes / MIB:.3g} MiB of computed views of all slides kept in {self._folder}? "
+            "Nothing else is removed, and they can be computed again."
+        )
+        if confirm(self, "Clear kept views?", question):
+            self.clear_asked.emit()
+
+    def _tell(self, _value: object = None) -> None:
+        settings = replace(
+            self._settings,
+            device=self.device.currentText().strip() or "auto",
+            precision=self.precision.currentText(),
+            memory_bytes=self.memory.value() * MIB,
+            cache_folder=self._folder if self.keep_on_disk.isChecked() else None,
+        )
+        if settings != self._settings:
+            self._settings = settings
+            self.settings_changed.emit(settings)

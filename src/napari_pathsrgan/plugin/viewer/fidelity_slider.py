@@ -1,0 +1,49 @@
+"""How much of a picture may be drawn: from the faithful model to the natural one trained from it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QSlider, QWidget
+
+from napari_pathsrgan.plugin.widgets.plain_text import PlainLabel
+
+STEPS = 10
+_TIP = (
+    "Faithful (0 %): what the scan shows, soft where it shows nothing.\n"
+    "Natural (100 %, default): sharp, with detail drawn as it probably is.\n"
+    "Between them: a mixture of both networks. Computing takes the same time."
+)
+
+
+class NaturalSlider(QWidget):
+    """A slider between *Faithful* and *Natural*, in tenths.
+
+    Attributes
+    ----------
+    share_chosen : Signal(float)
+        0 for faithful, 1 for natural; once the user lets go.
+    """
+
+    share_chosen = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, STEPS)
+        self.slider.setPageStep(STEPS // 2)
+        self.slider.setTracking(False)  # each value loads a model
+        self.slider.setAccessibleName("From faithful to natural")
+        self.setToolTip(_TIP)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget, stretch in ((PlainLabel("Faithful"), 0), (self.slider, 1), (PlainLabel("Natural"), 0)):
+            layout.addWidget(widget, stretch)
+        self.slider.valueChanged.connect(lambda value: self.share_chosen.emit(value / STEPS))
+        self.show_share(None)
+
+    def show_share(self, share: float | None) -> None:
+        """Show where the model in use lies, 0 to 1; None for a model that can't be mixed hides the slider."""
+        self.setVisible(share is not None)
+        if share is not None:
+            with QSignalBlocker(self.slider):
+                self.slider.setValue(round(share * STEPS))
