@@ -20,6 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from tests.training.conftest import TINY
 
+from napari_pathsrgan.atomic_write import partial_name
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OutputError, TrainingError
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
@@ -248,7 +249,7 @@ def test_a_save_that_is_killed_leaves_the_last_good_checkpoint(
         with pytest.raises(KeyboardInterrupt):
             trainer.save()
     # And where not even Python could tidy up:
-    (tmp_path / f".{STATE_FILE}.partial").write_bytes(b"half a checkpoint")
+    partial_name(tmp_path / STATE_FILE).write_bytes(b"half a checkpoint")
     resumed = a_trainer(a_config, tmp_path)
     assert resumed.step == 0
     resumed.save()

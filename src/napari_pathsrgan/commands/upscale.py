@@ -104,12 +104,12 @@ def upscale(
         raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
     looking = options.looking
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
+        from napari_pathsrgan.atomic_write import only_writer
         from napari_pathsrgan.inference.allocator import keep_memory
         from napari_pathsrgan.inference.arithmetic import go_on_with
         from napari_pathsrgan.inference.engine import load_model
         from napari_pathsrgan.inference.finished import begun
         from napari_pathsrgan.inference.super_resolved import super_resolve
-        from napari_pathsrgan.whole_output import only_writer
 
         keep_memory()
         runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.evaluation.on_pairs import BICUBIC, METRICS, PatchScore, Summary
 from napari_pathsrgan.slides.resample import enlarge
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.evaluation.metrics import PatchModel
@@ -159,7 +159,7 @@ def write_report(
         "summaries": [asdict(one) for one in summaries],
         "patches": [asdict(one) for one in scores],
     }
-    with written_whole(folder) as growing:
+    with atomic_write(folder) as growing:
         growing.mkdir(parents=True)
         (growing / names[0]).write_text(_page(about, summaries), encoding="utf-8")
         Image.fromarray(sheet).save(growing / names[1])

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.evaluation.scanners import ScannerScore, ScannerSummary
@@ -45,7 +45,7 @@ def write_report(
     OutputError
         If the folder exists or cannot be written.
     """
-    with written_whole(folder) as partial:
+    with atomic_write(folder) as partial:
         partial.mkdir(parents=True)
         record = {"about": dict(about), "summaries": [asdict(one) for one in summaries]}
         record["scores"] = [asdict(one) for one in scores]

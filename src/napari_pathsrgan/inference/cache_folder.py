@@ -20,6 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.errors import OptionError, OutputError
 from napari_pathsrgan.private_files import open_private, private_folder
 
@@ -92,15 +93,11 @@ def remember_cache_settings(keep: bool | None = None, max_bytes: int | None = No
     settings = CacheSettings(
         before.keep if keep is None else keep, before.max_bytes if max_bytes is None else max_bytes
     )
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open_private(partial, "x") as stream:
+        with atomic_replace(path) as partial, open_private(partial, "x") as stream:
             json.dump(asdict(settings), stream)
-        partial.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise OutputError(
             f"The setting cannot be remembered in {path} ({error.strerror}).", "Set PATHSRGAN_KEEP_TILES instead."
         ) from error

@@ -7,7 +7,6 @@ slide is learnt on computed blocks.
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from napari_pathsrgan.atomic_write import atomic_replace, output_error, remove_partial
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError, StoreMismatchError
 from napari_pathsrgan.inference.super_resolved import assemble
 from napari_pathsrgan.inference.trust import (
@@ -34,7 +34,6 @@ from napari_pathsrgan.inference.trust import (
 from napari_pathsrgan.slides.foreground import foreground_weight
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY, ome_attributes
 from napari_pathsrgan.tiles.grid import CORE, GRID_STEP, SLIDE_LEVEL, Window, snap_window
-from napari_pathsrgan.whole_output import output_error
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
@@ -302,24 +301,19 @@ def write_trust_map(
     trust = TrustMap(super_resolved, stored(super_resolved, store), other, partial(store.has, 0))
     if path.exists() and not _is_ours(path):
         raise StoreMismatchError(f"{path.name} is no trust map of ours.", "Remove it, or choose another output.")
-    growing = path.with_name(f".{path.name}.partial")
+    remove_partial(path)  # of a run that was killed
     try:
-        shutil.rmtree(growing, ignore_errors=True)
-        arrays = _empty(growing, trust, super_resolved, store)
-        n_rows, n_cols = trust.tile_counts
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with atomic_replace(path) as growing, ThreadPoolExecutor(_THREADS) as pool:
+            arrays = _empty(growing, trust, super_resolved, store)
+            n_rows, n_cols = trust.tile_counts
             for row in range(n_rows):
                 tiles = list(pool.map(trust.tile, [row] * n_cols, range(n_cols)))
                 _write_row(arrays, row, np.concatenate(tiles, axis=2))
                 if progress:
                     height, width = super_resolved.grid.level_shapes[0]
                     progress(min((row + 1) * _TILE_PX * SCALE, height) * width, height * width)
-        shutil.rmtree(path, ignore_errors=True)
-        growing.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)
 
 
 def _is_ours(path: Path) -> bool:

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pathsrgan.atomic_write import gone_error, only_writer, remove_partial
 from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
 from napari_pathsrgan.inference.disk_cache import open_store
 from napari_pathsrgan.inference.region import RegionUm, find_region, outside
@@ -27,7 +28,6 @@ from napari_pathsrgan.inference.tile_filler import (
 )
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.tiles.grid import RectangleUm
-from napari_pathsrgan.whole_output import gone_error, only_writer, remove_partial
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.bounded_json import read_regular_file
 from napari_pathsrgan.errors import DamagedJobError, JobError
 from napari_pathsrgan.jobs.stored_record import parse_record
@@ -82,17 +83,10 @@ def write_record(folder: Path, record: JobRecord) -> None:
     OSError
         If the disk is full or the folder is gone.
     """
-    partial = folder / f".{RECORD}.{os.getpid()}"
-    try:
-        with open_private(partial, "w") as file:
-            json.dump(record.to_json(), file, indent=1, ensure_ascii=False, default=str)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / RECORD)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with atomic_replace(folder / RECORD) as partial, open_private(partial, "x") as file:
+        json.dump(record.to_json(), file, indent=1, ensure_ascii=False, default=str)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def reserve_room(folder: Path) -> None:

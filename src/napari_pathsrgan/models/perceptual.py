@@ -6,8 +6,6 @@ had; a narrower one is trained from scratch and small enough to ship and to trai
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -18,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
 from napari_pathsrgan.models.card import Metric, Name, Words, read_header
 from napari_pathsrgan.models.weights_file import refuse_unusable
@@ -186,16 +185,12 @@ def save_perceptual(network: PerceptualNetwork, card: PerceptualCard, path: Path
         If the file can't be written.
     """
     tensors = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={_CARD_KEY: card.model_dump_json()})
-        partial.replace(path)
+        with atomic_replace(path) as partial:
+            save_file(tensors, partial, metadata={_CARD_KEY: card.model_dump_json()})
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} can't be written: {error}.", "Free some space or choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def load_perceptual(reference: str | Path = SHIPPED) -> tuple[PerceptualNetwork, PerceptualCard]:

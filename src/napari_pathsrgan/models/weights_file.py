@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.errors import CheckpointError, OutputError
 from napari_pathsrgan.models.card import CARD_KEY, ModelCard, read_card
 from napari_pathsrgan.text import printable
@@ -62,18 +61,14 @@ def write_weights(arrays: Arrays, card: ModelCard, path: Path) -> ModelCard:
         If the file can't be written.
     """
     written = card.model_copy(update={"weights_hash": hash_arrays(arrays)})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # In C order: safetensors writes an array's memory as it lies, and torch keeps some with the channels last.
         ordered = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(ordered, partial, metadata={CARD_KEY: written.model_dump_json()})
-        partial.replace(path)
+        with atomic_replace(path) as partial:
+            save_file(ordered, partial, metadata={CARD_KEY: written.model_dump_json()})
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} can't be written: {error}.", "Free some space or choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):  # a folder that can't be entered has no partial file either
-            partial.unlink(missing_ok=True)
     return written
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError, PathSRGANError
 from napari_pathsrgan.models.blending import write_blend
 from napari_pathsrgan.models.card import ModelCard, read_card
@@ -131,13 +132,11 @@ def add_model(reference: str | Path) -> Path:
             return named[wanted]
         number += 1
     target = user_folder() / f"{wanted}.safetensors"
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         private_folder(target.parent)
-        copy_privately(source, partial)
-        partial.replace(target)
+        with atomic_replace(target) as partial:
+            copy_privately(source, partial)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(
             f"The model “{card.name}” can't be copied to {target.parent}: {error.strerror or error}.",
             f"It can still be chosen as {source}.",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.imaging.forward import scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, whole_shape, write_pyramid
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
@@ -51,7 +51,7 @@ def write_picture_slide(
     OutputError
         If the file exists or can't be written; nothing is left behind then.
     """
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         objective = OBJECTIVES[magnification]
         uncompressed = replace(settings, jpeg_quality=0)
         scan = scan_field(picture, picture_mpp, objective, uncompressed, rng)

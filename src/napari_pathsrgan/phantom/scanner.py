@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.scanner import WELL_KEPT, random_settings
@@ -20,7 +21,6 @@ from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, write_pyramid
 from napari_pathsrgan.phantom.truth import PhantomTruth, draw_offset
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
@@ -93,7 +93,7 @@ def write_phantom(
     """
     size = (float(size_um), float(size_um)) if isinstance(size_um, int | float) else size_um
     _check(size, seed, magnifications, glass_share)
-    with written_whole(out_dir) as partial:
+    with atomic_write(out_dir) as partial:
         partial.mkdir()
         specimen = Specimen(seed, size, glass_share)
         rng = np.random.default_rng([seed, 7])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.scanner import WELL_KEPT, random_settings
@@ -27,7 +28,6 @@ from napari_pathsrgan.phantom.slide_file import (
 )
 from napari_pathsrgan.phantom.truth import ScanOffset
 from napari_pathsrgan.types import Pixels
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
@@ -94,7 +94,7 @@ def write_sparse_phantom(
     still = replace(settings, full_well=float("inf"), read_noise=0.0)
     glass = develop(np.ones((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
     tiles: Tiles = {}
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         if specimen_px is None:
             for number, window in enumerate(windows):
                 tiles |= _scanned(window, magnification, settings, seed + number, glass_share)

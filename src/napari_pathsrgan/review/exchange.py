@@ -9,11 +9,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_pathsrgan.atomic_write import atomic_write, refuse_existing
 from napari_pathsrgan.errors import OptionError, OutputError, ReviewFileError
 from napari_pathsrgan.review import histories, store
 from napari_pathsrgan.review.events import REPLACED, Event, Outcome, Remark, own_events
 from napari_pathsrgan.review.schema import name_key
-from napari_pathsrgan.whole_output import refuse_existing, written_whole
 
 COLUMNS = ("rater", "place", "trial", "first", "second", "warm_up", "score", "seconds", "at", "flagged", "comment")
 
@@ -88,7 +88,7 @@ def export_copy(path: Path, out: Path) -> None:
     with closing(store.connect(path)) as db:
         store.check_images(db, path)
         try:
-            with written_whole(out) as partial:
+            with atomic_write(out) as partial:
                 store.copy_study(db, partial)
         except sqlite3.Error as error:
             raise OutputError(f"The copy can't be written to {out} ({error}).", "Choose a place with room.") from error
@@ -114,7 +114,7 @@ def export_ratings(path: Path, out: Path) -> int:
 
 def write_ratings(out: Path, rows: Sequence[Sequence[object]]) -> None:
     """Write rows of `COLUMNS` as CSV; OutputError if the file exists or can't be written."""
-    with written_whole(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
 
 

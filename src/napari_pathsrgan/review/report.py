@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.review.plots import plot_distribution, plot_means, plot_preferences
 from napari_pathsrgan.review.statistics import SCALE
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.results import Results
@@ -135,7 +135,7 @@ def write_report(folder: Path, results: Results, scores: Scores) -> list[Path]:
     """
     page, record = _page(results), json.dumps(results.record(), indent=1, ensure_ascii=False, allow_nan=False)
     names = ("report.html", "report.json", "methods.csv", "ratings.csv")
-    with written_whole(folder) as growing:
+    with atomic_write(folder) as growing:
         growing.mkdir(parents=True)
         (growing / names[0]).write_text(page, encoding="utf-8")
         (growing / names[1]).write_text(record, encoding="utf-8")

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_pathsrgan.atomic_write import atomic_write, refuse_existing
 from napari_pathsrgan.errors import OutputError, PathSRGANError, ReviewFileError
 from napari_pathsrgan.review import histories, store
 from napari_pathsrgan.review.events import replay
@@ -14,7 +15,6 @@ from napari_pathsrgan.review.exchange import outcome_rows, trials_by_name, write
 from napari_pathsrgan.review.pages import readable_rows
 from napari_pathsrgan.review.salvage import RaterRows, readable_raters
 from napari_pathsrgan.review.schema import MAX_ROWS
-from napari_pathsrgan.whole_output import refuse_existing, written_whole
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _rescue_table(raters: list[RaterRows], out: Path, study: Path | None) -> Res
 
 def _rescue_review(path: Path, raters: list[RaterRows], out: Path, study: Path | None) -> Rescued:
     try:
-        with written_whole(out) as partial:
+        with atomic_write(out) as partial:
             _copy_study(study or path, partial, study is None)
             with closing(store.connect(partial)) as db:
                 store.check_images(db, partial)

@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.slides.computed import APERIO_AREAS_KEY, APERIO_COMPUTED_KEY, CREATOR
 from napari_pathsrgan.slides.tiff_tiles import (
     JPEG_QUALITY,
@@ -24,7 +25,6 @@ from napari_pathsrgan.slides.tiff_tiles import (
     pixels_written,
     write_level,
 )
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -46,7 +46,7 @@ def write_aperio_tiff(
         If something is there already, or the place is read-only or full.
     """
     thumbnail = _thumbnail(store)
-    with written_whole(path) as growing, tifffile.TiffWriter(growing, bigtiff=True, ome=False) as writer:
+    with atomic_write(path) as growing, tifffile.TiffWriter(growing, bigtiff=True, ome=False) as writer:
         for level in range(len(store.level_shapes)):
             write_level(writer, store, level, compression, description=_level_text(store, level, compression))
             if level == 0:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import tifffile
 
+from napari_pathsrgan.atomic_write import atomic_write
 from napari_pathsrgan.slides.computed import AREAS_NAMESPACE, COMPUTED_BY, CREATOR
 from napari_pathsrgan.slides.tiff_tiles import (
     NOT_FOR_DIAGNOSIS,
@@ -20,7 +21,6 @@ from napari_pathsrgan.slides.tiff_tiles import (
     pixels_written,
     write_level,
 )
-from napari_pathsrgan.whole_output import written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -50,7 +50,7 @@ def write_ome_tiff(
         If something is there already, or the place is read-only or full.
     """
     n_levels = len(store.level_shapes)
-    with written_whole(path) as growing, tifffile.TiffWriter(growing, bigtiff=True, ome=False) as writer:
+    with atomic_write(path) as growing, tifffile.TiffWriter(growing, bigtiff=True, ome=False) as writer:
         for level in range(n_levels):
             first = {"subifds": n_levels - 1, "description": ome_xml(store)}
             write_level(writer, store, level, compression, **({"subfiletype": 1} if level else first))

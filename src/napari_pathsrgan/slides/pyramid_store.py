@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import zarr
 
+from napari_pathsrgan.atomic_write import gone_error, output_error, partial_name, refuse_existing
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
 from napari_pathsrgan.private_files import make_private
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
@@ -33,7 +34,6 @@ from napari_pathsrgan.slides.store_layout import (
     write_empty,
 )
 from napari_pathsrgan.slides.tile_file import decode_tile, encode_tile, write_tile_file
-from napari_pathsrgan.whole_output import gone_error, output_error, partial_name, refuse_existing
 
 if TYPE_CHECKING:
     from napari_pathsrgan.types import Pixels

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zarr
 
+from napari_pathsrgan.atomic_write import atomic_write, gone_error
 from napari_pathsrgan.slides.store_layout import FILL_VALUE, write_empty
-from napari_pathsrgan.whole_output import gone_error, written_whole
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -38,7 +38,7 @@ def write_sharded(store: PyramidStore, path: Path, progress: Callable[[int, int]
         If something is there already, the place is read-only or full, or a tile or the output goes away.
     """
     total, done = sum(rows * cols for rows, cols in store.level_shapes), 0
-    with written_whole(path) as growing:
+    with atomic_write(path) as growing:
         write_empty(
             growing,
             store.identity,

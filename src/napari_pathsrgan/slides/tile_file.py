@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numcodecs import Zstd
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.slides.store_layout import FILL_VALUE, ZSTD_LEVEL
 
@@ -97,17 +96,10 @@ def write_tile_file(file: Path, content: bytes, private: bool = False) -> None:
     OSError
         If it can't be written; nothing stays then.
     """
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
     for folder in reversed(file.parents[:3]) if not file.parent.is_dir() else ():
         private_folder(folder) if private else folder.mkdir(exist_ok=True)
-    try:
-        with open_private(partial, "wb") if private else partial.open("wb") as stream:
-            stream.write(content)
-        partial.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with atomic_replace(file) as partial, open_private(partial, "xb") if private else partial.open("xb") as stream:
+        stream.write(content)
 
 
 def _seal(content: bytes, address: str) -> bytes:

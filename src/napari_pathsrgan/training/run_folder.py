@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from napari_pathsrgan.atomic_write import atomic_replace, remove_partial
 from napari_pathsrgan.bounded_json import read_regular_file
 from napari_pathsrgan.errors import CheckpointError, OutputError
 from napari_pathsrgan.private_files import open_private, private_folder
@@ -79,10 +80,8 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         """Write a file, whole or not at all."""
-        partial = self.path / f".{name}.partial"
-        with open_private(partial, "w") as file:
+        with atomic_replace(self.path / name) as partial, open_private(partial, "x") as file:
             file.write(text)
-        partial.replace(self.path / name)
 
     def _unusable(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path} can't be written: {error}.", "Choose another folder.")
@@ -115,19 +114,16 @@ class RunFolder:
         OutputError
             If it can't be written; the last one is still there.
         """
-        partial = self.path / f".{STATE_FILE}.partial"
+        remove_partial(self.path / STATE_FILE)  # of a training that was killed
         try:
-            open_private(partial, "wb").close()  # torch keeps its rights
-            torch.save(state, partial)
-            partial.replace(self.path / STATE_FILE)
+            with atomic_replace(self.path / STATE_FILE) as partial:
+                open_private(partial, "xb").close()  # torch keeps its rights
+                torch.save(state, partial)
         except (OSError, RuntimeError) as error:
             raise OutputError(
                 f"The checkpoint in {self.path} can't be written: {error}. The last one is kept.",
                 "Free some space and give the same command again.",
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
 
     def load_state(self) -> dict[str, Any] | None:
         """Read the checkpoint, as weights and plain values alone; None without one.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import numpy as np
 from PIL import Image
 from qtpy.QtGui import QImage, QPainter
 
+from napari_pathsrgan.atomic_write import atomic_replace
 from napari_pathsrgan.errors import OutputError
 
 if TYPE_CHECKING:
@@ -45,17 +44,10 @@ def write_capture(viewer: napari.Viewer, front: CanvasFront, path: Path) -> Path
     """
     path = path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
     picture = Image.fromarray(photograph(viewer, front))
-    partial: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(suffix=".png", prefix=f".{path.stem}-", dir=path.parent)
-        partial = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            picture.save(file, format="PNG", dpi=(_DPI, _DPI))
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(path)
+        with atomic_replace(path) as partial:
+            picture.save(partial, format="PNG", dpi=(_DPI, _DPI))
     except OSError as error:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
         raise OutputError(
             f"{path.name} can't be written: {error.strerror or error}.", "Free some space, or choose another folder."
         ) from error
@@ -82,10 +74,3 @@ def photograph(viewer: napari.Viewer, front: CanvasFront) -> npt.NDArray[np.uint
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     pixels = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
     return pixels.reshape(height, image.bytesPerLine())[:, : 3 * width].reshape(height, width, 3).copy()
-
-
-def _umask() -> int:
-    """What a file that one makes oneself would lack; there is no way to ask without setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from napari_pathsrgan.atomic_write import atomic_replace, atomic_write, only_writer
 from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.whole_output import only_writer, written_whole
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_was_written_gets_its_name_at_the_end(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "out.x"
-    with written_whole(path) as growing:
+    with atomic_write(path) as growing:
         if kind == "folder":
             growing.mkdir()
         (growing if kind == "file" else growing / "part").write_text("all of it")
@@ -29,7 +29,7 @@ def test_what_was_written_gets_its_name_at_the_end(tmp_path: Path, kind: str) ->
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt(), ValueError("no")])
 def test_what_fails_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     def write() -> None:
-        with written_whole(tmp_path / "a") as growing:
+        with atomic_write(tmp_path / "a") as growing:
             growing.mkdir()
             (growing / "part").write_text("half of it")
             raise error
@@ -40,10 +40,10 @@ def test_what_fails_leaves_nothing(tmp_path: Path, error: BaseException) -> None
 
 
 def test_what_a_killed_run_left_is_in_nobodys_way(tmp_path: Path) -> None:
-    with written_whole(tmp_path / "a") as first:
+    with atomic_write(tmp_path / "a") as first:
         first.write_text("")
     (tmp_path / "a").rename(first)  # as if killed before the end
-    with written_whole(tmp_path / "a") as second:
+    with atomic_write(tmp_path / "a") as second:
         assert not second.exists()
         second.mkdir()
     assert (tmp_path / "a").is_dir()
@@ -51,7 +51,7 @@ def test_what_a_killed_run_left_is_in_nobodys_way(tmp_path: Path) -> None:
 
 def test_what_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
-    with pytest.raises(OutputError, match="a exists already"), written_whole(tmp_path / "a"):
+    with pytest.raises(OutputError, match="a exists already"), atomic_write(tmp_path / "a"):
         pytest.fail("There is something at that place.")
     assert (tmp_path / "a").read_text() == "mine"
 
@@ -62,19 +62,19 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
      (errno.EIO, "a cannot be written")],
 )  # fmt: skip
 def test_the_reason_is_told(tmp_path: Path, number: int, problem: str) -> None:
-    with pytest.raises(OutputError, match=problem), written_whole(tmp_path / "a"):
+    with pytest.raises(OutputError, match=problem), atomic_write(tmp_path / "a"):
         raise OSError(number, "Input/output error")
 
 
 def test_an_output_has_one_writer_at_a_time(tmp_path: Path) -> None:
     def write() -> None:
-        with written_whole(tmp_path / "new" / "a") as growing:
+        with atomic_write(tmp_path / "new" / "a") as growing:
             growing.write_text("second")
 
     with only_writer(tmp_path / "new" / "a"), ThreadPoolExecutor(1) as pool:
         with pytest.raises(OutputError, match=r"a is being written by another process. Wait for it to end"):
             pool.submit(write).result()
-        with written_whole(tmp_path / "new" / "a") as growing:  # the writer's own blocks may be nested
+        with atomic_write(tmp_path / "new" / "a") as growing:  # the writer's own blocks may be nested
             growing.write_text("first")
         with pytest.raises(OutputError, match="being written"):
             pool.submit(write).result()
@@ -84,7 +84,7 @@ def test_an_output_has_one_writer_at_a_time(tmp_path: Path) -> None:
 
 def test_another_process_is_kept_out_and_a_killed_one_keeps_nobody_out(tmp_path: Path) -> None:
     script = (
-        "import sys, pathlib; from napari_pathsrgan.whole_output import only_writer\n"
+        "import sys, pathlib; from napari_pathsrgan.atomic_write import only_writer\n"
         "with only_writer(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -109,9 +109,38 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(tmp_p
 
 def test_an_output_whose_folder_is_moved_away_is_an_error(tmp_path: Path) -> None:
     def write() -> None:
-        with written_whole(tmp_path / "out" / "a") as growing:
+        with atomic_write(tmp_path / "out" / "a") as growing:
             growing.write_text("all of it")
             (tmp_path / "out").rename(tmp_path / "elsewhere")
 
     with pytest.raises(OutputError, match="moved away"):
         write()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_new_output_replaces_the_old_one_when_it_is_whole(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out.x"
+    for content in ("old", "new"):
+        with atomic_replace(path) as partial:
+            if kind == "folder":
+                partial.mkdir()
+            (partial if kind == "file" else partial / "part").write_text(content)
+            assert path.exists() == (content == "new")
+    assert (path if kind == "file" else path / "part").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_replacement_that_fails_leaves_the_old_output(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "out.x"
+    path.write_text("old")
+
+    def write() -> None:
+        with atomic_replace(path) as partial:
+            partial.write_text("half of it")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

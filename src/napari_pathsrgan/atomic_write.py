@@ -1,4 +1,8 @@
-"""Files and folders that appear whole or not at all, each written by one process at a time."""
+"""Write files and folders so that each appears whole or not at all.
+
+`atomic_write` makes a new output that one process writes at a time; `atomic_replace` puts a new file or folder in the
+place of an older one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from napari_pathsrgan.errors import OutputError
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a place to write to; what is there when the block is left gets the name asked for.
 
     Parameters
@@ -45,6 +49,36 @@ def written_whole(path: Path) -> Iterator[Path]:
             raise output_error(path, error) from error
         finally:
             _remove(growing)
+
+
+@contextmanager
+def atomic_replace(path: Path) -> Iterator[Path]:
+    """Give a free place beside `path`; what is there when the block ends replaces `path`.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder, there already or not; its parent must exist.
+
+    Yields
+    ------
+    Path
+        Write a file or a folder there. If the block fails, it is removed and `path` stays as it was.
+
+    Raises
+    ------
+    OSError
+        If the place is read-only or full: the caller knows which output that is.
+    """
+    partial = partial_name(path)
+    try:
+        yield partial
+        if partial.is_dir() and path.exists():
+            shutil.rmtree(path)
+        partial.replace(path)
+    except BaseException:
+        _remove(partial)
+        raise
 
 
 @contextmanager
@@ -120,8 +154,8 @@ def gone_error(path: Path) -> OutputError:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # a folder that can't be entered holds no partial file either
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
