@@ -372,6 +372,84 @@ def test_an_option_that_makes_no_sense(run, scan: Path, tmp_path: Path, argument
     assert tree(tmp_path) == set()
 
 
+def no_region_on_the_slide(folder: Path) -> list[str]:
+    ring = [[9e4, 5], [9e4, 90], [9.1e4, 90], [9e4, 5]]
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+    path = folder.with_name(f"{folder.name}-elsewhere.geojson")
+    path.write_text(json.dumps(feature))
+    return ["--region", str(path)]
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments", "words"),
+    [
+        ("case.ome.zarr", ["--region", "90000,0,10,10"], "lies outside the slide"),
+        ("case.ome.zarr", ["--region", "10,10,0,-5"], "lies outside the slide"),
+        ("case.ome.zarr", no_region_on_the_slide, "holds no annotated area of the slide"),
+        ("case.ome.zarr", ["--region", "gone.geojson"], "cannot be read"),
+        ("case.png", [], "names no kind of output"),
+        ("case", [], "names no kind of output"),
+        ("file/case.ome.zarr", [], "is no folder"),
+        ("taken.ome.tiff", [], "taken.ome.tiff exists already"),
+        ("foreign.ome.zarr", [], "foreign.ome.zarr exists already"),
+        ("foreign.ome.zarr", ["--sharded"], "foreign.ome.zarr is not"),
+        ("case.ome.zarr", ["--model", "gone"], "There is no model “gone”"),
+        ("case.ome.zarr", ["--trust-against", "gone"], "There is no model “gone”"),
+        ("foreign.ome.tiff", ["--trust"], "foreign.trust.ome.zarr is no trust map"),
+        ("case.ome.zarr", ["--mpp", "0"], "makes no sense"),
+        ("case.ome.zarr", ["--mpp", "5"], "needs a scan of 1.465"),
+        ("case.ome.zarr", ["--workers", "-1"], "-1 workers"),
+        ("case.ome.zarr", ["--workers", "1", "--blend"], "--blend"),
+        ("case.ome.zarr", ["--workers", "1", "--scheduler", "tls://localhost:1"], "--scheduler"),
+        ("case.ome.zarr", ["--workers", "1", "--precision", "int8"], "--workers"),
+        ("case.ome.zarr", ["--scheduler", "tcp://10.0.0.1:8786"], "has no keys"),
+    ],
+)
+def test_upscale_refuses_what_needs_no_network_before_the_model_is_loaded(
+    run, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, arguments, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken.ome.tiff").write_text("")
+    for name in ("foreign.ome.zarr", "foreign.trust.ome.zarr"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("two years of work")
+    monkeypatch.setattr("napari_pathsrgan.cli.upscale._load", lambda *_: pytest.fail("the model was loaded"))
+    before = tree(tmp_path)
+    told = arguments(tmp_path) if callable(arguments) else arguments
+    ended = run("upscale", scan, out, *told)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert words in ended.err
+    assert tree(tmp_path) == before
+
+
+def test_upscale_refuses_a_store_of_another_slide_or_model_before_the_model_is_loaded(
+    run, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, region = tmp_path / "case.ome.zarr", ("--region", "0,0,30,30", "--precision", "fp32", "--device", "cpu")
+    assert run("upscale", scan, out, *region).code == 0
+    other = tmp_path / "other.tiff"
+    write_tiff(other, 1.465, 256)
+    monkeypatch.setattr("napari_pathsrgan.cli.upscale._load", lambda *_: pytest.fail("the model was loaded"))
+    assert_refused(run("upscale", other, out), "holds tiles of another slide")
+    assert_refused(run("upscale", scan, out, "--model", "lite-psnr"), "holds tiles of another model")
+    assert_refused(run("upscale", scan, out, "--blend"), "holds tiles of another model")
+
+
+def test_a_request_is_refused_without_importing_torch(scan: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from napari_pathsrgan.cli import main\n"
+        "assert main(sys.argv[1:]) == 2\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    arguments = ["upscale", scan, tmp_path / "case.ome.zarr", "--region", "90000,0,10,10", "--workers", "2"]
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "lies outside the slide" in ended.stderr
+
+
 def test_a_slide_too_coarse_for_the_model(run, tmp_path: Path) -> None:
     path = a_2x_scan(tmp_path)
     assert_refused(run("upscale", path, tmp_path / "out.ome.zarr"), "2.93 µm/px", "needs a scan of 1.465 µm/px")

@@ -19,9 +19,13 @@ from napari_pathsrgan.commands.report import Json, Progress, progress, tell, tho
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
+    from napari_pathsrgan.inference.engine import Engine
+    from napari_pathsrgan.inference.region import Region
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.inference.tile_filler import Filled
     from napari_pathsrgan.inference.whole_slide import Spread
+    from napari_pathsrgan.slides.slide import Slide
 
 INCOMPLETE, INTERRUPTED = 3, 130
 _MPX = 1e6
@@ -94,37 +98,28 @@ def upscale(
     out
         Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff, or in .svs for OpenSlide.
     """
-    from napari_pathsrgan.inference.finished import output_kind
+    from napari_pathsrgan.atomic_write import only_writer
+    from napari_pathsrgan.inference.arithmetic import go_on_with
+    from napari_pathsrgan.inference.export_checks import resolve_region
+    from napari_pathsrgan.inference.finished import begun
+    from napari_pathsrgan.inference.super_resolved import super_resolve
+    from napari_pathsrgan.models.zoo import model_card
     from napari_pathsrgan.slides.open_slide import open_slide
 
-    output_kind(out)
-    if options.blend and (options.workers or options.scheduler):
-        raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
-    if options.workers < 0:
-        raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
+    _check_options(out, options)
     looking = options.looking
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
-        from napari_pathsrgan.atomic_write import only_writer
-        from napari_pathsrgan.inference.allocator import keep_memory
-        from napari_pathsrgan.inference.arithmetic import go_on_with
-        from napari_pathsrgan.inference.engine import load_model
-        from napari_pathsrgan.inference.finished import begun
-        from napari_pathsrgan.inference.super_resolved import super_resolve
-
-        keep_memory()
+        region = resolve_region(options.region, opened, model_card(looking.model))
         runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
-        if precision == "int8" and (options.workers or options.scheduler):  # named, or what the store was begun in
-            raise OptionError(
-                "An int8 preview is computed by one process.", "Leave out --workers, --scheduler or int8."
-            )
-        engine = load_model(looking.model, looking.device, precision, runtime)
+        _check_output(out, options, opened, precision)
+        engine = _load(looking.model, looking.device, precision, runtime)
         computed = super_resolve(opened, engine)
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
         try:
             with progress("Computing", (_MPX, "Mpx")) as told, only_writer(out):
-                done = _write(computed, out, options, told)
+                done = _write(computed, out, region, options, told)
         except KeyboardInterrupt:
             print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)
             return INTERRUPTED
@@ -139,10 +134,57 @@ def upscale(
     return INCOMPLETE if done.unreadable else None
 
 
-def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, told: Progress) -> Filled:
-    """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
+def _check_options(out: Path, options: UpscaleOptions) -> None:
+    """Refuse options that are wrong whatever the slide is."""
+    from napari_pathsrgan.inference.cluster import refuse_workers
+    from napari_pathsrgan.inference.finished import output_kind
+
+    output_kind(out)
+    if options.workers < 0:
+        raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
+    if options.workers and options.scheduler:
+        raise OptionError("A scheduler has workers of its own.", "Leave out --workers or --scheduler.")
+    if not options.workers and options.scheduler is None:
+        return
+    if options.blend:
+        raise OptionError("Blended windows need their neighbours, so workers can't share them.", "Leave out --blend.")
+    refuse_workers(options.scheduler, options.plain_tcp)
+
+
+def _check_output(out: Path, options: UpscaleOptions, slide: Slide, precision: Precision) -> None:
+    """Refuse what is wrong with the output and the other model: nothing of it needs a network."""
+    from napari_pathsrgan.inference.export_checks import refuse_output
+    from napari_pathsrgan.inference.suitability import refuse_unsuitable
+    from napari_pathsrgan.models.zoo import model_card
+
+    if precision == "int8" and (options.workers or options.scheduler):  # named, or what the store was begun in
+        raise OptionError("An int8 preview is computed by one process.", "Leave out --workers, --scheduler or int8.")
+    if options.trust_against:
+        refuse_unsuitable(slide, model_card(options.trust_against))
+    refuse_output(
+        out,
+        slide,
+        model_card(options.looking.model),
+        precision,
+        blend=options.blend,
+        sharded=options.sharded,
+        trust=options.trust or options.trust_against is not None,
+    )
+
+
+def _load(model: str, device: str, precision: Precision, runtime: Runtime) -> Engine:
+    """Load a model; from here on torch is needed."""
+    from napari_pathsrgan.inference.allocator import keep_memory
     from napari_pathsrgan.inference.engine import load_model
-    from napari_pathsrgan.inference.finished import bare_name, finish, output_kind, tiles_folder
+
+    keep_memory()
+    return load_model(model, device, precision, runtime)
+
+
+def _write(computed: SuperResolvedSlide, out: Path, region: Region, options: UpscaleOptions, told: Progress) -> Filled:
+    """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
+    from napari_pathsrgan.inference.export_checks import trust_path
+    from napari_pathsrgan.inference.finished import finish, output_kind, tiles_folder
     from napari_pathsrgan.inference.super_resolved import super_resolve
     from napari_pathsrgan.inference.trust_map import write_trust_map
     from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -151,14 +193,13 @@ def _write(computed: SuperResolvedSlide, out: Path, options: UpscaleOptions, tol
     finished = output_kind(out).write_file is not None or options.sharded
     tiles = tiles_folder(out) if finished else out
     with _spread(computed, options) as spread:
-        done = write_whole_slide(computed, tiles, options.region, blend=options.blend, spread=spread, progress=told)
+        done = write_whole_slide(computed, tiles, region, blend=options.blend, spread=spread, progress=told)
     if options.trust or options.trust_against:
         looking, other = options.looking, None
         if options.trust_against:
-            against = load_model(options.trust_against, looking.device, looking.precision, looking.runtime)
+            against = _load(options.trust_against, looking.device, looking.precision, looking.runtime)
             other = super_resolve(computed.slide, against)
-        path = out.with_name(f"{bare_name(out)}.trust.ome.zarr")
-        write_trust_map(computed, PyramidStore.open(tiles), path, other, partial(told, task="Comparing"))
+        write_trust_map(computed, PyramidStore.open(tiles), trust_path(out), other, partial(told, task="Comparing"))
     if finished:
         finish(tiles, out, options.compression, partial(told, task="Packing"))
     return done

@@ -154,6 +154,19 @@ class Cluster:
             self._client.cancel(list(under_way))
 
 
+def refuse_workers(scheduler: str | None, plain_tcp: bool = False) -> None:
+    """Raise OptionError if dask.distributed is not installed, or a scheduler's address is not secure; torch-free."""
+    try:
+        from distributed.security import Security
+    except ImportError as error:
+        raise OptionError(
+            "Workers need dask.distributed, which is not installed.",
+            "Install it with `pip install 'napari-pathsrgan[cluster]'`.",
+        ) from error
+    if scheduler is not None:
+        _check_security(scheduler, plain_tcp, _has_keys(Security()))
+
+
 @contextmanager
 def connected(scheduler: str | None, workers: int, plain_tcp: bool = False) -> Iterator[tuple[Client, int]]:
     """Connect to a dask scheduler, or start workers on this machine for as long as the block runs.
@@ -178,15 +191,11 @@ def connected(scheduler: str | None, workers: int, plain_tcp: bool = False) -> I
     OptionError
         If dask.distributed is not installed, no scheduler answers, or its connection is not secure.
     """
-    try:
-        from napari_pathsrgan.inference.local_cluster import local_workers
-    except ImportError as error:
-        raise OptionError(
-            "Workers need dask.distributed, which is not installed.",
-            "Install it with `pip install 'napari-pathsrgan[cluster]'`.",
-        ) from error
+    refuse_workers(scheduler, plain_tcp)
+    from napari_pathsrgan.inference.local_cluster import local_workers
+
     if scheduler is not None:
-        with _connect(scheduler, plain_tcp) as client:
+        with _connect(scheduler) as client:
             yield client, 0
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
@@ -194,14 +203,12 @@ def connected(scheduler: str | None, workers: int, plain_tcp: bool = False) -> I
         yield client, max(1, cores // workers)
 
 
-def _connect(scheduler: str, plain_tcp: bool) -> Client:
+def _connect(scheduler: str) -> Client:
     from distributed import Client
     from distributed.security import Security
 
-    security = Security()  # as dask's configuration has it
-    _check_security(scheduler, plain_tcp, _has_keys(security))
     try:
-        return Client(scheduler, timeout=_PATIENCE_S, security=security)
+        return Client(scheduler, timeout=_PATIENCE_S, security=Security())  # as dask's configuration has it
     except (OSError, ValueError, TypeError) as error:
         raise OptionError(
             f"No dask scheduler answers at {scheduler}.", "Start one with `dask scheduler`, and give its address."

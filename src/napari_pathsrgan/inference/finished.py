@@ -70,6 +70,28 @@ def begun(path: Path) -> Path:
     return tiles if tiles.exists() else path
 
 
+def tiles_place(path: Path) -> Path:
+    """Find where the tiles of a finished output lie, or are going to: as `tiles_folder`, but nothing is moved.
+
+    Returns
+    -------
+    Path
+        The output itself where it is an OME-Zarr that an earlier run left unfinished.
+
+    Raises
+    ------
+    OutputError, StoreMismatchError
+        If the output exists already.
+    """
+    tiles = _beside(path)
+    if not path.exists():
+        return tiles
+    if output_kind(path).write_file or tiles.exists():
+        raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
+    PyramidStore.open(path)  # refuses what isn't ours, or is finished
+    return path
+
+
 def tiles_folder(path: Path) -> Path:
     """Choose where the tiles of a finished output are kept meanwhile, and see that it can be made.
 
@@ -89,10 +111,7 @@ def tiles_folder(path: Path) -> Path:
         If the output exists already.
     """
     tiles = _beside(path)
-    if path.exists():
-        if output_kind(path).write_file or tiles.exists():
-            raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
-        PyramidStore.open(path)  # refuses what isn't ours, or is finished
+    if tiles_place(path) != tiles:
         path.rename(tiles)
     return tiles
 

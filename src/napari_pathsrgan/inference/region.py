@@ -85,13 +85,13 @@ class AnnotatedRegion:
         return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)
 
 
-def find_region(region: RegionUm | Path | None, slide: Slide) -> Region:
+def find_region(region: RegionUm | Path | Region | None, slide: Slide) -> Region:
     """Turn what a user gave into a region.
 
     Parameters
     ----------
-    region : (row, col, height, width) in µm, Path of a GeoJSON file, or None
-        None for the whole slide.
+    region : (row, col, height, width) in µm, Path of a GeoJSON file, Region, or None
+        None for the whole slide; a Region is returned as it is.
     slide : Slide
 
     Raises
@@ -103,7 +103,7 @@ def find_region(region: RegionUm | Path | None, slide: Slide) -> Region:
         return RectangleRegion(RectangleUm(0.0, 0.0, *slide.extent_um))
     if isinstance(region, Path):
         return AnnotatedRegion(read_annotations(region, QuPathGrid.of(slide)))
-    return RectangleRegion(RectangleUm(*region))
+    return RectangleRegion(RectangleUm(*region)) if isinstance(region, tuple) else region
 
 
 def outside(slide: Slide) -> OptionError:

@@ -12,8 +12,8 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
-from napari_pathsrgan.errors import CardMismatchError, ComputedSlideError, SlideTooCoarseError
-from napari_pathsrgan.slides.foreground import REACH_PX, Glass, estimate_glass
+from napari_pathsrgan.inference.suitability import COARSEST_RATIO, refuse_unsuitable
+from napari_pathsrgan.slides.foreground import Glass, estimate_glass
 from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, Window, block_window
 from napari_pathsrgan.tiles.product import BICUBIC, SCAN, Product
@@ -27,12 +27,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
     from napari_pathsrgan.types import Pixels
 
-COARSEST_RATIO = 1.15
-"""How much coarser than the scans a model was made for a slide may be."""
 CHUNK_PX = 512
-_KINDS = {"image": "a computed image", "map": "a map that belongs to a computed image"}
-_NOMINAL_MAGNIFICATION_UM = 5.86
-"""Camera pixel of the paper's scanners: magnification times µm per pixel."""
 
 
 class Runner(Protocol):
@@ -86,30 +81,12 @@ class SuperResolvedSlide:
     """
 
     def __init__(self, slide: Slide, runner: Runner, skip_glass: bool = True) -> None:
-        if slide.computed is not None:
-            raise ComputedSlideError(
-                f"{slide.path.name} is no scan, but {_KINDS[slide.computed.kind]} (model {slide.computed.model}).",
-                "Give the scan that it was computed from.",
-            )
-        card = runner.card
-        card.check_ratios()
-        if slide.mpp > card.mpp_scan * COARSEST_RATIO:
-            raise SlideTooCoarseError(
-                f"{slide.path.name} has {slide.mpp:.3g} µm/px, about "
-                f"{_NOMINAL_MAGNIFICATION_UM / slide.mpp:.2g}×; the model “{card.name}” needs a scan of "
-                f"{card.mpp_scan:g} µm/px (4×) or finer.",
-                "Scan the slide at 4× or more, or give its true pixel size with --mpp.",
-            )
-        if runner.halo < REACH_PX:
-            raise CardMismatchError(
-                f"The model “{card.name}” asks for {runner.halo} px of context, less than the {REACH_PX} px that "
-                "finding glass takes.",
-                f"Set halo_lr_px on its card to {REACH_PX} or more.",
-            )
+        refuse_unsuitable(slide, runner.card)
         self.slide = slide
         self.runner = runner
-        self.grid = PyramidGrid.over_slide(slide.grid_shape(card.mpp_in), card.mpp_in)
-        self.glass = estimate_glass(slide, card.mpp_in) if skip_glass else None
+        mpp_in = runner.card.mpp_in
+        self.grid = PyramidGrid.over_slide(slide.grid_shape(mpp_in), mpp_in)
+        self.glass = estimate_glass(slide, mpp_in) if skip_glass else None
 
     @property
     def resampling_note(self) -> str:

@@ -299,8 +299,7 @@ def write_trust_map(
         If the place is read-only or full.
     """
     trust = TrustMap(super_resolved, stored(super_resolved, store), other, partial(store.has, 0))
-    if path.exists() and not _is_ours(path):
-        raise StoreMismatchError(f"{path.name} is no trust map of ours.", "Remove it, or choose another output.")
+    refuse_foreign_map(path)
     remove_partial(path)  # of a run that was killed
     try:
         with atomic_replace(path) as growing, ThreadPoolExecutor(_THREADS) as pool:
@@ -314,6 +313,12 @@ def write_trust_map(
                     progress(min((row + 1) * _TILE_PX * SCALE, height) * width, height * width)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def refuse_foreign_map(path: Path) -> None:
+    """Raise StoreMismatchError if there is something at a place that is no map of ours."""
+    if path.exists() and not _is_ours(path):
+        raise StoreMismatchError(f"{path.name} is no trust map of ours.", "Remove it, or choose another output.")
 
 
 def _is_ours(path: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from napari_pathsrgan.atomic_write import gone_error, only_writer, remove_partial
 from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
 from napari_pathsrgan.inference.disk_cache import open_store
-from napari_pathsrgan.inference.region import RegionUm, find_region, outside
+from napari_pathsrgan.inference.region import Region, RegionUm, find_region, outside
 from napari_pathsrgan.inference.tile_filler import (
     Filled,
     Job,
@@ -47,7 +47,7 @@ Spread = Callable[["SuperResolvedSlide", "PyramidStore", Sequence[Job]], Iterato
 def write_whole_slide(
     super_resolved: SuperResolvedSlide,
     path: Path,
-    region: RegionUm | Path | None = None,
+    region: RegionUm | Path | Region | None = None,
     *,
     blend: bool = False,
     spread: Spread | None = None,
@@ -60,7 +60,7 @@ def write_whole_slide(
     super_resolved : SuperResolvedSlide
     path : Path
         Ends in .ome.zarr; a store of the same slide and model is filled further.
-    region : (row, col, height, width) in µm, or Path of a GeoJSON file, optional
+    region : (row, col, height, width) in µm, Path of a GeoJSON file, or Region, optional
         Part of the slide; all of it otherwise. Tiles that touch it are written whole.
     blend : bool
         Add overlapping windows up with the paper's weights (Ma et al. 2020 § IV-D) instead of computing exact tiles.

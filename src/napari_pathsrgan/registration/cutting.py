@@ -14,6 +14,7 @@ from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.fields import TEST_ONE_IN
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, Label, register_slides
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append
+from napari_pathsrgan.slides.computed import refuse_computed
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.resample import resample_region
 
@@ -94,6 +95,7 @@ def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide,
                     "Put it back, or register the slide again from where it is now.",
                 )
             opened.append(open_slide(path, entry["made"]["mpp"][power]))
+            refuse_computed(opened[-1])
             if opened[-1].fingerprint != entry["made"]["fingerprints"][power]:
                 raise SlideNotFoundError(
                     f"{path.name} is not the file any more that {entry['name']} was registered with.",

@@ -14,6 +14,7 @@ from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.imaging.forward import scan_field
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, random_settings, random_target_settings
+from napari_pathsrgan.slides.computed import refuse_computed_file
 from napari_pathsrgan.slides.resample import resample_array
 
 if TYPE_CHECKING:
@@ -94,7 +95,10 @@ def read_picture(path: Path) -> Pixels:
     ------
     OptionError
         If OpenCV can't read it.
+    ComputedSlideError
+        If it is an image or a map that this program computed.
     """
+    refuse_computed_file(path)
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise OptionError(f"{path.name} can't be read as a picture.", "Remove it from the folder, or save it again.")

@@ -25,6 +25,7 @@ from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.offset_field import OffsetField
 from napari_pathsrgan.registration.patch import Found, LowWindow, locate
+from napari_pathsrgan.slides.computed import refuse_computed
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
@@ -152,12 +153,16 @@ def register_slides(
 
     Raises
     ------
+    ComputedSlideError
+        If one is a computed image or a map.
     DifferentSlidesError
         If the scans show different slides, or nothing but glass.
     OptionError
         If a pixel size doesn't fit.
     """
     config = config or RegistrationConfig()
+    for scan in (low, mid, high):
+        refuse_computed(scan)
     _check_mpps(low, mid, high)
     seen = look_over(low)
     coarse = [find_offset(low, other, seen, config) for other in (mid, high)]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree as ET
 
+from napari_pathsrgan.errors import ComputedSlideError
 from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, head_bytes
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY
 from napari_pathsrgan.slides.tiff_header import read_description
+
+if TYPE_CHECKING:
+    from napari_pathsrgan.slides.slide import Slide
 
 COMPUTED_BY, CREATOR = ", computed by ", "napari-pathsrgan"
 """In the OME-XML of an OME-TIFF of ours: what joins the names of slide and model, and the program's name."""
@@ -19,6 +23,7 @@ AREAS_NAMESPACE = "napari-pathsrgan/computed-areas"
 APERIO_COMPUTED_KEY = "Computed by"
 """Property of an Aperio-like TIFF of ours that names the model."""
 APERIO_AREAS_KEY = "Computed areas"
+_KINDS = {"image": "a computed image", "map": "a map that belongs to a computed image"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,26 @@ def find_computed(path: Path) -> Computed | None:
         return _of_store(path) if path.is_dir() else _of_tiff(path)
     except (OSError, ValueError, KeyError, IndexError, TypeError, ET.ParseError):
         return None
+
+
+def refuse_computed(slide: Slide) -> None:
+    """Raise ComputedSlideError unless a slide is a scan."""
+    if slide.computed is not None:
+        raise _no_scan(slide.path, slide.computed)
+
+
+def refuse_computed_file(path: Path) -> None:
+    """Raise ComputedSlideError if a file or folder is one that this program computed."""
+    computed = find_computed(path)
+    if computed is not None:
+        raise _no_scan(path, computed)
+
+
+def _no_scan(path: Path, computed: Computed) -> ComputedSlideError:
+    return ComputedSlideError(
+        f"{path.name} is no scan, but {_KINDS[computed.kind]} (model {computed.model}).",
+        "Give the scan that it was computed from.",
+    )
 
 
 def _of_store(path: Path) -> Computed:

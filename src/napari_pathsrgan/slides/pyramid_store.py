@@ -113,7 +113,7 @@ class PyramidStore:
             If the levels' lists differ in length.
         """
         path = Path(path)
-        _refuse_occupied(path)
+        refuse_occupied(path)
         identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, arithmetic)
         growing = partial_name(path)
         try:
@@ -370,7 +370,8 @@ class PyramidStore:
         return slice(row * side, min(row * side + side, rows)), slice(col * side, min(col * side + side, cols))
 
 
-def _refuse_occupied(path: Path) -> None:
+def refuse_occupied(path: Path) -> None:
+    """Raise OutputError unless a store can be made at a place: nothing is there, or an empty folder."""
     try:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
