@@ -208,6 +208,7 @@ def append(
     path = Path(path)
     try:
         with _only_writer(path):
+            planned = None if path.exists() else plan()  # a plan that fails leaves no empty file
             group = _open_or_create(path)
             state = read_attributes(path)
             if state["slides"] and state["rows"] < state["slides"][-1]["first"] + state["slides"][-1]["count"]:
@@ -220,7 +221,7 @@ def append(
             entry = next((slide for slide in state["slides"] if slide["made"] == made), None)
             if entry is None:
                 _refuse_twice(path, state["slides"], made)
-                entry = _begin(group, state, name, made, split, simulated, plan())
+                entry = _begin(group, state, name, made, split, simulated, planned or plan())
             _fill(path, group, state, entry, cut, progress)
             return int(entry["count"])
     except OSError as error:
