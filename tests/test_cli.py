@@ -414,7 +414,7 @@ def test_upscale_refuses_what_needs_no_network_before_the_model_is_loaded(
     for name in ("foreign.ome.zarr", "foreign.trust.ome.zarr"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.txt").write_text("two years of work")
-    monkeypatch.setattr("napari_pathsrgan.cli.upscale._load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("napari_pathsrgan.commands.upscale._load", lambda *_: pytest.fail("the model was loaded"))
     before = tree(tmp_path)
     told = arguments(tmp_path) if callable(arguments) else arguments
     ended = run("upscale", scan, out, *told)
@@ -431,7 +431,7 @@ def test_upscale_refuses_a_store_of_another_slide_or_model_before_the_model_is_l
     assert run("upscale", scan, out, *region).code == 0
     other = tmp_path / "other.tiff"
     write_tiff(other, 1.465, 256)
-    monkeypatch.setattr("napari_pathsrgan.cli.upscale._load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("napari_pathsrgan.commands.upscale._load", lambda *_: pytest.fail("the model was loaded"))
     assert_refused(run("upscale", other, out), "holds tiles of another slide")
     assert_refused(run("upscale", scan, out, "--model", "lite-psnr"), "holds tiles of another model")
     assert_refused(run("upscale", scan, out, "--blend"), "holds tiles of another model")
@@ -440,7 +440,7 @@ def test_upscale_refuses_a_store_of_another_slide_or_model_before_the_model_is_l
 def test_a_request_is_refused_without_importing_torch(scan: Path, tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from napari_pathsrgan.cli import main\n"
+        "from napari_pathsrgan.commands import main\n"
         "assert main(sys.argv[1:]) == 2\n"
         "assert 'torch' not in sys.modules\n"
     )

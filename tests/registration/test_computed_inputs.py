@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from napari_pathsrgan.cli import main
+from napari_pathsrgan.commands import main
 from napari_pathsrgan.errors import ComputedSlideError
-from napari_pathsrgan.phantom.scanner import PhantomFiles
 from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.fields import read_picture
 from napari_pathsrgan.registration.fine import register_slides
@@ -19,7 +19,6 @@ from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
-from napari_pathsrgan.slides.slide import Slide
 
 WRITERS = {"c.ome.tiff": write_ome_tiff, "c.svs": write_aperio_tiff}
 
@@ -43,16 +42,28 @@ def computed(request: pytest.FixtureRequest, store: PyramidStore) -> Path:
     return path
 
 
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.tif"
+    size = {"resolution": (1e4 / 1.465,) * 2, "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, np.full((64, 64, 3), 230, np.uint8), tile=(64, 64), photometric="rgb", **size)
+    return path
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_registration_refuses_a_computed_image(slides: list[Slide], computed: Path, place: int) -> None:
-    with open_slide(computed) as image, pytest.raises(ComputedSlideError, match="is no scan, but a computed image"):
-        register_slides(*[image if at == place else slide for at, slide in enumerate(slides)])
+def test_registration_refuses_a_computed_image(scan: Path, computed: Path, place: int) -> None:
+    with (
+        open_slide(computed) as image,
+        open_slide(scan) as other,
+        pytest.raises(ComputedSlideError, match="is no scan"),
+    ):
+        register_slides(*[image if at == place else other for at in range(3)])
 
 
 def test_register_names_the_computed_file_and_writes_nothing(
-    triplet: PhantomFiles, store: PyramidStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scan: Path, store: PyramidStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scans = [triplet.scans[4], triplet.scans[10], store.path]
+    scans = [scan, scan, store.path]
     assert main(["register", str(tmp_path / "pairs"), *map(str, scans)]) == 2
     assert "c.ome.zarr is no scan" in capsys.readouterr().err
     assert not (tmp_path / "pairs").exists()
