@@ -18,11 +18,11 @@ from napari_pathsrgan.inference.arithmetic import Arithmetic
 from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine, default_threads
 from napari_pathsrgan.inference.winograd import can_compute
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator
-from napari_pathsrgan.models.generator import AuthorsStage, Generator
+from napari_pathsrgan.models.dense_stages import AuthorsStage
 from napari_pathsrgan.models.initialisation import initialise
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.grid import CORE, LR_MPP
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_pathsrgan.inference.arithmetic import Precision
+    from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.types import Pixels
 
 HALF_WIDTH = {"width": 32}

@@ -40,9 +40,9 @@ from measure import load, machine, say
 from napari_pathsrgan.inference.engine import Engine, choose_device
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator, save_generator
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE, find_model
 from napari_pathsrgan.phantom.field_picture import phantom_picture
 from napari_pathsrgan.slides.open_slide import open_slide

@@ -10,10 +10,10 @@ from torch import nn
 
 from napari_pathsrgan.inference.arithmetic import Precision, Runtime
 from napari_pathsrgan.inference.engine import Engine
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.models.generator import Generator
-from napari_pathsrgan.models.presets import build_generator
 
 TINY = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}
 SMALL = {"width": 16, "blocks1": 2, "features": 16, "blocks2": 1}

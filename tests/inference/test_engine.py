@@ -17,9 +17,9 @@ from napari_pathsrgan.inference.arithmetic import Arithmetic, Runtime
 from napari_pathsrgan.inference.engine import Engine, choose_device, default_threads
 from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator
 from napari_pathsrgan.inference.winograd import WinogradGenerator
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.generator import Generator
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.slides.foreground import Glass
 from napari_pathsrgan.slides.resample import enlarge
 

@@ -11,9 +11,9 @@ import torch
 from napari_pathsrgan.commands import main
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OptionError, OutputError
 from napari_pathsrgan.models.blending import blend_models
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator, save_generator
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.weights_file import read_weights
 from napari_pathsrgan.models.zoo import find_model
 

@@ -18,16 +18,16 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OutputError
+from napari_pathsrgan.models.architectures.authors import rename_authors
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import CARD_KEY, ModelCard, read_card
 from napari_pathsrgan.models.checkpoint import (
     hash_weights,
-    import_authors,
+    import_checkpoint,
     load_generator,
-    rename_authors,
     save_generator,
 )
 from napari_pathsrgan.models.generator import Generator
-from napari_pathsrgan.models.presets import build_generator
 
 from .authors_network import AuthorsNetwork, lively
 
@@ -284,7 +284,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 def test_authors_checkpoint_gives_the_authors_pixels(tmp_path: Path, reference: AuthorsNetwork, prefix: str) -> None:
     source, destination = tmp_path / "G_9_100.pth", tmp_path / "authors.safetensors"
     torch.save({prefix + name: tensor for name, tensor in reference.state_dict().items()}, source)
-    written = import_authors(source, destination)
+    written = import_checkpoint(source, destination, "authors")
     network, card = load_generator(destination)
     assert card == written
     assert card.preset == "authors"
@@ -309,7 +309,7 @@ def test_every_tensor_of_the_authors_has_a_name_of_ours(reference: AuthorsNetwor
 
 def test_authors_weights_inside_a_training_state(tmp_path: Path, reference: AuthorsNetwork) -> None:
     torch.save({"state_dict": reference.state_dict()}, tmp_path / "G.pth")
-    card = import_authors(tmp_path / "G.pth", tmp_path / "authors.safetensors", name="theirs")
+    card = import_checkpoint(tmp_path / "G.pth", tmp_path / "authors.safetensors", "authors", name="theirs")
     assert card.name == "theirs"
     assert card.weights_hash
 
@@ -384,7 +384,7 @@ def test_what_is_not_weights_is_refused_and_never_run(tmp_path: Path, make: Call
     source, destination = tmp_path / "evil.pth", tmp_path / "out.safetensors"
     make(source)
     with pytest.raises(CheckpointError, match=words):
-        import_authors(source, destination)
+        import_checkpoint(source, destination, "authors")
     assert list(tmp_path.iterdir()) == [source]  # neither a model nor the trace of code that ran
 
 
@@ -397,20 +397,20 @@ def test_the_trap_would_have_run(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="There is no file"):
-        import_authors(tmp_path / "none.pth", tmp_path / "out.safetensors")
+        import_checkpoint(tmp_path / "none.pth", tmp_path / "out.safetensors", "authors")
 
 
 def test_another_network_is_refused_with_the_tensor_at_fault(tmp_path: Path, reference: AuthorsNetwork) -> None:
     source, destination = tmp_path / "vgg.pth", tmp_path / "out.safetensors"
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, source)
     with pytest.raises(CheckpointError, match=r"features\.0\.weight"):
-        import_authors(source, destination)
+        import_checkpoint(source, destination, "authors")
 
     state = reference.state_dict()
     del state["stage2_out.bias"]
     torch.save(state, source)
     with pytest.raises(CheckpointError, match=r"stage2\.picture\.bias"):
-        import_authors(source, destination)
+        import_checkpoint(source, destination, "authors")
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -419,5 +419,5 @@ def test_an_existing_destination_stays_as_it_is(tmp_path: Path) -> None:
     torch.save({"stage1_out.weight": torch.zeros(3)}, source)
     destination.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists already"):
-        import_authors(source, destination)
+        import_checkpoint(source, destination, "authors")
     assert destination.read_bytes() == b"mine"

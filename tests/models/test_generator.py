@@ -10,9 +10,8 @@ from torch import nn
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.models.blocks import BicubicEnlargement
-from napari_pathsrgan.models.card import PRESET_NAMES
-from napari_pathsrgan.models.generator import AuthorsStage, DenseUNet, StackingStage
-from napari_pathsrgan.models.presets import BUILDERS, build_generator
+from napari_pathsrgan.models.build import build_generator
+from napari_pathsrgan.models.dense_stages import AuthorsStage, DenseUNet, StackingStage
 
 
 def multiplications(network: nn.Module, *inputs: torch.Tensor) -> int:
@@ -160,10 +159,6 @@ def test_stage_2_takes_features_and_never_the_picture() -> None:
         before = network.hr_from(features, lr)
         nn.init.zeros_(network.stage1.picture.weight)
         assert torch.equal(network(lr)[1], before)
-
-
-def test_names_known_without_torch_are_the_names_there_are() -> None:
-    assert set(PRESET_NAMES) == set(BUILDERS)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from safetensors.numpy import load_file, save_file
 from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import CheckpointError, OptionError
 from napari_pathsrgan.models import checkpoint
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import CARD_KEY, ModelCard, read_card
-from napari_pathsrgan.models.checkpoint import import_authors, load_generator, save_generator
-from napari_pathsrgan.models.presets import build_generator
+from napari_pathsrgan.models.checkpoint import import_checkpoint, load_generator, save_generator
 from napari_pathsrgan.models.weights_file import hash_arrays, read_weights
 from napari_pathsrgan.text import is_printable
 
@@ -252,7 +252,7 @@ def test_checkpoints_made_to_fill_memory_are_refused(
     source, destination = tmp_path / "evil.pth", tmp_path / "out.safetensors"
     make(source)
     with pytest.raises(CheckpointError):
-        import_authors(source, destination)
+        import_checkpoint(source, destination, "authors")
     assert not destination.exists()
 
 
@@ -263,4 +263,4 @@ def test_weights_of_the_authors_that_are_not_finite_are_refused(tmp_path: Path) 
     next(iter(state.values())).view(-1)[0] = float("nan")
     torch.save(state, tmp_path / "G.pth")
     with pytest.raises(CheckpointError, match="not finite"):
-        import_authors(tmp_path / "G.pth", tmp_path / "out.safetensors")
+        import_checkpoint(tmp_path / "G.pth", tmp_path / "out.safetensors", "authors")

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from napari_pathsrgan.models.architecture import ARCHITECTURES
 from napari_pathsrgan.models.blocks import BicubicEnlargement, DenseAdditionBlock, DenseStackingBlock
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.generator import Generator
-from napari_pathsrgan.models.presets import BUILDERS, build_generator
 
 ADAMS_EPSILON = 1e-8
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
-    *((preset, {}) for preset in BUILDERS),
+    *((preset, {}) for preset in ARCHITECTURES.names()),
     *(("paper", {"width": width}) for width in (2, 8, 16, 32)),
     ("paper", {"width": 16, "dense_sum": "literal"}),
     ("paper", {"width": 16, "bicubic_skip": True}),

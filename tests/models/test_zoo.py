@@ -11,9 +11,9 @@ import pytest
 
 from napari_pathsrgan.errors import CheckpointError
 from napari_pathsrgan.models import zoo
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator, save_generator
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.weights_file import read_weights
 
 TINY = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}

@@ -100,8 +100,8 @@ def write_model(path: Path, lift: float, **card: Any) -> Path:
     """Write a tiny model whose pictures are the bicubic ones made brighter by `lift` (0 to 1), and a little noisier."""
     import torch
 
+    from napari_pathsrgan.models.build import build_generator
     from napari_pathsrgan.models.checkpoint import save_generator
-    from napari_pathsrgan.models.presets import build_generator
 
     torch.manual_seed(0)
     options = {"width": 8, "blocks1": 1, "features": 8, "blocks2": 1}

@@ -14,9 +14,9 @@ import tifffile
 from PIL import Image
 
 from napari_pathsrgan.commands import main
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
 from napari_pathsrgan.registration.pairs import Planned, append
 from napari_pathsrgan.review.key import read_key

@@ -528,9 +528,9 @@ def use_annotations(path: Path) -> None:
 
 def write_model(folder: Path) -> Path:
     """Write a small network with its card."""
+    from napari_pathsrgan.models.build import build_generator
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.models.checkpoint import save_generator
-    from napari_pathsrgan.models.presets import build_generator
 
     path = folder / "model.safetensors"
     options = {"width": 4, "blocks1": 1, "features": 4, "blocks2": 1}

@@ -22,9 +22,9 @@ from tests.training.conftest import TINY
 
 from napari_pathsrgan.atomic_write import partial_name
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OutputError, TrainingError
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.training import trainer as trainer_module
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
 from napari_pathsrgan.training.run_folder import STATE_FILE, RunFolder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -57,7 +57,7 @@ def show(name: str, /, *, json: Json = False) -> None:
 
 @app.command(name="import")
 def import_model(
-    file: Path, /, *, out: Path, preset: Literal["authors"] = "authors", name: str | None = None, json: Json = False
+    file: Path, /, *, out: Path, preset: str = "authors", name: str | None = None, json: Json = False
 ) -> None:
     """Turn the authors' checkpoint (.pth) into a model file of ours; nothing in it is run.
 
@@ -72,10 +72,9 @@ def import_model(
     name
         Name on the card; the file's by default.
     """
-    from napari_pathsrgan.models.checkpoint import import_authors
+    from napari_pathsrgan.models.checkpoint import import_checkpoint
 
-    importers = {"authors": import_authors}
-    card = importers[preset](file, out, name)
+    card = import_checkpoint(file, out, preset, name)
     tell({"file": str(out)} | card.model_dump(), [f"Written: {out}", f"Licence: {card.licence}"], json)
 
 

@@ -19,6 +19,7 @@ from napari_pathsrgan.inference.choice import prepare
 from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.network_parts import Pictures, network_parts
 from napari_pathsrgan.inference.over_bicubic import OverBicubic, core, only_enlarged
+from napari_pathsrgan.models.architecture import GRID_STEP_LR_PX
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.covering import Rectangle
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.types import Pixels
 
-ALIGNMENT_LR_PX = 8
-"""Windows are multiples of it on the absolute grid, for the three poolings of the full-size networks."""
 MOST_AT_ONCE = 4
 """Windows computed at the same time, at most: the second took 0.2 GB more where `Engine.at_once` was measured."""
 
@@ -290,9 +289,9 @@ class _Networks:
 
 
 def _on_grid(window: Pixels, weight: npt.NDArray[np.float32] | None) -> tuple[Pixels, npt.NDArray[np.float32] | None]:
-    """Make a window larger, below and on the right, until its sides are multiples of `ALIGNMENT_LR_PX`."""
+    """Make a window larger, below and on the right, until its sides are multiples of `GRID_STEP_LR_PX`."""
     height, width = window.shape[:2]
-    more = (0, -height % ALIGNMENT_LR_PX), (0, -width % ALIGNMENT_LR_PX)
+    more = (0, -height % GRID_STEP_LR_PX), (0, -width % GRID_STEP_LR_PX)
     if not any(added for _, added in more):
         return window, weight
     mirrors = more[0][1] < height and more[1][1] < width

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from napari_pathsrgan.errors import DeviceError
 from napari_pathsrgan.inference.winograd_kernel import OUTPUT_LANES, convolution
 from napari_pathsrgan.inference.winograd_layer import Channels, Rows, Step, WinogradLayer, Zeros
-from napari_pathsrgan.models.lite import LiteStage1, LiteStage2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from napari_pathsrgan.models.blocks import ResidualBlock
     from napari_pathsrgan.models.generator import Generator
 
 _LEAST_BAND_ROWS = 16
@@ -48,9 +46,8 @@ class WinogradGenerator:
     """
 
     def __init__(self, network: Generator) -> None:
-        stage1, stage2 = network.stage1, network.stage2
-        assert isinstance(stage1, LiteStage1)
-        assert isinstance(stage2, LiteStage2)
+        chain = network.residual_chain()
+        assert chain is not None
         self._network = network
         try:
             convolution()
@@ -58,13 +55,13 @@ class WinogradGenerator:
             raise DeviceError(
                 f"This system refuses code that is made while a program runs ({error}).", "Use --runtime torch."
             ) from error
-        self.pads = stage1.head.padding == (1, 1)
-        self._head = WinogradLayer(stage1.head)
-        self._blocks1 = _layers(stage1.blocks)
-        self._upsample = WinogradLayer(stage1.upsample.conv, shuffles=True)
-        self._picture1 = WinogradLayer(stage1.picture)
-        self._blocks2 = _layers(stage2.blocks)
-        self._picture2 = WinogradLayer(stage2.picture, shuffles=True)
+        self.pads = chain.head.padding == (1, 1)
+        self._head = WinogradLayer(chain.head)
+        self._blocks1 = _layers(chain.blocks1)
+        self._upsample = WinogradLayer(chain.upsample, shuffles=True)
+        self._picture1 = WinogradLayer(chain.image1)
+        self._blocks2 = _layers(chain.blocks2)
+        self._picture2 = WinogradLayer(chain.image2, shuffles=True)
 
     @property
     def bicubic_skip(self) -> bool:
@@ -217,19 +214,17 @@ class _Picture:
 
 def can_compute(network: Generator) -> bool:
     """Whether a network is one that `WinogradGenerator` computes."""
-    stage1, stage2 = network.stage1, network.stage2
+    chain = network.residual_chain()
     return (
-        isinstance(stage1, LiteStage1)
-        and isinstance(stage2, LiteStage2)
-        and stage1.head.out_channels % OUTPUT_LANES == 0
-        and stage1.picture.in_channels % OUTPUT_LANES == 0
-        and min(len(stage1.blocks), len(stage2.blocks)) > 0
+        chain is not None
+        and chain.head.out_channels % OUTPUT_LANES == 0
+        and chain.image1.in_channels % OUTPUT_LANES == 0
+        and min(len(chain.blocks1), len(chain.blocks2)) > 0
     )
 
 
-def _layers(blocks: nn.Sequential) -> list[tuple[WinogradLayer, WinogradLayer]]:
-    found = cast("Iterable[ResidualBlock]", blocks)
-    return [(WinogradLayer(block.first), WinogradLayer(block.second)) for block in found]
+def _layers(blocks: Sequence[tuple[nn.Conv2d, nn.Conv2d]]) -> list[tuple[WinogradLayer, WinogradLayer]]:
+    return [(WinogradLayer(first), WinogradLayer(second)) for first, second in blocks]
 
 
 @cache

@@ -44,6 +44,13 @@ def centre(x: Tensor, height: int, width: int) -> Tensor:
     return x[..., top : top + height, left : left + width]
 
 
+def pad_nothing(stage: nn.Module) -> None:
+    """Have a stage's convolutions compute only what has its context: features get smaller from layer to layer."""
+    for module in stage.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding = (0, 0)
+
+
 class DenseAdditionBlock(nn.Module):
     """Dense block of constant width whose layers are joined by addition (Ma et al. 2020, Fig. 5).
 
@@ -57,7 +64,7 @@ class DenseAdditionBlock(nn.Module):
         Of the LeakyReLU.
     dense_sum : {"running", "literal"}
         "running": sₖ = sₖ₋₁ + fₖ(sₖ₋₁). "literal": each layer adds every earlier partial sum once more, as the
-        authors' released network does (shared by preset ``authors``); x then enters the last sum four times.
+        authors' released network does (and the network ``authors`` here); x then enters the last sum four times.
     """
 
     def __init__(self, width: int, negative_slope: float, dense_sum: Literal["running", "literal"]) -> None:
@@ -112,7 +119,7 @@ class DenseStackingBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions around a ReLU, added to the input: the cheapest block on a CPU (preset ``lite``)."""
+    """Two 3×3 convolutions around a ReLU, added to the input: the cheapest block on a CPU (network ``lite``)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

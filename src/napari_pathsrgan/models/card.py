@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from napari_pathsrgan.bounded_json import open_regular_file, parse_json
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError
+from napari_pathsrgan.models.architecture import ARCHITECTURES, GRID_STEP_LR_PX
 from napari_pathsrgan.text import is_printable, printable
 
-PRESET_NAMES = ("lite", "paper", "authors")
 CARD_KEY = "pathsrgan_card"
 MOST_NAME, MOST_TEXT = 200, 10_000
 """Characters of a name, and of any other text of a card."""
@@ -40,14 +40,13 @@ class ModelCard(BaseModel):
     name : str
         What the user calls it.
     preset, preset_options
-        The network, see `models.presets`.
+        The network and its options, see `models.architectures`.
     mpp_in, mpp_mr, mpp_hr : float
-        Pixel size of the input, the 10× and the 20× picture, µm.
+        Pixel size of the input, the 10× and the 20× image, µm.
     mpp_scan : float
         Pixel size of the scans the weights were made for, µm: scans coarser than this by 15 % are refused.
     halo_lr_px : int
-        Context a tile takes on each side, input pixels, see `Generator.halo_lr_px`; a multiple of 8 for networks with
-        poolings.
+        Context a tile takes on each side, input pixels; `checkpoint.load_generator` compares it with the network's.
     training_data, licence, command, limits : str
         In words for the user; the command makes the weights again.
     faithful : str
@@ -84,9 +83,12 @@ class ModelCard(BaseModel):
 
     @field_validator("halo_lr_px")
     @classmethod
-    def _on_the_grid_of_poolings(cls, halo_lr_px: int, info: ValidationInfo) -> int:
-        if info.data.get("preset") != "lite" and halo_lr_px % 8:
-            raise ValueError("a multiple of 8 is wanted")
+    def _on_the_grid_of_the_network(cls, halo_lr_px: int, info: ValidationInfo) -> int:
+        name = info.data.get("preset")
+        if halo_lr_px % GRID_STEP_LR_PX and name in ARCHITECTURES.names():
+            step = ARCHITECTURES.find(name).alignment_lr_px
+            if halo_lr_px % step:
+                raise ValueError(f"a multiple of {step} is wanted")
         return halo_lr_px
 
     def check_ratios(self) -> None:

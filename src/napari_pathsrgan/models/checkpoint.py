@@ -6,7 +6,6 @@ Nothing here unpickles: our files are safetensors, and a foreign .pth goes throu
 from __future__ import annotations
 
 import os
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,13 +15,15 @@ import torch
 from torch import Tensor
 
 from napari_pathsrgan.bounded_json import open_regular_file
-from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError
+from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OptionError, OutputError
+from napari_pathsrgan.models.architecture import ARCHITECTURES
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import MOST_NAME, ModelCard
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.weights_file import hash_arrays, read_weights, refuse_unusable, write_weights
 from napari_pathsrgan.text import printable
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.models.architecture import ForeignCheckpoint
     from napari_pathsrgan.models.generator import Generator
 
 _LARGEST_FILE = 1 << 30
@@ -94,8 +95,20 @@ def load_generator(path: Path) -> tuple[Generator, ModelCard]:
         network = build_generator(card.preset, **card.preset_options)
     except OptionError as error:
         raise CheckpointError(f"{path.name}: {error.problem}", error.remedy) from error
+    _check_context(network, card)
     _load(network, {name: torch.from_numpy(array) for name, array in arrays.items()}, path.name, card.preset)
     return network.eval(), card
+
+
+def _check_context(network: Generator, card: ModelCard) -> None:
+    """Refuse a card by which tiles would lack context: they would be inexact, and nobody would say so."""
+    wanted, step = network.halo_lr_px, network.alignment_lr_px
+    if card.halo_lr_px < wanted or card.halo_lr_px % step:
+        raise CardMismatchError(
+            f"The model “{card.name}” says that its tiles take {card.halo_lr_px} px of context; its network takes "
+            f"{wanted} px or more, in steps of {step}.",
+            "Ask whoever made the model for a corrected card.",
+        )
 
 
 def _load(network: Generator, tensors: Mapping[str, Tensor], file_name: str, preset: str) -> None:
@@ -109,53 +122,8 @@ def _load(network: Generator, tensors: Mapping[str, Tensor], file_name: str, pre
     network.load_state_dict(dict(tensors))
 
 
-AUTHORS_STAGES = (
-    (r"stage1_eye\.([01])\.", r"stage1.head.\1."),
-    (r"stage1_down1\.([01])\.", r"stage1.down1.blocks.\1."),
-    (r"stage1_down([23])\.0\.", r"stage1.down\1.entry."),
-    (r"stage1_down([23])\.1\.", r"stage1.down\1.blocks.0."),
-    (r"stage1_down([23])\.2\.", r"stage1.down\1.blocks.1."),
-    (r"stage1_bottom\.", r"stage1.bottom."),
-    (r"stage1_up([123])\.([01])\.", r"stage1.up\1.entry.\2."),
-    (r"stage1_up([123])\.2\.([01])\.", r"stage1.up\1.blocks.\2."),
-    (r"stage1_up([123])\.3\.", r"stage1.up\1.exit.0."),
-    (r"stage1_up([123])\.4\.", r"stage1.up\1.exit.1."),
-    (r"stage1_upsample\.conv\.", r"stage1.upsample.conv."),
-    (r"stage1_upsample\.prelu\.", r"stage1.upsample.activation."),
-    (r"stage1_out\.", r"stage1.picture."),
-    (r"stage2_down1\.([01])\.", r"stage2.first.\1."),
-    (r"stage2_down2\.([0123])\.", r"stage2.second.\1."),
-    (r"stage2_upsample\.conv\.", r"stage2.upsample.conv."),
-    (r"stage2_upsample\.prelu\.", r"stage2.upsample.activation."),
-    (r"stage2_out\.", r"stage2.picture."),
-)
-"""The authors' names of modules, as patterns, and ours (shared by the method's notes under "authors, exactly")."""
-
-
-def rename_authors(name: str) -> str | None:
-    """Turn a name in the authors' state dict into ours.
-
-    Parameters
-    ----------
-    name : str
-        Like ``module.stage1_down2.1.conv_module3.0.weight``.
-
-    Returns
-    -------
-    str or None
-        Our name, or None where there is no such tensor in our network.
-    """
-    bare = name.removeprefix("module.")
-    for pattern, replacement in AUTHORS_STAGES:
-        renamed, count = re.subn(f"^{pattern}", replacement, bare)
-        if count:
-            renamed = re.sub(r"conv_module([1-4])\.0\.", lambda match: f"layers.{int(match[1]) - 1}.", renamed)
-            return renamed.replace("last_conv.", "last.")
-    return None
-
-
-def import_authors(source: Path, destination: Path, name: str | None = None) -> ModelCard:
-    """Turn a checkpoint of the authors' released network into a file of ours.
+def import_checkpoint(source: Path, destination: Path, architecture: str, name: str | None = None) -> ModelCard:
+    """Turn a checkpoint that another program wrote into a file of ours.
 
     Parameters
     ----------
@@ -163,6 +131,8 @@ def import_authors(source: Path, destination: Path, name: str | None = None) -> 
         A state dict saved by ``torch.save``, its names with or without ``module.``.
     destination : Path
         The .safetensors file to write; must not exist.
+    architecture : str
+        The network it is for; one whose `Architecture.foreign` says how.
     name : str, optional
         Name on the card; the source's stem otherwise.
 
@@ -175,31 +145,41 @@ def import_authors(source: Path, destination: Path, name: str | None = None) -> 
     ------
     CheckpointError
         If the file is absent, needs more than weights to load, or is another network.
+    OptionError
+        If checkpoints for that network can't be imported.
     OutputError
         If the destination exists or can't be written.
     """
     refuse_existing(destination)
+    foreign = _foreign(architecture)
     state = _load_weights_only(source)
-    renamed = {rename_authors(key): value for key, value in state.items()}
+    renamed = {foreign.rename(key): value for key, value in state.items()}
     if None in renamed:
-        foreign = next(key for key in state if rename_authors(key) is None)
+        unknown = next(key for key in state if foreign.rename(key) is None)
         raise CheckpointError(
-            f"{source.name} is not the authors' network: it has a tensor “{foreign}”.",
-            "Give the authors' generator checkpoint, such as G_9_100.pth.",
+            f"{source.name} is not {foreign.owner} network: it has a tensor “{unknown}”.",
+            f"Give {foreign.owner} generator checkpoint, such as {foreign.example}.",
         )
-    network = build_generator("authors")
-    tensors = {key: value for key, value in renamed.items() if key is not None}
-    _load(network, tensors, source.name, "authors")
+    network = build_generator(architecture)
+    _load(network, {key: value for key, value in renamed.items() if key is not None}, source.name, architecture)
     refuse_unusable(source, {key: value.numpy() for key, value in network.state_dict().items()})
     card = ModelCard(
         name=printable(name or source.stem, MOST_NAME),
-        preset="authors",
+        preset=architecture,
         halo_lr_px=network.halo_lr_px,
-        training_data="The authors' own slides (Ma et al. 2020, § IV-A).",
-        licence="Not stated by the authors: ask them before passing it on.",
-        command=f"pathsrgan models import {printable(source.name)} --preset authors",
+        training_data=foreign.training_data,
+        licence=foreign.licence,
+        command=f"pathsrgan models import {printable(source.name)} --preset {architecture}",
     )
     return save_generator(network, card, destination)
+
+
+def _foreign(name: str) -> ForeignCheckpoint:
+    foreign = ARCHITECTURES.find(name).foreign
+    if foreign is None:
+        able = [architecture.name for architecture in ARCHITECTURES.all() if architecture.foreign]
+        raise OptionError(f"Nothing can be imported as “{name}”.", f"Choose {' or '.join(able)}.")
+    return foreign
 
 
 def _load_weights_only(source: Path) -> Mapping[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from napari_pathsrgan.models.architecture import ARCHITECTURES
 from napari_pathsrgan.training.recipes import RECIPES, Recipe
 
 PresetOption = Annotated[int | str, Field(union_mode="left_to_right")]
@@ -40,11 +41,16 @@ class TrainingConfig(Recipe):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Take what is not given from the recipe."""
+        """Take what is not given from the network, and what it does not name from the recipe."""
         if not isinstance(given, dict):
             return given
         recipe = RECIPES.get(given.get("recipe", "published"))
-        return given if recipe is None else recipe.model_dump() | given
+        if recipe is None:
+            return given
+        settings = recipe.model_dump()
+        name = given.get("preset", settings["preset"])
+        own = ARCHITECTURES.find(name).training if name in ARCHITECTURES.names() else {}
+        return settings | dict(own) | given
 
     @field_validator("ema")
     @classmethod

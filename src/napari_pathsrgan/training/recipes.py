@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_pathsrgan.models.architecture import ARCHITECTURES
+
 Cut = Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
 Phases = tuple[float, float, float]
+if TYPE_CHECKING:
+    ArchitectureName = str
+else:
+    ArchitectureName = Literal[ARCHITECTURES.names()]
 RecipeName = Literal["published", "laptop"]
 
 
@@ -22,7 +28,7 @@ class Recipe(BaseModel):
     recipe : {"published", "laptop"}
         Where all settings that are not given come from: the paper, or ours for a computer without a graphics card.
     preset : str
-        The network: lite, paper or authors.
+        The network, such as lite, paper or authors.
     epochs : (float, float, float)
         Of the three phases; 0 leaves one out. An epoch is one pass over the training pixels.
     learning_rates : (float, float, float)
@@ -78,7 +84,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     recipe: RecipeName = "published"
-    preset: Literal["lite", "paper", "authors"] = "paper"
+    preset: ArchitectureName = "paper"
     epochs: Phases = (6, 6, 2)
     learning_rates: Phases = (1e-4, 1e-4, 1e-5)
     schedule: Literal["halved", "cosine"] = "halved"

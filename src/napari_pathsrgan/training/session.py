@@ -170,7 +170,7 @@ def _train(
         finished = trainer.run(tell, sheets.draw if fabric.is_global_zero else _draw_nothing)
     if not finished:
         return None
-    halo_lr_px = max(trainer.network.halo_lr_px, REACH_PX)  # as much as finding glass takes
+    halo_lr_px = _halo(trainer.network)
     card = _card(config, halo_lr_px, folder.path, words, trainer.perceptual_name)
     if fabric.is_global_zero:
         network = trainer.averaged().to("cpu")
@@ -179,6 +179,12 @@ def _train(
         card = save_generator(network, card, folder.path / RUN_FOLDER_FILE)
     fabric.barrier()
     return card
+
+
+def _halo(network: Generator) -> int:
+    """Context that tiles take: the network's, and at least as much as finding glass takes."""
+    step = network.alignment_lr_px
+    return max(network.halo_lr_px, -(-REACH_PX // step) * step)
 
 
 def _draw_nothing(_step: int, _network: Generator) -> None:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from napari_pathsrgan.errors import CardMismatchError, TrainingError
+from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.discriminator import PatchDiscriminator
 from napari_pathsrgan.models.perceptual import VGG16
-from napari_pathsrgan.models.presets import build_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.training.averaging import update_ema
 from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, loss_of_loaders_told, to_device

@@ -1,15 +1,23 @@
-"""The stages of preset ``lite``: residual blocks, for a laptop without a GPU."""
+"""The stages of the network ``lite``: residual blocks, for a laptop without a GPU."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_pathsrgan.models.blocks import ResidualBlock, ShuffleUp, centre, conv
+from napari_pathsrgan.models.generator import ResidualChain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_pathsrgan.models.generator import Generator
 
 
 class LiteStage1(nn.Module):
-    """G1 of preset ``lite``: residual blocks on the input grid, then one PixelShuffle.
+    """G1 of ``lite``: residual blocks on the input grid, then one PixelShuffle.
 
     Parameters
     ----------
@@ -29,24 +37,15 @@ class LiteStage1(nn.Module):
         self.picture = conv(features, 3)
 
     def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) → features (N, features, 2H, 2W) and residual picture (N, 3, 2H, 2W)."""
+        """(N, 3, H, W) → features (N, features, 2H, 2W) and residual image (N, 3, 2H, 2W)."""
         x = self.head(lr)
         out: Tensor = self.blocks(x)
         features = self.upsample(out.add_(centre(x, *out.shape[2:])))
         return features, self.picture(features)
 
-    @property
-    def reach(self) -> int:
-        """Pixels of the input grid that `trim` takes off the features on each side."""
-        return 2 * len(self.blocks) + 2
-
-    def trim(self) -> None:
-        """Pad nothing: what lacks its context is not computed, and the features get smaller."""
-        _pad_nothing(self)
-
 
 class LiteStage2(nn.Module):
-    """G2 of preset ``lite``: residual blocks on the 10× grid with a long skip, then one PixelShuffle to RGB.
+    """G2 of ``lite``: residual blocks on the 10× grid with a long skip, then one PixelShuffle to RGB.
 
     Parameters
     ----------
@@ -62,21 +61,23 @@ class LiteStage2(nn.Module):
         self.picture = conv(features, 12)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, features, H, W) → residual picture (N, 3, 2H, 2W)."""
+        """(N, features, H, W) → residual image (N, 3, 2H, 2W)."""
         out: Tensor = self.blocks(features)
         return functional.pixel_shuffle(self.picture(out.add_(centre(features, *out.shape[2:]))), 2)
 
-    @property
-    def reach(self) -> int:
-        """Pixels of the 10× grid that `trim` takes off the features on each side, before the picture."""
-        return 2 * len(self.blocks) + 1
 
-    def trim(self) -> None:
-        """As `LiteStage1.trim`."""
-        _pad_nothing(self)
+def residual_chain(network: Generator) -> ResidualChain:
+    """Give a network of these stages as a chain of 3×3 convolutions."""
+    stage1, stage2 = cast("LiteStage1", network.stage1), cast("LiteStage2", network.stage2)
+    return ResidualChain(
+        stage1.head,
+        _convolutions(stage1.blocks),
+        stage1.upsample.conv,
+        stage1.picture,
+        _convolutions(stage2.blocks),
+        stage2.picture,
+    )
 
 
-def _pad_nothing(stage: nn.Module) -> None:
-    for module in stage.modules():
-        if isinstance(module, nn.Conv2d):
-            module.padding = (0, 0)
+def _convolutions(blocks: nn.Sequential) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
+    return [(block.first, block.second) for block in cast("Iterable[ResidualBlock]", blocks)]
