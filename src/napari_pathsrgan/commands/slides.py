@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 from napari_pathsrgan.commands.report import Json, columns, progress, tell, thousands
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.slides.compression import Compression
     from napari_pathsrgan.slides.computed import Computed
     from napari_pathsrgan.slides.slide import Slide
 
@@ -57,10 +59,22 @@ def _describe_scanner(slide: Slide) -> dict[str, Any]:
     from napari_pathsrgan.slides.scanner_facts import scanner_facts
 
     facts = scanner_facts(slide)
-    jpeg, background = facts.jpeg, facts.background
     return {
-        "jpeg": None if jpeg is None else {"quality": jpeg.quality, "subsampling": jpeg.subsampling},
-        "background": None if background is None else {"white": background.white, "noise": background.noise},
+        "compression": None if facts.compression is None else _describe_compression(facts.compression),
+        "earlier_jpeg": None if facts.earlier_jpeg is None else asdict(facts.earlier_jpeg),
+        "background": asdict(facts.background),
+        "optics": asdict(facts.optics),
+    }
+
+
+def _describe_compression(compression: Compression) -> dict[str, Any]:
+    jpeg = compression.jpeg
+    return {
+        "method": compression.method,
+        "ratio": compression.ratio,
+        "quality": None if jpeg is None else jpeg.quality,
+        "subsampling": None if jpeg is None else jpeg.subsampling,
+        "block_phase_px": compression.block_phase_px,
     }
 
 
@@ -94,16 +108,61 @@ def _describe_in_words(record: dict[str, Any]) -> list[str]:
 
 
 def _scanner_in_words(record: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = []
-    if record["jpeg"]:
-        quality, subsampling = record["jpeg"]["quality"], record["jpeg"]["subsampling"]
-        known = ["JPEG", "tables of its own" if quality is None else f"quality {quality}"]
-        rows.append(("Compression", ", ".join([*known, *([":".join(subsampling)] if subsampling else [])])))
-    if record["background"]:
-        white, noise = (record["background"][name] for name in ("white", "noise"))
-        white_words, noise_words = " ".join(f"{level:.0f}" for level in white), " ".join(f"{sd:.1f}" for sd in noise)
-        rows.append(("Background", f"RGB {white_words}, noise {noise_words} grey levels (s.d.)"))
-    return rows
+    rows = [("Compression", _compression_in_words(record["compression"]))] if record["compression"] else []
+    if record["earlier_jpeg"]:
+        quality, phase = record["earlier_jpeg"]["quality"], record["earlier_jpeg"]["phase_px"]
+        rows.append(("Earlier", f"JPEG, quality {quality}, {_blocks_in_words(phase)}, as the pixels show"))
+    return [*rows, *_background_in_words(record["background"]), *_optics_in_words(record["optics"])]
+
+
+def _compression_in_words(record: dict[str, Any]) -> str:
+    known = [record["method"]]
+    if record["method"] == "JPEG":
+        known.append("tables of its own" if record["quality"] is None else f"quality {record['quality']}")
+    if record["subsampling"]:
+        known.append(":".join(record["subsampling"]))
+    if record["block_phase_px"]:
+        known.append(_blocks_in_words(record["block_phase_px"]))
+    if record["ratio"] and record["method"] != "none":
+        known.append(f"{record['ratio']:.3g} : 1")
+    return ", ".join(known)
+
+
+def _blocks_in_words(phase: Sequence[int]) -> str:
+    return (
+        "blocks from the corner" if tuple(phase) == (0, 0) else f"blocks {phase[0]} rows and {phase[1]} columns before"
+    )
+
+
+def _background_in_words(record: dict[str, Any]) -> list[tuple[str, str]]:
+    if "reason" in record:
+        return [("Background", _not_measurable(record))]
+    levels = " ".join(f"{level['value']:.0f}" for level in record["white"])
+    error = max(level["error"] for level in record["white"])
+    return [
+        ("Background", f"RGB {levels} ± {error:.1f}"),
+        ("Noise", _measured(record["noise"], 2, "grey levels (s.d.)")),
+    ]
+
+
+def _optics_in_words(record: dict[str, Any]) -> list[tuple[str, str]]:
+    if "reason" in record:
+        return [(name, _not_measurable(record)) for name in ("Aperture", "Sharpening")]
+    sharpening = f"none detected; below {record['amount_below']:.1f}"
+    if record["sharpening"]:
+        amount, radius = (record["sharpening"][name] for name in ("amount", "radius_px"))
+        sharpening = f"amount {_measured(amount, 1)}, radius {_measured(radius, 1, 'px')}"
+    return [("Aperture", _measured(record["aperture"], 3, "(effective)")), ("Sharpening", sharpening)]
+
+
+def _measured(record: dict[str, Any], digits: int, unit: str = "") -> str:
+    if "reason" in record:
+        return _not_measurable(record)
+    return f"{record['value']:.{digits}f} ± {record['error']:.{digits}f} {unit}".rstrip()
+
+
+def _not_measurable(record: dict[str, Any]) -> str:
+    return f"not measurable: {record['reason']}"
 
 
 @Parameter(name="*")

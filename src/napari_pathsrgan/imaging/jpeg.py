@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 _MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3}
@@ -70,6 +71,23 @@ def read_jpeg(data: bytes, tables: bytes = b"") -> JpegFacts | None:
     return JpegFacts(_quality(luminance), subsampling, luminance, chrominance)
 
 
+def in_rows(table: Table) -> npt.NDArray[np.int64]:
+    """Order 64 zigzag values as rows of vertical frequency and columns of horizontal frequency: (8, 8)."""
+    diagonals = sorted(np.ndindex(8, 8), key=lambda at: (sum(at), at[1] if sum(at) % 2 == 0 else at[0]))
+    rows = np.empty((8, 8), np.int64)
+    rows[tuple(np.transpose(diagonals))] = table
+    return rows
+
+
+@lru_cache(maxsize=100)
+def standard_luminance(quality: int) -> Table:
+    """Return quantisation steps of luminance at a quality of 1 to 100, zigzag, as OpenCV's JPEG library writes them."""
+    written, data = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert written
+    tables = [_quantisation(segment) for marker, segment in _segments(data.tobytes()) if marker == _TABLES]
+    return tables[0][0]
+
+
 def _segments(data: bytes) -> list[tuple[int, bytes]]:
     """Marker segments up to the pixels; none where the data does not begin as a JPEG does."""
     if data[:2] != b"\xff\xd8":
@@ -117,13 +135,4 @@ def _subsampling(segment: bytes) -> str | None:
 def _quality(luminance: Table | None) -> int | None:
     if luminance is None:
         return None
-    return next((quality for quality in range(100, 0, -1) if _standard_luminance(quality) == luminance), None)
-
-
-@lru_cache(maxsize=100)
-def _standard_luminance(quality: int) -> Table:
-    """Quantisation steps of luminance at a quality, as OpenCV's JPEG library writes them."""
-    written, data = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert written
-    tables = [_quantisation(segment) for marker, segment in _segments(data.tobytes()) if marker == _TABLES]
-    return tables[0][0]
+    return next((quality for quality in range(100, 0, -1) if standard_luminance(quality) == luminance), None)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_pathsrgan.bounded_json import open_regular_file
+
+Tag = tuple[int, int]
+"""Group and element number."""
 
 SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 """SOP class "VL Whole Slide Microscopy Image Storage" (DICOM PS3.4, annex B)."""
@@ -21,7 +25,7 @@ _MOST_FILES, _FILES_LOOKED_AT, _MOST_DEPTH = 20_000, 200, 8
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _LONG_VALUES = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
-_TRANSFER_SYNTAX, _SOP_CLASS, _SERIES = (0x0002, 0x0010), (0x0008, 0x0016), (0x0020, 0x000E)
+TRANSFER_SYNTAX, _SOP_CLASS, _SERIES = (0x0002, 0x0010), (0x0008, 0x0016), (0x0020, 0x000E)
 _ITEM, _ITEM_GROUP = 0xE000, 0xFFFE
 
 
@@ -69,24 +73,49 @@ def dicom_slides(folder: Path) -> list[DicomSlide]:
 
 def series_of_slide(path: Path) -> str | None:
     """Read the Series Instance UID of a DICOM file that belongs to a slide; None of any other file."""
+    found = read_elements(path, frozenset((_SOP_CLASS, _SERIES)))
+    is_slide = element_text(found, _SOP_CLASS) == SLIDE_IMAGE
+    return element_text(found, _SERIES) if is_slide and _SERIES in found else None
+
+
+def read_elements(path: Path, wanted: frozenset[Tag]) -> dict[Tag, bytes]:
+    """Read some of a DICOM file's outermost elements, and its transfer syntax.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : frozenset of (group, element)
+        They lie within the first 256 KiB, before any pixels.
+
+    Returns
+    -------
+    dict of (group, element) to bytes
+        Empty where the file is not DICOM; without those that it does not hold.
+    """
     head = _head(path, _HEAD_BYTES)
+    found: dict[Tag, bytes] = {}
     if head[128:132] != b"DICM":
-        return None
-    found: dict[tuple[int, int], str] = {}
-    try:
-        for tag, value in _elements(head, found):
-            found[tag] = value.decode("ascii", "replace").strip("\0 ")
-    except struct.error:  # it ends within an element
-        pass
-    return found.get(_SERIES) if found.get(_SOP_CLASS) == SLIDE_IMAGE else None
+        return found
+    with suppress(struct.error):  # it ends within an element
+        found.update(_elements(head, wanted | {TRANSFER_SYNTAX}))
+    return found
 
 
-def _elements(head: bytes, found: dict[tuple[int, int], str]) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """List the outermost elements that say what a file is, up to its series; sequences are passed over."""
-    at, depth = 132, 0
+def element_text(found: dict[Tag, bytes], tag: Tag) -> str:
+    """Return an element's text without its padding; empty where there is none."""
+    return _text(found.get(tag, b""))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").strip("\0 ")
+
+
+def _elements(head: bytes, wanted: frozenset[Tag]) -> Iterator[tuple[Tag, bytes]]:
+    """List the wanted ones of the outermost elements; sequences are passed over."""
+    at, depth, last, syntax = 132, 0, max(wanted), ""
     while True:
-        tag: tuple[int, int] = struct.unpack_from("<HH", head, at)
-        if depth == 0 and tag > _SERIES:
+        tag: Tag = struct.unpack_from("<HH", head, at)
+        if depth == 0 and tag > last:
             return
         if tag[0] == _ITEM_GROUP:
             (length,) = struct.unpack_from("<I", head, at + 4)
@@ -94,14 +123,15 @@ def _elements(head: bytes, found: dict[tuple[int, int], str]) -> Iterator[tuple[
             depth += 1 if opens and length == _UNDEFINED else 0 if opens else -1
             at += 8 + (length if opens and length != _UNDEFINED else 0)
             continue
-        syntax = found.get(_TRANSFER_SYNTAX)
         if tag[0] > 2 and syntax in (_BIG_ENDIAN, _DEFLATED):
             return
         start, length = _value(head, at, explicit=tag[0] <= 2 or syntax != _IMPLICIT)
         if length == _UNDEFINED:
             depth, length = depth + 1, 0
-        elif depth == 0 and tag in (_TRANSFER_SYNTAX, _SOP_CLASS, _SERIES):
-            yield tag, head[start : start + length]
+        elif depth == 0 and tag in wanted:
+            value = head[start : start + length]
+            syntax = _text(value) if tag == TRANSFER_SYNTAX else syntax
+            yield tag, value
         at = start + length
 
 

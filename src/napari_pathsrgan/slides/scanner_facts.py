@@ -1,26 +1,35 @@
-"""What a slide says of its scanner: the compression, from the file, and the background, from the pixels."""
+"""What a slide shows of its scanner: compression, background, noise, aperture and sharpening.
+
+A few dozen small places are read, whatever the slide's size: some with cells, some empty, at the scan's own pixels.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from napari_pathsrgan.errors import SlideUnreadableError
 from napari_pathsrgan.imaging.estimate import Background, estimate_background
-from napari_pathsrgan.imaging.jpeg import JpegFacts, read_jpeg
+from napari_pathsrgan.imaging.jpeg_grid import JpegGrid, find_jpeg_grid
+from napari_pathsrgan.imaging.measured import NotMeasurable
+from napari_pathsrgan.imaging.sharpness import Optics, estimate_optics
+from napari_pathsrgan.imaging.spectrum import WINDOW_PX, cut_windows
+from napari_pathsrgan.slides.compression import JPEG, Compression, read_compression
 from napari_pathsrgan.slides.foreground import Glass, estimate_glass, foreground_weight
-from napari_pathsrgan.slides.tiff_header import COMPRESSION, JPEG_TABLES, read_pages
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from napari_pathsrgan.slides.slide import Slide
+    from napari_pathsrgan.types import Pixels
 
-_JPEG = 7
-_HEADER_BYTES = 1 << 14
-_PLACES, _PLACE_PX = 24, 128
+_OVERVIEW_PX = 768
+_PLACE_PX, _BLOCK_PX = 160, 8
+_CELL_PLACES, _EMPTY_PLACES, _GRID_PLACES = 32, 24, 8
+_CELL_ABSORPTION = 0.06
+_EMPTY_SHARE = 0.98
+_UNCALIBRATED = NotMeasurable("no pixel size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +38,19 @@ class ScannerFacts:
 
     Attributes
     ----------
-    jpeg : JpegFacts, optional
-        Of the slide's finest level; None for other compressions and for files that are no TIFF.
-    background : Background, optional
-        None where a slide shows too little of it, or has no pixel size yet.
+    compression : Compression, optional
+        As the file says; None for formats that are neither TIFF nor DICOM.
+    earlier_jpeg : JpegGrid, optional
+        A JPEG compression that the pixels show, where the file has none itself.
+    background : Background or NotMeasurable
+    optics : Optics or NotMeasurable
+        Aperture and sharpening.
     """
 
-    jpeg: JpegFacts | None
-    background: Background | None
+    compression: Compression | None
+    earlier_jpeg: JpegGrid | None
+    background: Background | NotMeasurable
+    optics: Optics | NotMeasurable
 
 
 def scanner_facts(slide: Slide) -> ScannerFacts:
@@ -47,47 +61,66 @@ def scanner_facts(slide: Slide) -> ScannerFacts:
     SlideUnreadableError
         If pixels that are looked at are damaged.
     """
-    return ScannerFacts(_compression(slide), _background(slide) if slide.is_calibrated else None)
-
-
-def _compression(slide: Slide) -> JpegFacts | None:
-    if not slide.path.is_file():
-        return None
-    try:
-        pages = read_pages(slide.path)
-    except SlideUnreadableError:  # another format, which its own reader has opened
-        return None
-    for page in pages:
-        if page.shape == slide.level_shapes[0] and page.integer(COMPRESSION, 1) == _JPEG:
-            offsets, sizes = page.segments()
-            filled = np.flatnonzero(sizes)
-            if not len(filled):
-                return None
-            with slide.path.open("rb") as file:
-                file.seek(int(offsets[filled[0]]))
-                data = file.read(min(int(sizes[filled[0]]), _HEADER_BYTES))
-            return read_jpeg(data, page.content(JPEG_TABLES))
-    return None
-
-
-def _background(slide: Slide) -> Background | None:
-    """Measure on the emptiest of some places, spread over the slide, at the scan's own pixels."""
+    compression = read_compression(slide)
+    if not slide.is_calibrated:
+        return ScannerFacts(compression, None, _UNCALIBRATED, _UNCALIBRATED)
     glass = estimate_glass(slide, slide.mpp)
     if glass.white is None:
-        return None
-    places = [_read(slide, row, col, glass) for row, col in _corners(slide)]
-    image = np.concatenate([pixels for pixels, _ in places])
-    return estimate_background(image, np.concatenate([empty for _, empty in places]))
+        nothing = NotMeasurable("no background")
+        return ScannerFacts(compression, None, nothing, nothing)
+    cells, empty = _places(slide, glass)
+    own = compression is not None and compression.method == JPEG
+    earlier = None if own else find_jpeg_grid(cells[:_GRID_PLACES])
+    return ScannerFacts(
+        compression, earlier, _background(empty, glass, compression), _optics(cells, empty, glass, slide, compression)
+    )
 
 
-def _corners(slide: Slide) -> list[tuple[int, int]]:
-    rows, cols = (max(size - _PLACE_PX, 0) for size in slide.level_shapes[0])
-    drawn = np.random.default_rng(0).random((_PLACES, 2))
-    return [(int(row * rows), int(col * cols)) for row, col in drawn]
+def _places(slide: Slide, glass: Glass) -> tuple[list[Pixels], list[Pixels]]:
+    """Read places with cells and places without, drawn at random from an overview."""
+    overview = cv2.blur(slide.thumbnail(_OVERVIEW_PX).astype(np.float32), (5, 5))  # noise is no cell
+    absorbed = 1 - overview[..., 1] / np.float32(np.asarray(glass.white)[1])
+    tinted = np.abs(overview - np.asarray(glass.white, np.float32)).max(axis=-1)
+    reach = max(1, round(_PLACE_PX / 2 * overview.shape[0] / slide.level_shapes[0][0]))
+    widest = cv2.dilate(tinted, np.ones((2 * reach + 1,) * 2, np.uint8))
+    rng = np.random.default_rng(0)
+    chosen = (
+        _draw(rng, cv2.blur(absorbed, (2 * reach + 1,) * 2) > _CELL_ABSORPTION, _CELL_PLACES),
+        _draw(rng, widest < glass.tint_tolerance, _EMPTY_PLACES),
+    )
+    cells, empty = ([_read(slide, place) for place in places] for places in chosen)
+    return cells, empty
 
 
-def _read(slide: Slide, row: int, col: int, glass: Glass) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    pixels = slide.read_level(0, row, col, _PLACE_PX, _PLACE_PX)
-    empty = foreground_weight(pixels, glass) == 0
-    empty[[0, -1]] = False  # places lie one below the other: no difference across their edges counts
-    return pixels, empty
+def _draw(rng: np.random.Generator, mask: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.float64]:
+    """Draw places from a mask: (N, 2) centres as shares of its height and width."""
+    places = np.argwhere(mask)
+    return np.asarray((rng.permutation(places)[:count] + 0.5) / mask.shape)
+
+
+def _read(slide: Slide, place: npt.NDArray[np.float64]) -> Pixels:
+    """Read a place from a multiple of 8 pixels, so that all places meet the same blocks."""
+    corners = []
+    for share, size in zip(place, slide.level_shapes[0], strict=True):
+        start = np.clip(share * size - _PLACE_PX / 2, 0, max(size - _PLACE_PX, 0))
+        corners.append(int(start) // _BLOCK_PX * _BLOCK_PX)
+    rows, cols = (min(_PLACE_PX, size - at) for size, at in zip(slide.level_shapes[0], corners, strict=True))
+    return slide.read_level(0, corners[0], corners[1], rows, cols)
+
+
+def _background(places: list[Pixels], glass: Glass, compression: Compression | None) -> Background | NotMeasurable:
+    empty = [foreground_weight(place, glass) == 0 for place in places]
+    jpeg = None if compression is None else compression.jpeg
+    phase = None if compression is None else compression.block_phase_px
+    return estimate_background(places, empty, jpeg, phase or (0, 0))
+
+
+def _optics(
+    cells: list[Pixels], empty: list[Pixels], glass: Glass, slide: Slide, compression: Compression | None
+) -> Optics | NotMeasurable:
+    jpeg = None if compression is None else compression.jpeg
+    with_cells = cut_windows([place[..., 1] / 255 for place in cells])
+    without = cut_windows([place[..., 1] / 255 for place in empty])
+    share = cut_windows([(foreground_weight(place, glass) == 0).astype(np.float64) for place in empty])
+    without = without[share.reshape(-1, WINDOW_PX**2).mean(axis=1) > _EMPTY_SHARE]
+    return estimate_optics(with_cells, without, slide.mpp, None if jpeg is None else jpeg.luminance)
