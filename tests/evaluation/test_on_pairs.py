@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image
 
 from napari_pathsrgan.commands import main
@@ -100,9 +101,19 @@ def test_model_and_bicubic_are_scored_against_the_real_pictures(pairs: PairsFile
     assert shown[-1] % 2 == 0
 
 
-def test_two_slides_have_no_interval(pairs: PairsFile) -> None:
+def test_intervals_are_students_over_slides_and_one_slide_has_none(pairs: PairsFile) -> None:
     scores = evaluate_pairs(Oracle(8), pairs, range(4))
-    assert not summarise(scores)[0].intervals
+    total = summarise(scores)[0]
+    by_slide: dict[str, list[float]] = {}
+    for one in scores:
+        if (one.view, one.method) == (total.view, total.method):
+            by_slide.setdefault(one.slide, []).append(one.values["psnr"])
+    means = [np.mean(values) for values in by_slide.values()]
+    assert len(means) == 2
+    assert total.means["psnr"] == pytest.approx(np.mean(means))
+    expected = scipy.stats.ttest_1samp(means, 0).confidence_interval()
+    assert total.intervals["psnr"] == pytest.approx((expected.low, expected.high))
+    assert not summarise([one for one in scores if one.slide == scores[0].slide])[0].intervals
 
 
 def test_the_verb_prints_and_writes(pairs: PairsFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

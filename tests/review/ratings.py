@@ -9,7 +9,7 @@ def rating(
     rater: str, patch: str, methods: str | tuple[str, ...], score: int | None, repeat: bool = False, **more: object
 ) -> Rating:
     methods = (methods,) if isinstance(methods, str) else methods
-    fields = {"place": 0, "label": "", "seconds": 2.0, "flagged": False, "comment": "", **more}
+    fields = {"place": 0, "label": "", "slide": "", "seconds": 2.0, "flagged": False, "comment": "", **more}
     trial = f"{patch} {' '.join(methods)}"
     return Rating(rater=rater, patch=patch, methods=methods, score=score, repeat=repeat, trial=trial, **fields)
 

@@ -19,7 +19,7 @@ from napari_pathsrgan.review.plots import draw_means
 from napari_pathsrgan.review.report import table_iii, tables, write_report
 from napari_pathsrgan.review.results import compute_results
 from napari_pathsrgan.review.scores import RaterState, Scores
-from napari_pathsrgan.review.statistics import Mos
+from napari_pathsrgan.review.statistics import OpinionScore
 
 from .ratings import rating, scores_of
 from .test_statistics import METHODS, rate_all
@@ -62,7 +62,7 @@ def test_a_report_is_written_whole(scores: Scores, tmp_path: Path) -> None:
     assert set(written) == set(out.iterdir())
     record = json.loads((out / "report.json").read_text())
     assert record["opinions"][3]["method"] == "real"
-    assert (record["format"], record["version"]) == ("napari-pathsrgan review report", 1)
+    assert (record["format"], record["version"]) == ("napari-pathsrgan review report", 2)
     assert record["study"] == "study-1"
     assert datetime.now(UTC) - datetime.fromisoformat(record["date"]) < timedelta(minutes=5)
     assert record["icc"]["raters"] == 3
@@ -98,9 +98,9 @@ def test_the_table_of_methods_has_a_number_in_every_column(scores: Scores, tmp_p
 
 
 def test_no_score_lies_on_the_line_of_its_interval() -> None:
-    opinions = [Mos("low", 1.1, 1.0, 1.6, 0.0, (9, 1, 0, 0, 0), 0, 1.0)]
-    opinions += [Mos("high", 4.9, 4.6, 5.0, 0.0, (0, 0, 0, 1, 9), 0, 1.0)]
-    opinions += [Mos("no interval", 3.0, math.nan, math.nan, 0.0, (0, 0, 1, 0, 0), 0, 1.0)]
+    opinions = [OpinionScore("low", 1.1, 1.0, 1.6, 0.0, (9, 1, 0, 0, 0), 0, 1.0)]
+    opinions += [OpinionScore("high", 4.9, 4.6, 5.0, 0.0, (0, 0, 0, 1, 9), 0, 1.0)]
+    opinions += [OpinionScore("no interval", 3.0, math.nan, math.nan, 0.0, (0, 0, 1, 0, 0), 0, 1.0)]
     axes = draw_means(opinions).axes[0]
     axes.figure.canvas.draw()
     texts = [text.get_window_extent() for text in axes.texts]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation.metrics import (
@@ -41,8 +43,7 @@ _COMPARED: dict[str, Callable[[Pixels, Pixels], float] | None] = {
     "psnr_shifted": psnr_shifted,
     "spectrum_error": spectrum_error,
 }
-_RESAMPLINGS = 2000
-_FEWEST_SLIDES = 3
+_FEWEST_SLIDES = 2
 """A spread between fewer slides says nothing."""
 
 
@@ -75,7 +76,7 @@ class PatchScore:
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean scores over patches.
+    """Mean scores: over the patches of a slide, or over slides that count equally.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class Summary:
     patches : int
     means : dict of str to float
     intervals : dict of str to (float, float)
-        95 % bootstrap intervals of the means over slides; empty for one slide and where there are fewer than three.
+        95 % intervals of the means for other slides (t over slide means); empty for one slide.
     """
 
     slide: str
@@ -185,7 +186,7 @@ def evaluate_pairs(
 
 
 def summarise(scores: Sequence[PatchScore]) -> list[Summary]:
-    """Take means by magnification and method: over all patches, by kind of scanner if there are several, by slide."""
+    """Take means by magnification and method: over all slides, by kind of scanner if there are several, by slide."""
     slides = list(dict.fromkeys(score.slide for score in scores))
     scanners = list(dict.fromkeys(score.scanner for score in scores))
     parts = [("", ""), *((slide, "") for slide in slides)]
@@ -199,9 +200,9 @@ def summarise(scores: Sequence[PatchScore]) -> list[Summary]:
     found = []
     for (slide, scanner, view, method), own in groups.items():
         names = [name for name in METRICS if name in own[0].values]
-        means = {name: float(np.mean([score.values[name] for score in own])) for name in names}
+        means = {name: float(np.mean(_slide_means(own, name))) for name in names}
         wanted = names if not slide and len(slides) >= _FEWEST_SLIDES else []
-        intervals = {name: _interval(own, name) for name in wanted}
+        intervals = {name: t_interval(_slide_means(own, name)) for name in wanted}
         found.append(Summary(slide, scanner, view, method, len(own), means, intervals))
     return found
 
@@ -225,16 +226,18 @@ def card_metrics(scores: Sequence[PatchScore]) -> dict[str, float]:
     return {name: round(float(np.mean(values)), 4) for name, values in sorted(groups.items())}
 
 
-def _interval(scores: Sequence[PatchScore], name: str) -> tuple[float, float]:
-    """Bootstrap over slides, not patches: those of one slide are alike."""
+def _slide_means(scores: Sequence[PatchScore], name: str) -> npt.NDArray[np.float64]:
+    """Mean score of each slide: patches of one slide are alike."""
     by_slide: dict[str, list[float]] = {}
     for score in scores:
         by_slide.setdefault(score.slide, []).append(score.values[name])
-    sums = np.array([sum(values) for values in by_slide.values()])
-    counts = np.array([len(values) for values in by_slide.values()])
-    drawn = np.random.default_rng(0).integers(0, len(sums), (_RESAMPLINGS, len(sums)))
-    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
-    return float(low), float(high)
+    return np.array([np.mean(values) for values in by_slide.values()])
+
+
+def t_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean of (N,) independent values, by Student's t with N − 1 degrees of freedom; N ≥ 2."""
+    mean, half = values.mean(), stats.t.isf(0.025, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(mean - half), float(mean + half)
 
 
 def representative_rows(scores: Sequence[PatchScore], count: int) -> list[int]:

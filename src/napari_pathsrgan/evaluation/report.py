@@ -179,8 +179,8 @@ def _page(about: dict[str, Any], summaries: Sequence[Summary]) -> str:
 <ul>{facts}</ul>
 <table><tr>{"".join(f"<th>{html.escape(head)}</th>" for head in heads)}</tr>
 {lines}</table>
-<p><small>Means over patches; in brackets the 95 % interval of a bootstrap over slides. Clean: through a perfect
-simulated scanner; drawn: through simulated ones with faults; scanned: really. SSIM: Gaussian window of 1.5 px;
+<p><small>Means over slides; in brackets their 95 % interval for other slides (t over slide means). Clean: through a
+perfect simulated scanner; drawn: through simulated ones with faults; scanned: really. SSIM: Gaussian window of 1.5 px;
 SSIM 7×7: as in the authors' code. PSNR ±1 px: the best of nine shifts. Perceptual distance and spectrum error: the
 smaller the better. Consistency: the 20× picture scanned at 4× again, against the 4× scan; “real” is what
 the 20× scan itself reaches.</small></p>

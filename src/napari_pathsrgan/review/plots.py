@@ -14,19 +14,19 @@ from napari_pathsrgan.review.statistics import SCALE
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.preference import Preference
-    from napari_pathsrgan.review.statistics import Mos
+    from napari_pathsrgan.review.statistics import OpinionScore
 
 _BAR, _LINE = "#56b4e9", "#222222"
 _STEPS = ("#a04000", "#e69f00", "#cccccc", "#56b4e9", "#0072b2")
 """Bad to excellent."""
 
 
-def plot_means(opinions: Sequence[Mos]) -> str:
+def plot_means(opinions: Sequence[OpinionScore]) -> str:
     """Draw mean opinion scores as bars with their 95 % intervals; SVG."""
     return _svg(draw_means(opinions))
 
 
-def draw_means(opinions: Sequence[Mos]) -> Any:
+def draw_means(opinions: Sequence[OpinionScore]) -> Any:
     """Draw mean opinion scores as a matplotlib figure: each figure stands above its interval."""
     figure, axes = _figure(len(opinions))
     for place, one in enumerate(opinions):
@@ -45,7 +45,7 @@ def draw_means(opinions: Sequence[Mos]) -> Any:
     return figure
 
 
-def plot_distribution(opinions: Sequence[Mos]) -> str:
+def plot_distribution(opinions: Sequence[OpinionScore]) -> str:
     """Draw how often each method was rated 1 to 5 as stacked bars; SVG."""
     figure, axes = _figure(len(opinions))
     for place, one in enumerate(opinions):

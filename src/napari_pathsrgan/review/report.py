@@ -64,11 +64,12 @@ def tables(results: Results) -> list[tuple[str, Rows]]:
             for one in results.opinions
         ]  # fmt: skip
         found.append(("Ratings", rows))
-        rows = [["", "difference", "fields", "p", "p, corrected"]]
+        rows = [["", "difference", "95 %", "degrees of freedom", "p", "p, corrected"]]
         rows += [
-            [f"{one.first} – {one.second}", f"{one.difference:+.2f}", str(one.patches), _p(one.p), _p(one.p_holm)]
+            [f"{one.first} – {one.second}", _figure(one.difference, 2, "+"), _interval(one.low, one.high),
+             _figure(one.degrees_of_freedom, 1), _p(one.p), _p(one.p_holm)]
             for one in results.comparisons
-        ]
+        ]  # fmt: skip
         found.append(("Methods against each other", rows))
     else:
         rows = [["", "chosen", "of"]]
@@ -215,8 +216,11 @@ def _legend(results: Results) -> str:
             " fields; “no difference” is half a choice for each. α: 1 is agreement, 0 is chance."
         )
     return (
-        "MOS: mean of first ratings; 95 %: bootstrap over raters and fields. p: Wilcoxon's signed-rank test over"
-        " fields, corrected for the number of comparisons (Holm). ICC(2,k): agreement of the raters' mean"
+        "MOS: mean of first ratings, each slide (or field, if slides are not known) and rater with the same weight."
+        " 95 %: for other raters and other slides; of means by a generalised confidence interval (Weerahandi 1993), of"
+        " differences by t. p: t test with random raters and slides, the error from the interactions of method with"
+        " both (Dorfman, Berbaum &amp; Metz 1992), degrees of freedom by Hillis 2007; corrected for the number of"
+        " comparisons (Holm). ICC(2,k): agreement of the raters' mean"
         " (Shrout &amp; Fleiss 1979). α: 1 is agreement, 0 is chance. Rater's scale: in standard deviations of that"
         " rater's own ratings."
         " PSNR and SSIM against the real pictures. The paper's MOS is of other slides and other raters."
@@ -235,8 +239,8 @@ def _typeset(cell: str) -> str:
     return re.sub(r"(^| )-(?=[0-9])", "\\1−", html.escape(cell))
 
 
-def _figure(value: float | None, digits: int) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+def _figure(value: float | None, digits: int, sign: str = "") -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:{sign}.{digits}f}"
 
 
 def _interval(low: float, high: float) -> str:
@@ -244,4 +248,6 @@ def _interval(low: float, high: float) -> str:
 
 
 def _p(value: float) -> str:
+    if math.isnan(value):
+        return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

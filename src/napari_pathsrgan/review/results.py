@@ -11,12 +11,20 @@ import numpy as np
 
 from napari_pathsrgan.review.agreement import Consistency, Icc, consistencies, icc_2k, krippendorff_alpha
 from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, gather_choices, preferences
-from napari_pathsrgan.review.statistics import Array, Comparison, Mos, compare_methods, gather, opinion_scores
+from napari_pathsrgan.review.statistics import (
+    Array,
+    Comparison,
+    OpinionScore,
+    RatingMatrix,
+    build_matrix,
+    compare_methods,
+    opinion_scores,
+)
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.scores import RaterState, Rating, Scores
 
-FORMAT, FORMAT_VERSION = "napari-pathsrgan review report", 1
+FORMAT, FORMAT_VERSION = "napari-pathsrgan review report", 2
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Results:
     ----------
     title, mode : str
     raters : list of RaterState
-    opinions : list of Mos
+    opinions : list of OpinionScore
         By method; empty for pairs, as is `comparisons`.
     comparisons : list of Comparison
     preferences : list of Preference
@@ -50,7 +58,7 @@ class Results:
     title: str
     mode: str
     raters: list[RaterState]
-    opinions: list[Mos]
+    opinions: list[OpinionScore]
     comparisons: list[Comparison]
     preferences: list[Preference]
     icc: Icc | None
@@ -77,7 +85,7 @@ def compute_results(scores: Scores) -> Results:
     """
     by_rater = _by_rater(scores.ratings)
     notes = _notes(scores)
-    opinions: list[Mos] = []
+    opinions: list[OpinionScore] = []
     comparisons: list[Comparison] = []
     preferred: list[Preference] = []
     icc = None
@@ -86,9 +94,10 @@ def compute_results(scores: Scores) -> Results:
         alphas = {"nominal": krippendorff_alpha(by_rater, "nominal")}
         notes += _pair_notes(scores, bounded)
     else:
-        cube = gather(scores.ratings, scores.methods)
-        opinions = opinion_scores(cube, scores.ratings)
-        comparisons = compare_methods(cube)
+        matrix = build_matrix(scores.ratings, scores.methods)
+        opinions = opinion_scores(matrix, scores.ratings)
+        comparisons = compare_methods(matrix)
+        notes += _single_notes(matrix)
         icc = icc_2k(by_rater)
         alphas = {level: krippendorff_alpha(by_rater, level) for level in ("ordinal", "interval")}
     return Results(
@@ -125,6 +134,26 @@ def _notes(scores: Scores) -> list[str]:
     raters = len({one.rater for one in scores.ratings})
     if raters == 1:
         notes.append("One rater only: the intervals say nothing about other raters, and there is no agreement.")
+    if raters == 2:
+        notes.append("Two raters only: the intervals are wide, since two hardly tell how far raters differ.")
+    return notes
+
+
+def _single_notes(matrix: RatingMatrix) -> list[str]:
+    """Say what the intervals are about, and how much was missing."""
+    table, slides = matrix.table(), len(set(matrix.slides))
+    notes = []
+    if table.unit == "slides":
+        notes.append(f"The intervals are for other raters and other slides: {slides} slides were rated.")
+    elif all(matrix.slides):
+        notes.append("All fields are of one slide: the intervals are for other fields of it, not for other slides.")
+    else:
+        notes.append("The fields' slides are not known: the intervals count every field as a slide of its own.")
+    if table.filled:
+        notes.append(
+            f"{table.filled * 100:.1f} % of the ratings are missing or “can't judge”: means and differences put in what"
+            " rater, field and method let expect there."
+        )
     return notes
 
 
@@ -145,6 +174,6 @@ def _plain(value: Any) -> Any:
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

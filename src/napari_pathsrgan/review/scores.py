@@ -28,8 +28,8 @@ class Rating:
         In the rater's order.
     patch : str
         Name of the field.
-    label : str
-        Its class.
+    label, slide : str
+        Its class and its slide.
     methods : tuple of str
         One method, or the left and the right one.
     score : int or None
@@ -47,6 +47,7 @@ class Rating:
     place: int
     patch: str
     label: str
+    slide: str
     methods: tuple[str, ...]
     score: int | None
     seconds: float
@@ -173,8 +174,8 @@ def _rating(
     shown = [key.pictures[image] for image in (reversed(trial[:2]) if swapped else trial[:2]) if image]
     score, remark = outcome.scores[place], outcome.remarks.get(place, Remark())
     return Rating(
-        rater, place, shown[0].patch, shown[0].label, tuple(one.method for one in shown), score.value, score.seconds,
-        order[place] in order[:place], name, remark.flagged, remark.comment,
+        rater, place, shown[0].patch, shown[0].label, shown[0].slide, tuple(one.method for one in shown), score.value,
+        score.seconds, order[place] in order[:place], name, remark.flagged, remark.comment,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Mean opinion scores with what they are worth: intervals, distributions, tests between methods."""
+"""Mean opinion scores: intervals, distributions, and tests between methods."""
 
 from __future__ import annotations
 
@@ -9,48 +9,54 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import wilcoxon
 
 from napari_pathsrgan.review.agreement import require
+from napari_pathsrgan.review.multi_rater import RatingTable, build_table, compare_means, estimate_mean
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.scores import Rating
 
 Array = npt.NDArray[np.float64]
 
-RESAMPLINGS = 5000
 _BLOCK = 500
 SCALE = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
-class Cube:
-    """First ratings of single pictures, by rater, field and method.
+class RatingMatrix:
+    """First ratings of single images, by rater, field and method.
 
     Attributes
     ----------
     raters, patches, methods : list of str
+    slides : list of str
+        The slide of each field; "" where it is not known.
     values : (R, P, M) float64
         1 to 5; NaN where nothing was said.
     """
 
     raters: list[str]
     patches: list[str]
+    slides: list[str]
     methods: list[str]
     values: Array
 
+    def table(self) -> RatingTable:
+        """Means by rater, slide (or field) and method, with missing ratings filled in."""
+        return build_table(self.values, self.slides)
+
 
 @dataclass(frozen=True)
-class Mos:
+class OpinionScore:
     """What one method was rated.
 
     Attributes
     ----------
     method : str
     mean : float
-        Over all first ratings; NaN without any.
+        Over raters and slides (or fields, see `multi_rater.RatingTable`) with the same weight; NaN without any rating.
     low, high : float
-        95 % bootstrap interval of the mean, over raters and fields.
+        95 % interval of the mean for raters and slides beyond those of the study; NaN where there is none.
     mean_z : float
         Mean after each rater's own scale was taken out: in standard deviations of that rater's ratings.
     counts : tuple of 5 int
@@ -78,94 +84,71 @@ class Mos:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against another on the same fields.
+    """One method against another.
 
     Attributes
     ----------
     first, second : str
-    patches : int
-        Fields that some rater rated in both.
     difference : float
-        Mean of first minus second over fields.
+        Mean of first minus second; it is that of their mean opinion scores. NaN where one was never rated.
+    low, high : float
+        Its 95 % interval, for raters and slides (or fields) beyond those of the study.
+    degrees_of_freedom : float
+        Of the t test.
     p : float
-        Wilcoxon's signed-rank test over fields, each the mean over its raters; two-sided.
+        Two-sided; see `multi_rater.compare_means`.
     p_holm : float
         Corrected for the number of comparisons (Holm 1979).
     """
 
     first: str
     second: str
-    patches: int
     difference: float
+    low: float
+    high: float
+    degrees_of_freedom: float
     p: float
     p_holm: float
 
 
-def gather(ratings: Sequence[Rating], methods: Sequence[str]) -> Cube:
-    """Sort first ratings of single pictures into a cube; repeats are left out."""
+def build_matrix(ratings: Sequence[Rating], methods: Sequence[str]) -> RatingMatrix:
+    """Sort first ratings of single images into a matrix; repeats are left out."""
     firsts = [one for one in ratings if not one.repeat]
     raters = sorted({one.rater for one in firsts})
-    patches = sorted({one.patch for one in firsts})
+    slides = {one.patch: one.slide for one in firsts}
+    patches = sorted(slides)
     values = np.full((len(raters), len(patches), len(methods)), np.nan)
     for one in firsts:
         if one.score is not None:
             values[raters.index(one.rater), patches.index(one.patch), list(methods).index(one.methods[0])] = one.score
-    return Cube(raters, patches, list(methods), values)
+    return RatingMatrix(raters, patches, [slides[patch] for patch in patches], list(methods), values)
 
 
-def opinion_scores(cube: Cube, ratings: Sequence[Rating]) -> list[Mos]:
-    """Mean opinion scores of all methods, in the cube's order."""
-    standard = _standardised(cube.values)
-    found = []
-    for index, method in enumerate(cube.methods):
-        own = cube.values[..., index]
-        firsts = [one for one in ratings if one.methods[0] == method and not one.repeat]
-        counts = tuple(int(np.count_nonzero(own == score)) for score in SCALE)
-        found.append(
-            Mos(
-                method,
-                mean_of(own),
-                *bootstrap_interval(own),
-                mean_of(standard[..., index]),
-                counts,
-                sum(one.score is None for one in firsts),
-                float(np.median([one.seconds for one in firsts])) if firsts else np.nan,
-            )
-        )
-    return found
+def opinion_scores(matrix: RatingMatrix, ratings: Sequence[Rating]) -> list[OpinionScore]:
+    """Mean opinion scores of all methods, in the matrix's order."""
+    standard, table = _standardised(matrix.values), matrix.table()
+    return [
+        _opinion(method, matrix.values[..., index], standard[..., index], table.values[..., index], table, ratings)
+        for index, method in enumerate(matrix.methods)
+    ]
+
+
+def _opinion(
+    method: str, own: Array, standard: Array, means: Array, table: RatingTable, ratings: Sequence[Rating]
+) -> OpinionScore:
+    firsts = [one for one in ratings if one.methods[0] == method and not one.repeat]
+    never = means.size == 0 or bool(np.isnan(means).any())
+    estimate = (np.nan,) * 3 if never else estimate_mean(means, table.filled)
+    counts = tuple(int(np.count_nonzero(own == score)) for score in SCALE)
+    seconds = float(np.median([one.seconds for one in firsts])) if firsts else np.nan
+    unjudged = sum(one.score is None for one in firsts)
+    return OpinionScore(method, *estimate, mean_of(standard), counts, unjudged, seconds)
 
 
 def mean_of(values: Array) -> float:
     """Mean of what is there; NaN where there is nothing."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if there.size else float("nan")
-
-
-def bootstrap_interval(values: Array, resamplings: int = RESAMPLINGS, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of a mean over raters and fields, both drawn with replacement.
-
-    Parameters
-    ----------
-    values : (R, P) float64
-        NaN where nothing was said.
-    resamplings, seed : int
-        See `drawn_anew`.
-
-    Returns
-    -------
-    (float, float)
-        NaN where there is nothing, or nothing to vary.
-    """
-    there = ~np.isnan(values)
-    if np.count_nonzero(there) < 2:
-        return float("nan"), float("nan")
-    filled = np.where(there, values, 0.0)
-    means = []
-    for by_rater, by_patch in drawn_anew(len(values), values.shape[1], resamplings, seed):
-        total, number = (np.sum((by_rater @ part) * by_patch, axis=1) for part in (filled, there.astype(np.float64)))
-        means.append(total[number > 0] / number[number > 0])
-    low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
-    return float(low), float(high)
 
 
 def drawn_anew(raters: int, patches: int, resamplings: int, seed: int = 0) -> Iterator[tuple[Array, Array]]:
@@ -195,23 +178,41 @@ def drawn_anew(raters: int, patches: int, resamplings: int, seed: int = 0) -> It
         yield by_rater, rng.multinomial(patches, np.full(patches, 1 / patches), count).astype(np.float64)
 
 
-def compare_methods(cube: Cube) -> list[Comparison]:
-    """Test every method against every other on the same fields, with Holm's correction.
+def compare_methods(matrix: RatingMatrix) -> list[Comparison]:
+    """Test every method against every other, with Holm's correction over the tests that can be made.
 
     Raises
     ------
     MissingPartError
         If pingouin isn't installed.
     """
-    found: list[tuple[str, str, int, float, float]] = []
-    for a, b in itertools.combinations(range(len(cube.methods)), 2):
-        apart = cube.values[..., a] - cube.values[..., b]
-        by_patch = np.array([mean_of(apart[:, patch]) for patch in range(apart.shape[1])])
-        by_patch = by_patch[~np.isnan(by_patch)]
-        p = float(wilcoxon(by_patch).pvalue) if np.any(by_patch) else 1.0
-        found.append((cube.methods[a], cube.methods[b], len(by_patch), mean_of(by_patch), p))
-    _, corrected = require("pingouin").multicomp([one[-1] for one in found], method="holm")
-    return [Comparison(*one, float(p_holm)) for one, p_holm in zip(found, corrected, strict=True)]
+    table = matrix.table()
+    rated = [index for index in range(len(matrix.methods)) if not np.isnan(table.values[..., index]).any()]
+    values = table.values[..., rated]
+    nothing = (float("nan"),) * 5
+    pairs = list(itertools.combinations(range(len(matrix.methods)), 2))
+    found = []
+    for a, b in pairs:
+        both = a in rated and b in rated
+        one = compare_means(values, rated.index(a), rated.index(b), table.filled) if both else nothing
+        value, low, high, p, df = one
+        found.append((value, low, high, df, p))
+    p_holm = _holm([one[-1] for one in found])
+    return [
+        Comparison(matrix.methods[a], matrix.methods[b], *one, corrected)
+        for (a, b), one, corrected in zip(pairs, found, p_holm, strict=True)
+    ]
+
+
+def _holm(values: list[float]) -> list[float]:
+    """Correct p values for their number; NaN stays and does not count."""
+    there = [index for index, p in enumerate(values) if not np.isnan(p)]
+    out = list(values)
+    if there:
+        corrected = require("pingouin").multicomp([values[index] for index in there], method="holm")[1]
+        for index, p in zip(there, corrected, strict=True):
+            out[index] = float(p)
+    return out
 
 
 def _standardised(values: Array) -> Array:
