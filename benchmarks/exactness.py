@@ -14,9 +14,9 @@ import torch
 from measure import Figure, command
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.inference.arithmetic import Arithmetic
-from napari_pathsrgan.inference.choice import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine, default_threads
+from napari_pathsrgan.inference.execution import Execution
+from napari_pathsrgan.inference.select_backend import cpu_has_bf16
 from napari_pathsrgan.inference.winograd import can_compute
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
@@ -30,7 +30,7 @@ from napari_pathsrgan.tiles.grid import CORE, LR_MPP
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_pathsrgan.inference.arithmetic import Precision
+    from napari_pathsrgan.inference.execution import Precision
     from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.types import Pixels
 
@@ -143,16 +143,16 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             "paper (random)": random_generator("paper", picture),
             "authors (random)": random_generator("authors", picture),
         }
-    arithmetics = [Arithmetic("torch", precision) for precision in fast_precisions()]
+    executions = [Execution("torch", precision) for precision in fast_precisions()]
     return [
         seam_figure(
-            f"Within 1 grey level of one big pass: {name}, {arithmetic}",
-            Engine(network, card, "cpu", arithmetic.precision, arithmetic.runtime),
+            f"Within 1 grey level of one big pass: {name}, {execution}",
+            Engine(network, card, "cpu", execution.precision, execution.backend),
             picture,
             card.halo_lr_px,
         )
         for name, (network, card) in networks.items()
-        for arithmetic in [*arithmetics, *([Arithmetic("winograd", "fp32")] if can_compute(network) else [])]
+        for execution in [*executions, *([Execution("winograd", "fp32")] if can_compute(network) else [])]
     ]
 
 

@@ -300,7 +300,7 @@ def export(run: Run, ends_at: float) -> dict[str, Any]:
                 done = write_whole_slide(computed, Path(scratch) / "whole.ome.zarr")
                 seconds = time.monotonic() - began
     return {
-        "kept_mpx": done.kept_px / 1e6, "seconds": round(seconds, 2), "arithmetic": str(engine.arithmetic),
+        "kept_mpx": done.kept_px / 1e6, "seconds": round(seconds, 2), "execution": str(engine.execution),
         "mpx_per_s": round(done.kept_px / 1e6 / seconds, 2), "computed_per_kept": done.redundancy,
     }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The network ``lite`` as the window runs it, against the same network in plain eager fp32, tile by tile.
 
-In the runtime and precision that the trial at a model's start chooses here: channels last, 2 × 2 blocks in one run with
+In the backend and precision that the trial at a model's start chooses here: channels last, 2 × 2 blocks in one run with
 the halo of its card. Plain: fp32, NCHW, each block alone with the same halo. Both begin and end with uint8 pictures and
 are compared per pixel kept; so is each other way that this processor has. Then what that costs in grey levels, and how
 the seams depend on the halo.
@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     engine = load_model("lite", "cpu")
     ways = [("torch", precision) for precision in fast_precisions()]
     ways += [("winograd", "fp32"), *(("openvino", precision) for precision in precisions())]
-    exact, *others = (Engine(*load_generator(path), "cpu", precision, runtime) for runtime, precision in ways)
+    exact, *others = (Engine(*load_generator(path), "cpu", precision, backend) for backend, precision in ways)
     preview = Engine(*load_generator(path), "cpu", "int8")
     window = np.ascontiguousarray(picture[: _BLOCKS * CORE + 2 * halo, : _BLOCKS * CORE + 2 * halo])
     tiles = [
@@ -93,7 +93,7 @@ def _speed(
     detail = f"{speed['ours']:.2f} against {speed['plain']:.2f} Mpx/s of 20×, medians of {runs} turns"
     return [
         Figure(
-            f"lite by {engine.arithmetic}, 2 × 2 blocks, against plain fp32, tile by tile: pixels per second",
+            f"lite by {engine.execution}, 2 × 2 blocks, against plain fp32, tile by tile: pixels per second",
             paired_ratio(seconds["plain"], seconds["ours"]),
             "×",
             detail,
@@ -106,7 +106,7 @@ def _speed(
             f"{speed['ours, fp32']:.2f} Mpx/s",
         ),
         Figure(
-            f"… of which {engine.arithmetic}",
+            f"… of which {engine.execution}",
             paired_ratio(seconds["ours, fp32"], seconds["ours"]),
             "×",
         ),
@@ -120,12 +120,12 @@ def _speed(
 
 
 def _other_way(other: Engine, exact: Engine, window: Pixels, runs: int) -> Figure:
-    """How much faster another runtime or precision is than torch's fp32."""
-    cases = {str(one.arithmetic): partial(one.run, window, 2, halo=one.halo) for one in (other, exact)}
+    """How much faster another backend or precision is than torch's fp32."""
+    cases = {str(one.execution): partial(one.run, window, 2, halo=one.halo) for one in (other, exact)}
     seconds = in_turns(cases, runs)
     return Figure(
-        f"lite by {other.arithmetic} against {exact.arithmetic}, 2 × 2 blocks: pixels per second",
-        paired_ratio(seconds[str(exact.arithmetic)], seconds[str(other.arithmetic)]),
+        f"lite by {other.execution} against {exact.execution}, 2 × 2 blocks: pixels per second",
+        paired_ratio(seconds[str(exact.execution)], seconds[str(other.execution)]),
         "×",
         f"medians of {runs} turns",
     )
@@ -135,7 +135,7 @@ def _precision(engine: Engine, exact: Engine, picture: Pixels) -> Figure:
     rough, true = (one.apply(picture)[1].astype(np.int16) for one in (engine, exact))
     differences = np.abs(rough - true)
     return Figure(
-        f"lite by {engine.arithmetic} within 1 grey level of {exact.arithmetic}",
+        f"lite by {engine.execution} within 1 grey level of {exact.execution}",
         100 * float((differences <= 1).mean()),
         "%",
         f"largest difference {differences.max()} grey levels, {100 * (differences > 0).mean():.1f} % not equal",
@@ -147,7 +147,7 @@ def _deviation(preview: Engine, exact: Engine, picture: Pixels) -> Figure:
     deviation = Deviation()
     deviation.note(preview.apply(picture)[1], exact.apply(picture)[1])
     return Figure(
-        f"lite by {preview.arithmetic}, a preview, against {exact.arithmetic}: root mean square",
+        f"lite by {preview.execution}, a preview, against {exact.execution}: root mean square",
         deviation.rms,
         "grey levels",
         f"largest difference {deviation.largest} grey levels",

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "slides"))
 import outside_readers
 
 from napari_pathsrgan.inference.engine import load_model
-from napari_pathsrgan.inference.finished import output_kind
+from napari_pathsrgan.inference.finalize import output_kind
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom

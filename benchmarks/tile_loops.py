@@ -154,7 +154,7 @@ class Enlarging:
 
     def __init__(self, engine: Engine) -> None:
         self.card, self.product, self.halo = engine.card, engine.product, engine.halo
-        self.arithmetic, self.at_once = engine.arithmetic, engine.at_once
+        self.execution, self.at_once = engine.execution, engine.at_once
 
     def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> Pictures:
         """Enlarge by the bicubic kernel, whatever is asked."""
@@ -212,8 +212,8 @@ def main() -> None:
             way(slide, network, options.out)
             told = {"computed_px": network.computed_px, "kept_px": rows * cols}
         seconds = time.perf_counter() - began
-    arithmetic = asdict(engine.arithmetic)
-    record = {"seconds": seconds, "peak_mib": peak_mib(), "pixels": rows * cols, **arithmetic, **told}
+    execution = asdict(engine.execution)
+    record = {"seconds": seconds, "peak_mib": peak_mib(), "pixels": rows * cols, **execution, **told}
     print(json.dumps(record))
 
 

@@ -52,7 +52,7 @@ def run(way: str, slide: Path, out: Path) -> dict[str, Any]:
 
 
 def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -> dict[str, tuple[float, int]]:
-    """Compare 20× pictures with one big pass in the same runtime and precision over cells in the middle of the slide.
+    """Compare 20× pictures with one big pass in the same backend and precision over cells in the middle of the slide.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -
         window = slide.read_grid(1.172, *(at - _SURROUND_LR_PX for at in middle), side, side)
         glass = estimate_glass(slide, 1.172)
         for way, (out, record) in outs.items():
-            engine = load_model("lite", "cpu", record["precision"], record["runtime"])
+            engine = load_model("lite", "cpu", record["precision"], record["backend"])
             _, whole, _ = engine.run(window, 2, glass if way.startswith("ours") else None, _SURROUND_LR_PX)
             place = tuple(slice(4 * at, 4 * (at + _SEAM_LR_PX)) for at in middle)
             array = zarr.open(out / "0" if way.startswith("ours") else out, mode="r")
@@ -122,7 +122,7 @@ def against_peers(folder: Path, side_px: int, runs: int) -> list[Figure]:
         beyond, largest = seams[way]
         goal = 1.35 if way == "ours" else None
         peak = max(record["peak_mib"] for record in records[way])
-        detail = f"{speed[way]:.2f} Mpx/s, peak memory {peak:.0f} MiB, {first['runtime']} {first['precision']}"
+        detail = f"{speed[way]:.2f} Mpx/s, peak memory {peak:.0f} MiB, {first['backend']} {first['precision']}"
         figures.append(Figure(f"{way}: pixels computed per pixel kept", redundancy, "×", detail, at_most=goal))
         figures.append(
             Figure(
@@ -191,7 +191,7 @@ def flop_per_px() -> float:
 
 def roofline(record: dict[str, Any]) -> tuple[list[Figure], float]:
     """How near a window, and a whole run, come to the matrix peak; also the network's operations per second."""
-    engine = load_model("lite", "cpu", record["precision"], record["runtime"])
+    engine = load_model("lite", "cpu", record["precision"], record["backend"])
     peak, cost = matrix_peak(_DTYPES[record["precision"]]), flop_per_px()
     window = np.random.default_rng(0).integers(0, 255, (288, 288, 3), dtype=np.uint8)
     best = float("inf")
@@ -201,8 +201,8 @@ def roofline(record: dict[str, Any]) -> tuple[list[Figure], float]:
         best = min(best, time.perf_counter() - began)
     network = cost * (4 * 288) ** 2 / best
     whole = cost * record["computed_px"] / record["seconds"]
-    detail = f"{cost / 1e3:.1f} kFLOP per 20× pixel, {engine.arithmetic}; peak {peak / 1e9:.0f} GFLOP/s"
-    if record["runtime"] == "winograd":
+    detail = f"{cost / 1e3:.1f} kFLOP per 20× pixel, {engine.execution}; peak {peak / 1e9:.0f} GFLOP/s"
+    if record["backend"] == "winograd":
         detail += "; counted as plain convolutions, of which Winograd's take 16 multiplications in 36"
     return [
         Figure("A window against the matrix peak", 100 * network / peak, "%", f"{network / 1e9:.0f} GFLOP/s; {detail}"),

@@ -44,15 +44,15 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             for workers in (1, 2):
                 say(f"{workers} workers, turn {turn + 1} …")
                 with connected(None, workers) as (client, _):
-                    spread = Cluster(client, "lite", "cpu", "fp32", threads=threads)
+                    executor = Cluster(client, "lite", "cpu", "fp32", threads=threads)
                     out = Path(scratch) / f"{workers}-{turn}.ome.zarr"
                     # Untimed: every worker loads the model, as on a cluster where it runs for hours.
                     height, width = slide.extent_um
-                    write_whole_slide(view, out, (height / 2, 0, 700, width), spread=spread)
+                    write_whole_slide(view, out, (height / 2, 0, 700, width), executor=executor)
                     out = out.with_name(f"timed-{out.name}")
-                    spread = Cluster(client, "lite", "cpu", "fp32", threads=threads)
+                    executor = Cluster(client, "lite", "cpu", "fp32", threads=threads)
                     began = time.perf_counter()
-                    write_whole_slide(view, out, spread=spread)
+                    write_whole_slide(view, out, executor=executor)
                     seconds[workers].append(time.perf_counter() - began)
     median = {number: statistics.median(times) for number, times in seconds.items()}
     enough = cores >= _CORES_FOR_TWO

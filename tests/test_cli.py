@@ -178,7 +178,7 @@ def test_upscale_goes_on_in_the_precision_it_began_with(run, scan: Path, tmp_pat
         arguments = ("upscale", scan, out, "--device", "cpu")
         assert run(*arguments, "--region", "0,0,30,30", "--precision", precision).code == 0
         assert run(*arguments).code == 0
-        assert PyramidStore.open(out).identity.arithmetic == f"torch {precision}"
+        assert PyramidStore.open(out).identity.execution == f"torch {precision}"
         before = tree(out)
         assert_refused(run(*arguments, "--precision", other), f"was begun in {precision} by torch")
         assert tree(out) == before

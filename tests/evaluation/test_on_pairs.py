@@ -118,8 +118,8 @@ def test_intervals_are_students_over_slides_and_one_slide_has_none(pairs: PairsF
 
 def test_the_verb_prints_and_writes(pairs: PairsFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report"
-    # With a runtime named: which is the faster one here may change from one run to the next.
-    options = ["--split", "all", "--max-patches", "3", "--examples", "2", "--device", "cpu", "--runtime", "torch"]
+    # With a backend named: which is the faster one here may change from one run to the next.
+    options = ["--split", "all", "--max-patches", "3", "--examples", "2", "--device", "cpu", "--backend", "torch"]
     assert main(["evaluate", str(pairs.path), *options, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "PSNR, dB" in printed

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_pathsrgan.inference.arithmetic import Precision, Runtime
 from napari_pathsrgan.inference.engine import Engine
+from napari_pathsrgan.inference.execution import BackendName, Precision
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
@@ -56,9 +56,11 @@ def lively(preset: str, residual_scale: float = 0.4, seed: int = 0, **options: A
     return network
 
 
-def engine(preset: str = "lite", precision: Precision = "fp32", runtime: Runtime = "auto", **options: Any) -> Engine:
+def engine(
+    preset: str = "lite", precision: Precision = "fp32", backend: BackendName = "auto", **options: Any
+) -> Engine:
     """Put a lively network on the CPU."""
-    return Engine(lively(preset, **options), ModelCard(name=preset, preset=preset), "cpu", precision, runtime)
+    return Engine(lively(preset, **options), ModelCard(name=preset, preset=preset), "cpu", precision, backend)
 
 
 def tiny_engine() -> Engine:

@@ -18,10 +18,10 @@ from distributed import Client
 
 from napari_pathsrgan.errors import CheckpointError, OptionError
 from napari_pathsrgan.inference import cluster
-from napari_pathsrgan.inference.cluster import Cluster, connected, fill_job
+from napari_pathsrgan.inference.cluster import Cluster, connected, write_job
 from napari_pathsrgan.inference.engine import load_model
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
-from napari_pathsrgan.inference.tile_filler import Filled, Job
+from napari_pathsrgan.inference.tile_writer import Job, WriteSummary
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -63,7 +63,9 @@ def test_two_workers_one_killed_midway_give_the_pixels_of_one_process(
     shared = Cluster(client, model, "cpu", "fp32", threads=1)
     victims = list(client.run(os.getpid).values())
 
-    def killing(view: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]) -> Iterator[tuple[Job, Filled]]:
+    def killing(
+        view: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
+    ) -> Iterator[tuple[Job, WriteSummary]]:
         for number, done in enumerate(shared(view, store, jobs)):
             if number == 4:
                 os.kill(victims[0], signal.SIGKILL)
@@ -73,7 +75,7 @@ def test_two_workers_one_killed_midway_give_the_pixels_of_one_process(
     done = write_whole_slide(
         super_resolved,
         tmp_path / "shared.ome.zarr",
-        spread=killing,
+        executor=killing,
         progress=lambda done, total: told.append((done, total)),
     )
     assert told[-1][0] == told[-1][1]
@@ -87,15 +89,15 @@ def test_what_a_worker_meets_is_told_in_a_sentence(
 ) -> None:
     other = write_tiny_model(tmp_path / "other.safetensors", seed=1)
     with pytest.raises(CheckpointError, match="has other weights"):
-        write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", spread=Cluster(client, other, "cpu", "fp32"))
+        write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", executor=Cluster(client, other, "cpu", "fp32"))
 
 
 def test_a_worker_loads_the_model_once(
     super_resolved: SuperResolvedSlide, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[cluster.Setup] = []
-    make = cluster._make_filler
-    monkeypatch.setattr(cluster, "_make_filler", lambda setup: made.append(setup) or make(setup))
+    make = cluster._make_writer
+    monkeypatch.setattr(cluster, "_make_writer", lambda setup: made.append(setup) or make(setup))
     write_whole_slide(super_resolved, tmp_path / "out.ome.zarr", region=(0, 0, 100, 100))
     setup = cluster.Setup(
         super_resolved.slide.path,
@@ -110,9 +112,9 @@ def test_a_worker_loads_the_model_once(
         "torch",
         1,
     )
-    assert [fill_job(setup, Job(0, ((0, col),))).written for col in (0, 1, 2)] == [0, 2, 2]
+    assert [write_job(setup, Job(0, ((0, col),))).written for col in (0, 1, 2)] == [0, 2, 2]
     assert made == [setup]
-    cluster._fillers.clear()
+    cluster._writers.clear()
 
 
 REFUSED = """

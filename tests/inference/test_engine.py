@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pathsrgan.errors import CardMismatchError, DeviceError
-from napari_pathsrgan.inference import choice
-from napari_pathsrgan.inference.arithmetic import Arithmetic, Runtime
+from napari_pathsrgan.inference import select_backend
 from napari_pathsrgan.inference.engine import Engine, choose_device, default_threads
+from napari_pathsrgan.inference.execution import BackendName, Execution
 from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator
 from napari_pathsrgan.inference.winograd import WinogradGenerator
 from napari_pathsrgan.models.build import build_generator
@@ -65,7 +65,7 @@ def test_too_little_context_would_show() -> None:
 
 _MODEL = {
     "lite": engine("lite"),
-    "lite by winograd": engine("lite", runtime="winograd"),
+    "lite by winograd": engine("lite", backend="winograd"),
     "paper": engine("paper", width=8),
 }
 _IMAGE = texture(144, 120, seed=4)
@@ -103,7 +103,7 @@ def test_stage_1_alone_gives_the_same_10x_picture() -> None:
 
 def test_auto_is_true_to_fp32_whatever_it_chose() -> None:
     automatic, exact = engine("lite", precision="auto"), engine("lite", precision="fp32")
-    assert exact.arithmetic == Arithmetic("torch", "fp32")
+    assert exact.execution == Execution("torch", "fp32")
     image = texture(64, 64)
     for computed, wanted in zip(automatic.apply(image), exact.apply(image), strict=True):
         assert differing(computed, wanted) <= 1e-3
@@ -121,15 +121,15 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 return winograd_s
             return half_s if network.stage1.picture.weight.dtype is torch.bfloat16 else full_s
 
-        monkeypatch.setattr(choice, "_seconds", seconds)
-        monkeypatch.setattr(choice, "precisions", lambda: ("fp32",))
-        monkeypatch.setattr(choice, "cpu_has_bf16", lambda: True)
+        monkeypatch.setattr(select_backend, "_seconds", seconds)
+        monkeypatch.setattr(select_backend, "precisions", lambda: ("fp32",))
+        monkeypatch.setattr(select_backend, "cpu_has_bf16", lambda: True)
 
     return let
 
 
-def automatic(network: Generator, runtime: Runtime = "auto") -> Arithmetic:
-    return Engine(network, ModelCard(name="x", preset="lite"), "cpu", "auto", runtime).arithmetic
+def automatic(network: Generator, backend: BackendName = "auto") -> Execution:
+    return Engine(network, ModelCard(name="x", preset="lite"), "cpu", "auto", backend).execution
 
 
 def tame() -> Generator:
@@ -143,35 +143,35 @@ def tame() -> Generator:
 
 def test_auto_takes_the_fastest_that_is_true(pretend: Callable[..., None]) -> None:
     pretend(full_s=3, half_s=1, openvino_s=2)
-    assert automatic(tame()) == Arithmetic("torch", "bf16")
-    assert automatic(tame(), "openvino") == Arithmetic("openvino", "fp32")
+    assert automatic(tame()) == Execution("torch", "bf16")
+    assert automatic(tame(), "openvino") == Execution("openvino", "fp32")
     pretend(full_s=3, half_s=2, openvino_s=1)
-    assert automatic(tame()) == Arithmetic("openvino", "fp32")
-    assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
+    assert automatic(tame()) == Execution("openvino", "fp32")
+    assert automatic(tame(), "torch") == Execution("torch", "bf16")
     pretend(full_s=4, half_s=3, openvino_s=2, winograd_s=1)
-    assert automatic(tame()) == Arithmetic("winograd", "fp32")
-    assert automatic(tame(), "openvino") == Arithmetic("openvino", "fp32")
-    assert automatic(tame(), "torch") == Arithmetic("torch", "bf16")
-    assert automatic(lively("lite", **TINY), "auto").runtime != "winograd"  # too few channels for it
+    assert automatic(tame()) == Execution("winograd", "fp32")
+    assert automatic(tame(), "openvino") == Execution("openvino", "fp32")
+    assert automatic(tame(), "torch") == Execution("torch", "bf16")
+    assert automatic(lively("lite", **TINY), "auto").backend != "winograd"  # too few channels for it
     pretend(full_s=1, half_s=2, openvino_s=3)
-    assert automatic(tame(), "winograd") == Arithmetic("winograd", "fp32")
-    assert automatic(tame()) == Arithmetic("torch", "fp32")
+    assert automatic(tame(), "winograd") == Execution("winograd", "fp32")
+    assert automatic(tame()) == Execution("torch", "fp32")
     pretend(full_s=1, half_s=2, openvino_s=0.97)  # which the next trial may see the other way round
-    assert automatic(tame()) == Arithmetic("torch", "fp32")
+    assert automatic(tame()) == Execution("torch", "fp32")
 
 
 def test_auto_does_not_try_what_the_processor_only_pretends_to(
     pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(full_s=3, half_s=1, openvino_s=4)
-    monkeypatch.setattr(choice, "cpu_has_bf16", lambda: False)
-    assert automatic(tame()) == Arithmetic("torch", "fp32")
+    monkeypatch.setattr(select_backend, "cpu_has_bf16", lambda: False)
+    assert automatic(tame()) == Execution("torch", "fp32")
 
 
 def test_auto_keeps_fp32_where_half_precision_is_not_true(pretend: Callable[..., None]) -> None:
     pretend(full_s=2, half_s=1, openvino_s=3)
     model = engine("paper", precision="auto", residual_scale=0.6, width=16)
-    assert model.arithmetic == Arithmetic("torch", "fp32")
+    assert model.execution == Execution("torch", "fp32")
     image = texture(32, 32)
     exact = engine("paper", precision="fp32", residual_scale=0.6, width=16)
     assert np.array_equal(model.apply(image)[1], exact.apply(image)[1])  # its weights were not rounded by the trial
@@ -190,17 +190,17 @@ def test_auto_leaves_openvino_where_it_is_not_true(
         return mr, hr + 2 / 255
 
     monkeypatch.setattr(OpenVinoGenerator, "stages", brighter)
-    assert automatic(tame()) == Arithmetic("torch", "fp32")
+    assert automatic(tame()) == Execution("torch", "fp32")
 
 
 def test_a_precision_that_is_named_is_computed_by_torch() -> None:
-    assert engine("lite", precision="bf16", **TINY).arithmetic == Arithmetic("torch", "bf16")
+    assert engine("lite", precision="bf16", **TINY).execution == Execution("torch", "bf16")
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "winograd"])
-def test_some_runtimes_are_of_the_cpu(runtime: Runtime) -> None:
+@pytest.mark.parametrize("backend", ["openvino", "winograd"])
+def test_some_backends_are_of_the_cpu(backend: BackendName) -> None:
     with pytest.raises(DeviceError, match="on the CPU"):
-        choice.prepare(tame(), torch.device("meta"), runtime, "fp32")
+        select_backend.prepare(tame(), torch.device("meta"), backend, "fp32")
 
 
 def test_fp16_is_refused_on_a_cpu() -> None:
@@ -365,11 +365,11 @@ def test_no_border_shows_where_glass_begins() -> None:
     assert steps <= 2
 
 
-@pytest.mark.parametrize("runtime", ["torch", "winograd"])
+@pytest.mark.parametrize("backend", ["torch", "winograd"])
 @pytest.mark.parametrize("halo", [16, 32])
-def test_windows_agree_where_glass_begins(runtime: Runtime, halo: int) -> None:
+def test_windows_agree_where_glass_begins(backend: BackendName, halo: int) -> None:
     """One tile ends right where the ramp does, so it takes the bicubic path whole; the big window mixes."""
-    model, image = engine(runtime=runtime, **SMALL), specimen(160, 320, cells_end=0.3)
+    model, image = engine(backend=backend, **SMALL), specimen(160, 320, cells_end=0.3)
     _, whole, _ = model.run(image, 2, GLASS)
     for left in range(64, 160, 8):
         window = image[64 - halo : 96 + halo, left - halo : left + 32 + halo]

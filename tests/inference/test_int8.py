@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError, StoreMismatchError
-from napari_pathsrgan.inference.arithmetic import Arithmetic, go_on_with
 from napari_pathsrgan.inference.engine import Engine, load_model
+from napari_pathsrgan.inference.execution import Execution, resume_execution
 from napari_pathsrgan.inference.int8 import CHECKED_ONE_IN, Deviation, calibration_windows
 from napari_pathsrgan.inference.process import InferenceProcess, ProcessModel
 from napari_pathsrgan.inference.super_resolved import super_resolve
@@ -41,7 +41,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def test_it_is_near_the_exact_picture_and_not_it(preview: Engine, exact: Engine) -> None:
-    assert preview.arithmetic == Arithmetic("openvino", "int8")
+    assert preview.execution == Execution("openvino", "int8")
     window = specimen(128, 128, cells_end=1.0)
     for picture, true in zip(preview.run(window, 2, halo=HALO)[:2], exact.run(window, 2, halo=HALO)[:2], strict=True):
         off = apart(picture, true)
@@ -106,15 +106,15 @@ def test_its_pixels_are_nobody_elses(preview: Engine, exact: Engine, tmp_path: P
             super_resolve(slide, exact).export(tmp_path / "case.ome.zarr")
     store = PyramidStore.open(tmp_path / "case.ome.zarr")
     assert "int8 preview" in store.identity.model_name
-    assert go_on_with(tmp_path / "case.ome.zarr", "auto", "auto") == ("openvino", "int8")
+    assert resume_execution(tmp_path / "case.ome.zarr", "auto", "auto") == ("openvino", "int8")
     with pytest.raises(StoreMismatchError, match="begun in int8"):
-        go_on_with(tmp_path / "case.ome.zarr", "auto", "fp32")
+        resume_execution(tmp_path / "case.ome.zarr", "auto", "fp32")
 
 
 def test_it_is_taken_only_where_it_is_named() -> None:
     card = ModelCard(name="x", preset="lite")
-    for runtime in ("auto", "openvino", "torch"):
-        assert Engine(lively("lite", **TINY), card, "cpu", "auto", runtime).precision != "int8"
+    for backend in ("auto", "openvino", "torch"):
+        assert Engine(lively("lite", **TINY), card, "cpu", "auto", backend).precision != "int8"
     with pytest.raises(DeviceError, match="Only OpenVINO computes in int8"):
         Engine(lively("lite", **TINY), card, "cpu", "int8", "torch")
 

@@ -13,8 +13,8 @@ import torch
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
 from napari_pathsrgan.inference import openvino_generator
-from napari_pathsrgan.inference.arithmetic import Arithmetic
 from napari_pathsrgan.inference.engine import Engine, load_model
+from napari_pathsrgan.inference.execution import Execution
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -33,9 +33,9 @@ def pair(preset: str, **options: int) -> tuple[Engine, Engine]:
     """The same network in OpenVINO and in torch."""
     card = ModelCard(name=preset, preset=preset)
     computed, wanted = (
-        Engine(lively(preset, **options), card, "cpu", "fp32", runtime) for runtime in ("openvino", "torch")
+        Engine(lively(preset, **options), card, "cpu", "fp32", backend) for backend in ("openvino", "torch")
     )
-    assert computed.arithmetic == Arithmetic("openvino", "fp32")
+    assert computed.execution == Execution("openvino", "fp32")
     return computed, wanted
 
 
@@ -103,7 +103,7 @@ def test_the_inference_process_takes_it(tmp_path: Path) -> None:
     process = InferenceProcess("cpu", "fp32", "openvino", threads=1)
     try:
         computed = process.submit(model, window, 2, None, 8).result(PATIENCE_S)
-        assert (process.status.runtime, process.status.precision) == ("openvino", "fp32")
+        assert (process.status.backend, process.status.precision) == ("openvino", "fp32")
     finally:
         process.close()
     assert computed is not None

@@ -24,8 +24,8 @@ from napari_pathsrgan.errors import (
     SlideUnreadableError,
     StoreMismatchError,
 )
-from napari_pathsrgan.inference.arithmetic import go_on_with
 from napari_pathsrgan.inference.engine import Engine, load_model
+from napari_pathsrgan.inference.execution import resume_execution
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -69,7 +69,7 @@ class Meeting:
     """A network in which windows wait for one another, as many as are to be computed at once."""
 
     def __init__(self, inner: Engine, at_once: int) -> None:
-        self.card, self.product, self.halo, self.arithmetic = inner.card, inner.product, inner.halo, inner.arithmetic
+        self.card, self.product, self.halo, self.execution = inner.card, inner.product, inner.halo, inner.execution
         self.threads: set[int] = set()
         self._inner = inner
         self._at_once = at_once
@@ -160,15 +160,15 @@ def test_refuses_a_store_of_another_model_and_a_foreign_folder(
 def test_a_store_remembers_how_it_was_computed(super_resolved: SuperResolvedSlide, tmp_path: Path) -> None:
     path, corner = tmp_path / "out.ome.zarr", (0, 0, 100, 100)
     write_whole_slide(super_resolved, path, region=corner)
-    assert PyramidStore.open(path).identity.arithmetic == "torch fp32"
+    assert PyramidStore.open(path).identity.execution == "torch fp32"
     other = super_resolve(super_resolved.slide, engine("lite", precision="bf16", **TINY))
     with pytest.raises(StoreMismatchError, match="computed by torch fp32, not by torch bf16"):
         write_whole_slide(other, path)
-    assert go_on_with(path, "auto", "auto") == ("torch", "fp32")
-    assert go_on_with(path, "auto", "fp32") == ("torch", "fp32")
-    assert go_on_with(tmp_path / "new.ome.zarr", "auto", "bf16") == ("auto", "bf16")
+    assert resume_execution(path, "auto", "auto") == ("torch", "fp32")
+    assert resume_execution(path, "auto", "fp32") == ("torch", "fp32")
+    assert resume_execution(tmp_path / "new.ome.zarr", "auto", "bf16") == ("auto", "bf16")
     with pytest.raises(StoreMismatchError, match=r"begun in fp32 by torch.*--precision fp32"):
-        go_on_with(path, "auto", "bf16")
+        resume_execution(path, "auto", "bf16")
 
 
 def test_what_was_kept_while_browsing_is_settled_by_the_first_export(
@@ -176,14 +176,14 @@ def test_what_was_kept_while_browsing_is_settled_by_the_first_export(
 ) -> None:
     path = tmp_path / "out.ome.zarr"
     with monkeypatch.context() as browsing:
-        browsing.setattr(super_resolved.runner, "arithmetic", None)  # as of a model in another process
+        browsing.setattr(super_resolved.runner, "execution", None)  # as of a model in another process
         write_whole_slide(super_resolved, path, region=(0, 0, 100, 100))
-        assert go_on_with(path, "auto", "auto") == ("auto", "auto")
+        assert resume_execution(path, "auto", "auto") == ("auto", "auto")
     write_whole_slide(super_resolved, path)
-    assert go_on_with(path, "auto", "auto") == ("torch", "fp32")
+    assert resume_execution(path, "auto", "auto") == ("torch", "fp32")
     assert len(list(PyramidStore.open(path).tiles(0))) == 3 * 4
     with monkeypatch.context() as browsing:
-        browsing.setattr(super_resolved.runner, "arithmetic", None)
+        browsing.setattr(super_resolved.runner, "execution", None)
         assert write_whole_slide(super_resolved, path).written == 0
 
 

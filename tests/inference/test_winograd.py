@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from napari_pathsrgan.errors import DeviceError
-from napari_pathsrgan.inference import choice, winograd
-from napari_pathsrgan.inference.arithmetic import Arithmetic, Precision
+from napari_pathsrgan.inference import select_backend, winograd
 from napari_pathsrgan.inference.engine import Engine, load_model
+from napari_pathsrgan.inference.execution import Execution, Precision
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -153,8 +153,8 @@ def test_nothing_of_a_window_outlasts_it() -> None:
 
 @pytest.mark.usefixtures("threads")
 def test_neither_threads_nor_strips_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, window = engine(runtime="winograd", **SMALL), texture(120, 168)
-    assert model.arithmetic == Arithmetic("winograd", "fp32")
+    model, window = engine(backend="winograd", **SMALL), texture(120, 168)
+    assert model.execution == Execution("winograd", "fp32")
     pictures = []
     for threads, strip in ((1, 10**6), (1, 1), (2, 10**6), (3, 4096)):
         torch.set_num_threads(threads)
@@ -166,7 +166,7 @@ def test_neither_threads_nor_strips_change_a_bit(monkeypatch: pytest.MonkeyPatch
 
 
 def test_windows_computed_at_once_get_their_own_pictures() -> None:
-    model = engine(runtime="winograd", **SMALL)
+    model = engine(backend="winograd", **SMALL)
     windows = [texture(24 + 8 * (seed % 3), 32, seed) for seed in range(16)]
     with ThreadPoolExecutor(4) as pool:
         pictures = list(pool.map(model.apply, windows))
@@ -176,10 +176,10 @@ def test_windows_computed_at_once_get_their_own_pictures() -> None:
 
 def test_a_whole_slide_has_the_pixels_of_its_levels(tmp_path: Path) -> None:
     with open_slide(write_slide(tmp_path / "slide.tiff", specimen(420, 420))) as slide:
-        super_resolved = super_resolve(slide, engine(runtime="winograd", **SMALL))
+        super_resolved = super_resolve(slide, engine(backend="winograd", **SMALL))
         write_whole_slide(super_resolved, tmp_path / "out.ome.zarr")
         store = PyramidStore.open(tmp_path / "out.ome.zarr")
-        assert store.identity.arithmetic == "winograd fp32"
+        assert store.identity.execution == "winograd fp32"
         for level in (0, 1):
             written = np.moveaxis(np.asarray(store.array(level)[:]), 0, -1)
             assert np.array_equal(written, super_resolved.levels[level].compute())
@@ -190,7 +190,7 @@ def test_the_inference_process_takes_it() -> None:
     process = InferenceProcess("cpu", "fp32", "winograd", threads=1)
     try:
         computed = process.submit("lite", window, 2, None, 17).result(PATIENCE_S)
-        assert (process.status.runtime, process.status.precision) == ("winograd", "fp32")
+        assert (process.status.backend, process.status.precision) == ("winograd", "fp32")
     finally:
         process.close()
     assert computed is not None
@@ -207,7 +207,7 @@ def test_the_inference_process_takes_it() -> None:
     ids=["another preset", "another precision", "few channels"],
 )
 def test_what_it_does_not_compute_is_refused(preset: str, precision: Precision, options: dict[str, int]) -> None:
-    with pytest.raises(DeviceError, match=r"preset lite in fp32.*--runtime auto"):
+    with pytest.raises(DeviceError, match=r"preset lite in fp32.*--backend auto"):
         engine(preset, precision, "winograd", **options)
 
 
@@ -216,10 +216,10 @@ def test_where_nobody_may_compile_torch_computes(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("unable to allocate executable memory")
 
     monkeypatch.setattr(winograd, "convolution", refuse)
-    monkeypatch.setattr(choice, "precisions", lambda: ())
-    monkeypatch.setattr(choice, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(select_backend, "precisions", lambda: ())
+    monkeypatch.setattr(select_backend, "cpu_has_bf16", lambda: False)
     model = Engine(lively("lite", **SMALL), ModelCard(name="x", preset="lite"), "cpu")
-    assert model.arithmetic == Arithmetic("torch", "fp32")
+    assert model.execution == Execution("torch", "fp32")
     for precision in ("auto", "fp32"):
-        with pytest.raises(DeviceError, match=r"refuses.*--runtime torch"):
+        with pytest.raises(DeviceError, match=r"refuses.*--backend torch"):
             engine("lite", precision, "winograd", **SMALL)

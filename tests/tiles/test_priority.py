@@ -39,8 +39,8 @@ def test_lists_take_turns() -> None:
 def test_interleaving_loses_nothing_and_keeps_each_order_of_what_only_it_names(lists: list[list[int]]) -> None:
     merged = list(interleave(lists))
     assert len(merged) == len(set(merged))
-    assert set(merged) == {item for wishes in lists for item in wishes}
-    for number, wishes in enumerate(lists):
+    assert set(merged) == {item for requests in lists for item in requests}
+    for number, requests in enumerate(lists):
         others = {item for other in lists[:number] + lists[number + 1 :] for item in other}
-        own = [item for item in wishes if item not in others]
+        own = [item for item in requests if item not in others]
         assert [item for item in merged if item in own] == own

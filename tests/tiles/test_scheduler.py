@@ -1,4 +1,4 @@
-"""The request cycle, step by step, on lanes whose jobs the test finishes by hand."""
+"""The request cycle, step by step, on sources whose jobs the test finishes by hand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from napari_pathsrgan.errors import WorkerError
 from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import TileKey
-from napari_pathsrgan.tiles.lane import Done
 from napari_pathsrgan.tiles.scheduler import Progress, Scheduler, TileState
+from napari_pathsrgan.tiles.tile_source import Done
 from napari_pathsrgan.types import Pixels
 
 TILE_BYTES = 12
@@ -32,7 +32,7 @@ def tile() -> Pixels:
 
 
 class HandLane:
-    """A lane whose jobs wait until the test finishes them."""
+    """A source whose jobs wait until the test finishes them."""
 
     def __init__(
         self, capacity: int = 1, levels: Sequence[int] = (0, 1), group: int = 1, by_products: bool = False
@@ -48,7 +48,7 @@ class HandLane:
     def accepts(self, key: TileKey) -> bool:
         return key.level in self.levels
 
-    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
+    def batch(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         self.offered.append(tuple(wanted))
         job = tuple(wanted[: self.group])
         return (*job, *(key(wish.col, 1) for wish in job if wish.level == 0)) if self.by_products else job
@@ -91,11 +91,11 @@ class Clock:
 class Bench:
     """A scheduler with everything around it."""
 
-    def __init__(self, *lanes: HandLane, max_tiles: int = 1000, retries: int = 2) -> None:
+    def __init__(self, *sources: HandLane, max_tiles: int = 1000, retries: int = 2) -> None:
         self.ears, self.clock = Ears(), Clock()
         self.cache = TileCache(max_tiles * TILE_BYTES)
         self.scheduler = Scheduler(
-            lanes,
+            sources,
             self.cache,
             self.ears.ready.append,
             self.ears.on_failed,
@@ -125,8 +125,8 @@ def no_thread_left(request: pytest.FixtureRequest) -> object:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest) -> Callable[..., Bench]:
-    def make(*lanes: HandLane, max_tiles: int = 1000, retries: int = 2) -> Bench:
-        made = Bench(*lanes, max_tiles=max_tiles, retries=retries)
+    def make(*sources: HandLane, max_tiles: int = 1000, retries: int = 2) -> Bench:
+        made = Bench(*sources, max_tiles=max_tiles, retries=retries)
         request.node.benches.append(made)
         return made
 
@@ -137,89 +137,89 @@ MakeBench = Callable[..., Bench]
 
 
 def test_a_tile_from_wish_to_cache(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     assert b.states(0) == [TileState.ABSENT]
     b.scheduler.want("20x", keys(0, 1))
     assert b.states(0, 1) == [TileState.RUNNING, TileState.QUEUED]
     assert b.scheduler.progress() == Progress(ready=0, wanted=2, running=1, failed=0)
-    lane.finish(0)
+    source.finish(0)
     assert b.ears.ready == [frozenset(keys(0))]
     assert b.states(0, 1) == [TileState.READY, TileState.RUNNING]
     assert b.cache.get(key(0)) is not None
-    lane.finish(1)
+    source.finish(1)
     progress = b.scheduler.progress()
     assert progress == Progress(ready=2, wanted=2, running=0, failed=0)
     assert progress.queued == 0
 
 
 def test_what_is_cached_counts_as_ready_without_a_callback(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.cache.put(key(0), tile())
     b.scheduler.want("20x", keys(0))
-    assert lane.started == []
+    assert source.started == []
     assert b.ears.ready == []
     assert b.scheduler.progress().ready == 1
 
 
 def test_stale_work_is_dropped_and_running_work_is_kept(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("20x", keys(0, 1, 2))
     b.scheduler.want("20x", keys(7, 8))
     assert b.states(0, 1, 2, 7) == [TileState.RUNNING, TileState.ABSENT, TileState.ABSENT, TileState.QUEUED]
-    lane.finish(0)
-    lane.finish(7)
-    lane.finish(8)
-    assert lane.started_cols() == [0, 7, 8]
+    source.finish(0)
+    source.finish(7)
+    source.finish(8)
+    assert source.started_cols() == [0, 7, 8]
     assert key(0) in b.cache
     assert b.scheduler.progress().wanted == 2
 
 
 def test_a_reservation_that_goes_stale_while_gathering_is_let_go(bench: MakeBench) -> None:
-    lane = HandLane(group=4)
-    b = bench(lane)
-    gather = lane.gather
+    source = HandLane(group=4)
+    b = bench(source)
+    gather = source.gather
 
     def pan_meanwhile(first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
-        lane.gather = gather  # type: ignore[method-assign]
+        source.gather = gather  # type: ignore[method-assign]
         b.scheduler.want("20x", keys(5))
         return gather(first, wanted)
 
-    lane.gather = pan_meanwhile  # type: ignore[method-assign]
+    source.gather = pan_meanwhile  # type: ignore[method-assign]
     b.scheduler.want("20x", keys(0))
-    assert lane.started_cols() == [5]
+    assert source.started_cols() == [5]
     assert b.states(0) == [TileState.ABSENT]
 
 
 def test_company_that_goes_stale_while_gathering_is_let_go(bench: MakeBench) -> None:
-    lane = HandLane(group=4)
-    b = bench(lane)
+    source = HandLane(group=4)
+    b = bench(source)
     b.cache.put(key(9), tile())
-    gather = lane.gather
+    gather = source.gather
 
     def pan_meanwhile(first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         b.scheduler.want("20x", keys(9, 0, 2))
         return gather(first, wanted)
 
-    lane.gather = pan_meanwhile  # type: ignore[method-assign]
+    source.gather = pan_meanwhile  # type: ignore[method-assign]
     b.scheduler.want("20x", keys(9, 0, 1, 2))
-    assert lane.started == [tuple(keys(0, 2))]
+    assert source.started == [tuple(keys(0, 2))]
 
 
 def test_the_first_tile_of_a_view_is_computed_alone_and_then_groups(bench: MakeBench) -> None:
-    lane = HandLane(group=3)
-    b = bench(lane)
+    source = HandLane(group=3)
+    b = bench(source)
     b.scheduler.want("20x", keys(0, 1, 2, 3, 4))
-    assert lane.offered == [tuple(keys(0))]
-    lane.finish(0)
-    assert lane.offered[1] == tuple(keys(1, 2, 3, 4))
-    assert lane.started[1] == tuple(keys(1, 2, 3))
+    assert source.offered == [tuple(keys(0))]
+    source.finish(0)
+    assert source.offered[1] == tuple(keys(1, 2, 3, 4))
+    assert source.started[1] == tuple(keys(1, 2, 3))
     b.scheduler.want("20x", keys(20, 21, 22))  # somewhere else: again the first alone
-    lane.finish(1, 2, 3)
-    lane.finish(20)
-    assert lane.started[2:] == [tuple(keys(20)), tuple(keys(21, 22))]
+    source.finish(1, 2, 3)
+    source.finish(20)
+    assert source.started[2:] == [tuple(keys(20)), tuple(keys(21, 22))]
 
 
 def test_tiles_fetched_ahead_do_not_make_the_first_tile_wait_for_a_group(bench: MakeBench) -> None:
@@ -231,123 +231,123 @@ def test_tiles_fetched_ahead_do_not_make_the_first_tile_wait_for_a_group(bench: 
 
 
 def test_what_is_in_sight_is_not_kept_waiting_by_company_from_beyond(bench: MakeBench) -> None:
-    lane = HandLane(group=3)
-    b = bench(lane)
+    source = HandLane(group=3)
+    b = bench(source)
     b.scheduler.want("20x", keys(0, 1, 2), prefetch=keys(3, 4, 5))
     for done in ([0], [1, 2], [3], [4]):
-        lane.finish(*done)
-    assert lane.offered == [tuple(keys(*cols)) for cols in ([0], [1, 2], [3], [4], [5])]
+        source.finish(*done)
+    assert source.offered == [tuple(keys(*cols)) for cols in ([0], [1, 2], [3], [4], [5])]
 
 
 def test_two_views_take_turns_and_share_what_both_want(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.pause()
     b.scheduler.want("a", keys(0, 1, 2))
     b.scheduler.want("b", keys(10, 1, 12))
     b.scheduler.resume()
     for col in (0, 10, 1, 12, 2):
-        lane.finish(col)
-    assert lane.started_cols() == [0, 10, 1, 12, 2]
+        source.finish(col)
+    assert source.started_cols() == [0, 10, 1, 12, 2]
     assert b.scheduler.progress() == Progress(ready=5, wanted=5, running=0, failed=0)
 
 
 def test_a_view_that_stops_wanting_leaves_the_others_alone(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane, max_tiles=1)
+    source = HandLane()
+    b = bench(source, max_tiles=1)
     b.scheduler.want("a", keys(0, 1))
     b.scheduler.want("b", keys(1))
-    lane.finish(0)
+    source.finish(0)
     b.scheduler.forget("a")
     b.scheduler.forget("nobody")
     assert key(0) in b.cache
-    lane.finish(1)
+    source.finish(1)
     assert b.scheduler.progress() == Progress(ready=1, wanted=1, running=0, failed=0)
     assert key(0) not in b.cache  # its pin is gone, and there is room for one
     assert key(1) in b.cache
 
 
 def test_fetching_ahead_comes_last_and_is_not_counted(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.pause()
     b.scheduler.want("a", keys(0), prefetch=keys(5, 0))
     b.scheduler.want("b", keys(1, 2))
     b.scheduler.resume()
     for col in (0, 1, 2, 5):
-        lane.finish(col)
+        source.finish(col)
     assert b.scheduler.progress().wanted == 3
     assert key(5) in b.cache
 
 
-def test_fetching_ahead_leaves_a_lane_room_for_the_next_view(bench: MakeBench) -> None:
-    lane = HandLane(capacity=2)
-    b = bench(lane)
+def test_fetching_ahead_leaves_a_source_room_for_the_next_view(bench: MakeBench) -> None:
+    source = HandLane(capacity=2)
+    b = bench(source)
     b.scheduler.want("a", (), prefetch=keys(5, 6, 7))
-    assert lane.started_cols() == [5]
+    assert source.started_cols() == [5]
     b.scheduler.want("a", keys(0, 1), prefetch=keys(5, 6, 7))
-    assert lane.started_cols() == [5, 0]
-    lane.finish(5)
-    assert lane.started_cols() == [5, 0, 1]
+    assert source.started_cols() == [5, 0]
+    source.finish(5)
+    assert source.started_cols() == [5, 0, 1]
 
 
 def test_fetching_ahead_into_a_full_cache_comes_to_an_end(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane, max_tiles=1)
+    source = HandLane()
+    b = bench(source, max_tiles=1)
     for _ in range(3):
         b.scheduler.want("a", keys(0), prefetch=keys(5))
-        for job in list(lane.open):
-            lane.finish(job[0].col)
-        for job in list(lane.open):
-            lane.finish(job[0].col)
-    assert lane.started_cols() == [0, 5]
+        for job in list(source.open):
+            source.finish(job[0].col)
+        for job in list(source.open):
+            source.finish(job[0].col)
+    assert source.started_cols() == [0, 5]
     assert b.ears.ready == [frozenset(keys(0))]
     assert b.states(5) == [TileState.ABSENT]
 
 
 def test_an_evicted_tile_is_computed_again_when_it_is_wanted_again(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane, max_tiles=1)
+    source = HandLane()
+    b = bench(source, max_tiles=1)
     for col in (0, 1, 0):
         b.scheduler.want("a", keys(col))
-        lane.finish(col)
-    assert lane.started_cols() == [0, 1, 0]
+        source.finish(col)
+    assert source.started_cols() == [0, 1, 0]
 
 
 def test_a_tile_dropped_from_the_cache_under_a_view_is_computed_again(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("a", keys(0))
-    lane.finish(0)
+    source.finish(0)
     b.cache.clear()
     b.scheduler.poll()
     assert b.states(0) == [TileState.RUNNING]
 
 
 def test_by_products_are_kept_and_told(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("20x", keys(0))
     b.scheduler.want("10x", [key(0, 1)])
-    lane.finish(0, extra=[key(0, 1)])
+    source.finish(0, extra=[key(0, 1)])
     assert b.ears.ready == [frozenset([key(0), key(0, 1)])]
-    assert lane.started == [tuple(keys(0))]
+    assert source.started == [tuple(keys(0))]
     assert b.scheduler.progress().ready == 2
 
 
 def test_a_promised_by_product_is_waited_for(bench: MakeBench) -> None:
-    lane = HandLane(capacity=2, by_products=True)
-    b = bench(lane)
+    source = HandLane(capacity=2, by_products=True)
+    b = bench(source)
     b.scheduler.want("20x", keys(0))
-    assert lane.started == [(key(0), key(0, 1))]
+    assert source.started == [(key(0), key(0, 1))]
     b.scheduler.want("10x", [key(0, 1)])
     assert b.scheduler.state(key(0, 1)) is TileState.RUNNING
-    assert len(lane.started) == 1
-    lane.finish(0)
+    assert len(source.started) == 1
+    source.finish(0)
     assert b.scheduler.progress() == Progress(ready=2, wanted=2, running=0, failed=0)
 
 
-def test_each_lane_works_up_to_its_capacity_on_its_own_tiles(bench: MakeBench) -> None:
+def test_each_source_works_up_to_its_capacity_on_its_own_tiles(bench: MakeBench) -> None:
     network, reader = HandLane(levels=(0, 1)), HandLane(capacity=2, levels=(2,))
     b = bench(network, reader)
     b.scheduler.want("a", [*keys(0, 1), *(key(col, 2) for col in range(4))])
@@ -355,71 +355,71 @@ def test_each_lane_works_up_to_its_capacity_on_its_own_tiles(bench: MakeBench) -
     assert reader.started_cols() == [0, 1]
 
 
-def test_a_tile_that_no_lane_computes_is_refused(bench: MakeBench) -> None:
+def test_a_tile_that_no_source_computes_is_refused(bench: MakeBench) -> None:
     b = bench(HandLane(levels=(0,)))
-    with pytest.raises(ValueError, match="No lane"):
+    with pytest.raises(ValueError, match="No source"):
         b.scheduler.want("a", [key(0, 3)])
     assert b.scheduler.progress().wanted == 0
 
 
 def test_a_failed_tile_is_tried_again_later_and_alone(bench: MakeBench) -> None:
-    lane = HandLane(group=3)
-    b = bench(lane)
+    source = HandLane(group=3)
+    b = bench(source)
     b.cache.put(key(9), tile())
     b.scheduler.want("a", keys(9, 0, 1))
-    assert lane.started == [tuple(keys(0, 1))]
-    lane.finish(0, 1, error=WorkerError("It died.", "Wait."))
+    assert source.started == [tuple(keys(0, 1))]
+    source.finish(0, 1, error=WorkerError("It died.", "Wait."))
     assert b.states(0, 1) == [TileState.QUEUED] * 2
     b.pass_time(59)
-    assert len(lane.started) == 1
+    assert len(source.started) == 1
     b.scheduler.pause()
     b.scheduler.want("a", keys(9, 0, 1, 2, 3))
     b.pass_time(1)
     b.scheduler.resume()
     for job in ([0], [1], [2, 3]):
-        lane.finish(*job)
-    assert lane.offered[1:] == [(key(0),), (key(1),), tuple(keys(2, 3))]
+        source.finish(*job)
+    assert source.offered[1:] == [(key(0),), (key(1),), tuple(keys(2, 3))]
     assert b.ears.failed == []
     assert b.scheduler.progress().ready == 5
 
 
-def give_up(b: Bench, lane: HandLane, col: int = 0) -> WorkerError:
+def give_up(b: Bench, source: HandLane, col: int = 0) -> WorkerError:
     error = WorkerError("It died.", "Wait.")
     for _ in range(3):
-        lane.finish(col, error=error)
+        source.finish(col, error=error)
         b.pass_time()
     return error
 
 
 def test_after_the_last_try_a_tile_is_given_up_and_told_once(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("a", keys(0))
-    error = give_up(b, lane)
+    error = give_up(b, source)
     b.scheduler.want("a", keys(0, 1))  # still wanted: still given up
-    assert lane.started_cols() == [0, 0, 0, 1]
+    assert source.started_cols() == [0, 0, 0, 1]
     assert b.ears.failed == [(frozenset(keys(0)), error)]
     assert b.states(0) == [TileState.FAILED]
     assert b.scheduler.progress() == Progress(ready=0, wanted=2, running=1, failed=1)
 
 
 def test_retry_failed_tries_again(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("a", keys(0))
-    give_up(b, lane)
+    give_up(b, source)
     b.scheduler.retry_failed()
     assert b.states(0) == [TileState.RUNNING]
-    lane.finish(0)
+    source.finish(0)
     assert b.states(0) == [TileState.READY]
 
 
 def test_a_tile_given_up_is_tried_again_once_every_view_had_left_it(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("a", keys(0))
     b.scheduler.want("b", keys(0))
-    give_up(b, lane)
+    give_up(b, source)
     b.scheduler.want("a", [])
     b.scheduler.want("a", keys(0))
     assert b.states(0) == [TileState.FAILED]  # b never left
@@ -431,21 +431,21 @@ def test_a_tile_given_up_is_tried_again_once_every_view_had_left_it(bench: MakeB
 
 
 def test_the_failure_of_a_tile_nobody_wants_any_more_is_no_news(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane, retries=0)
+    source = HandLane()
+    b = bench(source, retries=0)
     b.scheduler.want("a", keys(0))
     b.scheduler.want("a", [])
-    lane.finish(0, error=WorkerError("It died.", "Wait."))
+    source.finish(0, error=WorkerError("It died.", "Wait."))
     assert b.ears.failed == []
     assert b.states(0) == [TileState.ABSENT]
 
 
 def test_tiles_that_a_job_leaves_out_have_failed(bench: MakeBench) -> None:
-    lane = HandLane(group=2)
-    b = bench(lane, retries=0)
+    source = HandLane(group=2)
+    b = bench(source, retries=0)
     b.cache.put(key(9), tile())
     b.scheduler.want("a", keys(9, 0, 1))
-    lane.open.pop(tuple(keys(0, 1)))({key(0): tile()}, None)
+    source.open.pop(tuple(keys(0, 1)))({key(0): tile()}, None)
     assert b.states(0, 1) == [TileState.READY, TileState.FAILED]
     ((failed, error),) = b.ears.failed
     assert failed == frozenset(keys(1))
@@ -453,14 +453,14 @@ def test_tiles_that_a_job_leaves_out_have_failed(bench: MakeBench) -> None:
 
 
 @pytest.mark.parametrize("method", ["gather", "start"])
-def test_a_lane_that_breaks_has_failed(bench: MakeBench, method: str) -> None:
-    lane = HandLane()
-    b = bench(lane, retries=0)
+def test_a_source_that_breaks_has_failed(bench: MakeBench, method: str) -> None:
+    source = HandLane()
+    b = bench(source, retries=0)
 
     def broken(*_: object) -> None:
         raise OSError("no memory")
 
-    setattr(lane, method, broken)
+    setattr(source, method, broken)
     b.scheduler.want("a", keys(0))
     ((failed, error),) = b.ears.failed
     assert failed == frozenset(keys(0))
@@ -468,7 +468,7 @@ def test_a_lane_that_breaks_has_failed(bench: MakeBench, method: str) -> None:
     assert b.states(0) == [TileState.FAILED]
 
 
-def test_another_lane_is_asked_where_the_first_has_failed(bench: MakeBench) -> None:
+def test_another_source_is_asked_where_the_first_has_failed(bench: MakeBench) -> None:
     disk, network = HandLane(), HandLane()
     b = bench(disk, network)
     b.scheduler.want("a", keys(0))
@@ -478,23 +478,23 @@ def test_another_lane_is_asked_where_the_first_has_failed(bench: MakeBench) -> N
     assert (disk.started_cols(), network.started_cols()) == ([0], [0])
 
 
-def test_a_job_that_ends_twice_is_a_lanes_mistake(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+def test_a_job_that_ends_twice_is_a_sources_mistake(bench: MakeBench) -> None:
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("a", keys(0))
-    done = lane.open[tuple(keys(0))]
+    done = source.open[tuple(keys(0))]
     done({key(0): tile()}, None)
     with pytest.raises(RuntimeError, match="twice"):
         done({key(0): tile()}, None)
 
 
 def test_pause_finishes_what_runs_and_starts_nothing(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane)
+    source = HandLane()
+    b = bench(source)
     b.scheduler.want("a", keys(0, 1))
     b.scheduler.pause()
     assert b.scheduler.paused is True
-    lane.finish(0)
+    source.finish(0)
     assert b.states(0, 1) == [TileState.READY, TileState.QUEUED]
     b.scheduler.resume()
     assert bool(b.scheduler.paused) is False
@@ -502,37 +502,37 @@ def test_pause_finishes_what_runs_and_starts_nothing(bench: MakeBench) -> None:
 
 
 def test_after_close_nothing_starts_and_late_tiles_are_dropped(bench: MakeBench) -> None:
-    lane = HandLane()
-    b = bench(lane, max_tiles=0)
+    source = HandLane()
+    b = bench(source, max_tiles=0)
     b.scheduler.want("a", keys(0, 1))
     b.scheduler.close()
     b.scheduler.close()
-    lane.finish(0)
+    source.finish(0)
     b.scheduler.want("a", keys(2))
-    assert lane.started_cols() == [0]
+    assert source.started_cols() == [0]
     assert b.ears.ready == []
     assert b.scheduler.progress() == Progress(ready=0, wanted=0, running=0, failed=0)
     assert not b.cache.put(key(0), tile())  # no pin is left
 
 
 class AtOnce(HandLane):
-    """A lane that is done before `start` returns."""
+    """A source that is done before `start` returns."""
 
     def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
         self.started.append(keys)
         done({key: tile() for key in keys}, None)
 
 
-def test_a_lane_that_is_done_at_once_needs_no_stack(bench: MakeBench) -> None:
-    lane = AtOnce()
-    b = bench(lane)
+def test_a_source_that_is_done_at_once_needs_no_stack(bench: MakeBench) -> None:
+    source = AtOnce()
+    b = bench(source)
     b.scheduler.want("a", keys(*range(400)))
     assert b.scheduler.progress().ready == 400
 
 
 def test_callbacks_may_call_back(bench: MakeBench) -> None:
-    lane = AtOnce()
-    b = bench(lane)
+    source = AtOnce()
+    b = bench(source)
     told: list[int] = []
 
     def pan_on(ready: frozenset[TileKey]) -> None:
@@ -548,8 +548,8 @@ def test_callbacks_may_call_back(bench: MakeBench) -> None:
 
 
 def test_an_error_in_a_callback_is_the_callers_and_harms_nothing(bench: MakeBench) -> None:
-    lane = AtOnce()
-    b = bench(lane)
+    source = AtOnce()
+    b = bench(source)
 
     def broken(_: frozenset[TileKey]) -> None:
         raise ZeroDivisionError
@@ -564,23 +564,23 @@ def test_an_error_in_a_callback_is_the_callers_and_harms_nothing(bench: MakeBenc
 
 def test_real_time_retries_by_itself_and_close_leaves_no_thread() -> None:
     before = threading.enumerate()
-    lane, tries = HandLane(), threading.Semaphore(0)
+    source, tries = HandLane(), threading.Semaphore(0)
     failed = threading.Event()
 
     def fail(_: tuple[TileKey, ...], done: Done) -> None:
         tries.release()
         done({}, WorkerError("It died.", "Wait."))
 
-    lane.start = fail  # type: ignore[method-assign, assignment]
+    source.start = fail  # type: ignore[method-assign, assignment]
     cache = TileCache(1000)
-    scheduler = Scheduler([lane], cache, lambda _: None, lambda *_: failed.set(), retries=2, retry_delay_s=0.02)
+    scheduler = Scheduler([source], cache, lambda _: None, lambda *_: failed.set(), retries=2, retry_delay_s=0.02)
     scheduler.want("a", keys(0))
     assert failed.wait(5)
     assert [tries.acquire(blocking=False) for _ in range(4)] == [True, True, True, False]
     scheduler.close()
     assert threading.enumerate() == before
 
-    waiting = Scheduler([lane], cache, lambda _: None, lambda *_: None, retry_delay_s=60)
+    waiting = Scheduler([source], cache, lambda _: None, lambda *_: None, retry_delay_s=60)
     waiting.want("a", keys(0, 1))
     begun = time.monotonic()
     waiting.close()
@@ -589,7 +589,7 @@ def test_real_time_retries_by_itself_and_close_leaves_no_thread() -> None:
 
 
 def test_close_from_within_a_retry(bench: MakeBench) -> None:
-    lane = HandLane()
+    source = HandLane()
     closed = threading.Event()
 
     def fail(_: tuple[TileKey, ...], done: Callable[[Mapping[TileKey, Pixels], Exception | None], None]) -> None:
@@ -599,8 +599,8 @@ def test_close_from_within_a_retry(bench: MakeBench) -> None:
         scheduler.close()
         closed.set()
 
-    lane.start = fail  # type: ignore[method-assign, assignment]
-    scheduler = Scheduler([lane], TileCache(1000), lambda _: None, close, retries=1, retry_delay_s=0.01)
+    source.start = fail  # type: ignore[method-assign, assignment]
+    scheduler = Scheduler([source], TileCache(1000), lambda _: None, close, retries=1, retry_delay_s=0.01)
     scheduler.want("a", keys(0))
     assert closed.wait(5)
     for thread in threading.enumerate():

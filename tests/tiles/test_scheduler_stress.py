@@ -1,4 +1,4 @@
-"""Three views, two lanes with threads of their own, failures at random: nothing is lost, doubled or stuck."""
+"""Three views, two sources with threads of their own, failures at random: nothing is lost, doubled or stuck."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from napari_pathsrgan.errors import WorkerError
 from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import TileKey
-from napari_pathsrgan.tiles.lane import Done
 from napari_pathsrgan.tiles.scheduler import Scheduler, TileState
+from napari_pathsrgan.tiles.tile_source import Done
 from napari_pathsrgan.types import Pixels
 
 SECONDS = 2.0
@@ -25,7 +25,7 @@ def pixels_of(key: TileKey) -> Pixels:
     return np.full((2, 2, 3), (key.level * 100 + key.row * 10 + key.col) % 256, np.uint8)
 
 
-class ThreadLane:
+class ThreadSource:
     """Computes in threads; fails now and then, and always on column 30; notes a tile asked for twice at a time."""
 
     def __init__(self, levels: Sequence[int], capacity: int, group: int, failing: float, seed: int) -> None:
@@ -46,7 +46,7 @@ class ThreadLane:
     def accepts(self, key: TileKey) -> bool:
         return key.level in self.levels
 
-    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
+    def batch(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         near = [key for key in wanted if abs(key.row - first.row) <= 1 and key.level == first.level]
         chosen = near[: self.group] if first in near[: self.group] else [first]
         by_products = [TileKey(key.slide, key.product, 1, key.row, key.col) for key in chosen if key.level == 0]
@@ -88,8 +88,8 @@ class ThreadLane:
 @pytest.mark.parametrize("max_tiles", [10_000, 40])
 def test_nothing_is_lost_doubled_or_stuck(max_tiles: int) -> None:
     before = set(threading.enumerate())
-    network = ThreadLane(levels=(0, 1), capacity=2, group=4, failing=0.15, seed=1)
-    reader = ThreadLane(levels=(2,), capacity=3, group=1, failing=0.05, seed=2)
+    network = ThreadSource(levels=(0, 1), capacity=2, group=4, failing=0.15, seed=1)
+    reader = ThreadSource(levels=(2,), capacity=3, group=1, failing=0.05, seed=2)
     told: set[TileKey] = set()
     failed: set[TileKey] = set()
     wrong: list[object] = []
@@ -109,7 +109,7 @@ def test_nothing_is_lost_doubled_or_stuck(max_tiles: int) -> None:
     cache = TileCache(max_tiles * TILE_BYTES)
     scheduler = Scheduler([network, reader], cache, on_ready, on_failed, retries=2, retry_delay_s=0.005)
     end = time.monotonic() + SECONDS
-    last_wishes: dict[int, list[TileKey]] = {}
+    last_requests: dict[int, list[TileKey]] = {}
 
     def browse(view: int) -> None:
         rng = np.random.default_rng(view)
@@ -117,7 +117,7 @@ def test_nothing_is_lost_doubled_or_stuck(max_tiles: int) -> None:
             level, top, left = int(rng.integers(0, 3)), int(rng.integers(0, 20)), int(rng.integers(0, 20))
             square = [TileKey("s", "m", level, top + row, left + col) for row in range(4) for col in range(4)]
             rng.shuffle(square)
-            last_wishes[view] = square[:10]
+            last_requests[view] = square[:10]
             scheduler.want(view, square[:10], prefetch=square[8:])
             progress = scheduler.progress()
             if min(progress.ready, progress.running, progress.failed, progress.queued) < 0:
@@ -128,7 +128,7 @@ def test_nothing_is_lost_doubled_or_stuck(max_tiles: int) -> None:
                 scheduler.resume()
             elif chance < 0.04:
                 scheduler.forget(view)
-                last_wishes[view] = []
+                last_requests[view] = []
             elif chance < 0.06:
                 cache.drop(lambda key: key.row % 7 == 0)
             elif chance < 0.08:
@@ -143,9 +143,9 @@ def test_nothing_is_lost_doubled_or_stuck(max_tiles: int) -> None:
         assert not viewer.is_alive()
 
     hopeless = [TileKey("s", "m", 0, row, 30) for row in range(3)]
-    last_wishes[3] = [*hopeless, *last_wishes[0]]
-    scheduler.want(3, last_wishes[3])
-    wanted = {key for wishes in last_wishes.values() for key in wishes}
+    last_requests[3] = [*hopeless, *last_requests[0]]
+    scheduler.want(3, last_requests[3])
+    wanted = {key for requests in last_requests.values() for key in requests}
     patience = time.monotonic() + 10
     while (progress := scheduler.progress()).ready + progress.failed < len(wanted) or not failed.issuperset(hopeless):
         assert time.monotonic() < patience, f"stuck at {progress}"

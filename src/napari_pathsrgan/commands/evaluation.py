@@ -64,7 +64,7 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
         raise OutputError(f"{options.out} exists already.", "Choose another folder with --out, or remove it.")
     file = PairsFile(pairs)
     rows = choose_rows(file, options.split, options.max_patches)
-    engine = load_model(options.model, options.device, options.precision, options.runtime)
+    engine = load_model(options.model, options.device, options.precision, options.backend)
     with progress("Evaluating") as told:
         scores = evaluate_pairs(engine, file, rows, told, _distance())
     summaries = summarise(scores)
@@ -72,7 +72,7 @@ def evaluate(pairs: Path, /, *, options: EvaluateOptions = _USUAL, json: Json = 
         "model": engine.card.name,
         "weights": engine.card.weights_hash,
         "precision": engine.precision,
-        "runtime": engine.arithmetic.runtime,
+        "backend": engine.execution.backend,
         "pairs": pairs.name,
         "split": options.split,
         "patches": len(rows),

@@ -34,7 +34,7 @@ class NetworkOptions:
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         auto takes what is fastest here and gives the same pixels. int8 is a preview by OpenVINO: sooner, but a few grey
         levels off; how far is said.
-    runtime : {"auto", "torch", "openvino", "winograd"}
+    backend : {"auto", "torch", "openvino", "winograd"}
         What computes. auto takes what is fastest here and gives the same pixels: torch, OpenVINO where it is installed,
         or winograd, our own way for preset lite on a CPU; with a precision that is named, torch.
     """
@@ -42,7 +42,7 @@ class NetworkOptions:
     model: str = "lite"
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
-    runtime: Literal["auto", "torch", "openvino", "winograd"] = "auto"
+    backend: Literal["auto", "torch", "openvino", "winograd"] = "auto"
 
 
 @Parameter(name="*")

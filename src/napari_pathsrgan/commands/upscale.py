@@ -19,12 +19,12 @@ from napari_pathsrgan.commands.report import Json, Progress, progress, tell, tho
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
     from napari_pathsrgan.inference.engine import Engine
+    from napari_pathsrgan.inference.execution import BackendName, Precision
     from napari_pathsrgan.inference.region import Region
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-    from napari_pathsrgan.inference.tile_filler import Filled
-    from napari_pathsrgan.inference.whole_slide import Spread
+    from napari_pathsrgan.inference.tile_writer import WriteSummary
+    from napari_pathsrgan.inference.whole_slide import Executor
     from napari_pathsrgan.slides.slide import Slide
 
 INCOMPLETE, INTERRUPTED = 3, 130
@@ -99,9 +99,9 @@ def upscale(
         Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff, or in .svs for OpenSlide.
     """
     from napari_pathsrgan.atomic_write import only_writer
-    from napari_pathsrgan.inference.arithmetic import go_on_with
+    from napari_pathsrgan.inference.execution import resume_execution
     from napari_pathsrgan.inference.export_checks import resolve_region
-    from napari_pathsrgan.inference.finished import begun
+    from napari_pathsrgan.inference.finalize import begun
     from napari_pathsrgan.inference.super_resolved import super_resolve
     from napari_pathsrgan.models.zoo import model_card
     from napari_pathsrgan.slides.open_slide import open_slide
@@ -110,9 +110,9 @@ def upscale(
     looking = options.looking
     with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
         region = resolve_region(options.region, opened, model_card(looking.model))
-        runtime, precision = go_on_with(begun(out), looking.runtime, looking.precision)
+        backend, precision = resume_execution(begun(out), looking.backend, looking.precision)
         _check_output(out, options, opened, precision)
-        engine = _load(looking.model, looking.device, precision, runtime)
+        engine = _load(looking.model, looking.device, precision, backend)
         computed = super_resolve(opened, engine)
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
@@ -137,7 +137,7 @@ def upscale(
 def _check_options(out: Path, options: UpscaleOptions) -> None:
     """Refuse options that are wrong whatever the slide is."""
     from napari_pathsrgan.inference.cluster import refuse_workers
-    from napari_pathsrgan.inference.finished import output_kind
+    from napari_pathsrgan.inference.finalize import output_kind
 
     output_kind(out)
     if options.workers < 0:
@@ -172,19 +172,21 @@ def _check_output(out: Path, options: UpscaleOptions, slide: Slide, precision: P
     )
 
 
-def _load(model: str, device: str, precision: Precision, runtime: Runtime) -> Engine:
+def _load(model: str, device: str, precision: Precision, backend: BackendName) -> Engine:
     """Load a model; from here on torch is needed."""
     from napari_pathsrgan.inference.allocator import keep_memory
     from napari_pathsrgan.inference.engine import load_model
 
     keep_memory()
-    return load_model(model, device, precision, runtime)
+    return load_model(model, device, precision, backend)
 
 
-def _write(computed: SuperResolvedSlide, out: Path, region: Region, options: UpscaleOptions, told: Progress) -> Filled:
+def _write(
+    computed: SuperResolvedSlide, out: Path, region: Region, options: UpscaleOptions, told: Progress
+) -> WriteSummary:
     """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
     from napari_pathsrgan.inference.export_checks import trust_path
-    from napari_pathsrgan.inference.finished import finish, output_kind, tiles_folder
+    from napari_pathsrgan.inference.finalize import finish, output_kind, tiles_folder
     from napari_pathsrgan.inference.super_resolved import super_resolve
     from napari_pathsrgan.inference.trust_map import write_trust_map
     from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -192,12 +194,12 @@ def _write(computed: SuperResolvedSlide, out: Path, region: Region, options: Ups
 
     finished = output_kind(out).write_file is not None or options.sharded
     tiles = tiles_folder(out) if finished else out
-    with _spread(computed, options) as spread:
-        done = write_whole_slide(computed, tiles, region, blend=options.blend, spread=spread, progress=told)
+    with _executor(computed, options) as executor:
+        done = write_whole_slide(computed, tiles, region, blend=options.blend, executor=executor, progress=told)
     if options.trust or options.trust_against:
         looking, other = options.looking, None
         if options.trust_against:
-            against = _load(options.trust_against, looking.device, looking.precision, looking.runtime)
+            against = _load(options.trust_against, looking.device, looking.precision, looking.backend)
             other = super_resolve(computed.slide, against)
         write_trust_map(computed, PyramidStore.open(tiles), trust_path(out), other, partial(told, task="Comparing"))
     if finished:
@@ -206,7 +208,7 @@ def _write(computed: SuperResolvedSlide, out: Path, region: Region, options: Ups
 
 
 @contextmanager
-def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[Spread | None]:
+def _executor(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[Executor | None]:
     """Have workers ready where they were asked for."""
     if not options.workers and options.scheduler is None:
         yield None
@@ -215,21 +217,21 @@ def _spread(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator[S
 
     looking = options.looking
     # Workers compute in the way that was found best here: else a tile would depend on who made it.
-    arithmetic = computed.runner.arithmetic
-    assert arithmetic is not None
+    execution = computed.runner.execution
+    assert execution is not None
     with connected(options.scheduler, options.workers, options.plain_tcp) as (client, threads):
         yield Cluster(
             client,
             looking.model,
             looking.device,
-            arithmetic.precision,
-            arithmetic.runtime,
+            execution.precision,
+            execution.backend,
             threads,
             looking.mpp,
         )
 
 
-def _describe(out: Path, region: RegionUm | Path | None, done: Filled, seconds: float) -> dict[str, Any]:
+def _describe(out: Path, region: RegionUm | Path | None, done: WriteSummary, seconds: float) -> dict[str, Any]:
     return {
         "out": str(out),
         "region": region,

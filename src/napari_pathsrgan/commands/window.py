@@ -24,7 +24,7 @@ def view(file: Path, /, *, options: ModelOptions = _USUAL) -> None:
     """
     from napari_pathsrgan.plugin.main_window import view as open_window
 
-    open_window(file, options.mpp, options.model, options.device, options.precision, options.runtime)
+    open_window(file, options.mpp, options.model, options.device, options.precision, options.backend)
 
 
 def demo(*, out: Path = Path("demo"), json: Json = False) -> None:

@@ -1,7 +1,7 @@
 """The paper's way with tiles: windows that overlap by 64 px, added up with weights (Ma et al. 2020 § IV-D).
 
 A window's tiles are done once its eight neighbours are computed, so about one row of windows waits in memory: what a
-slide's width costs, not its area. `tile_filler` is exact, needs no neighbours and computes no more; this is for who
+slide's width costs, not its area. `tile_writer` is exact, needs no neighbours and computes no more; this is for who
 wants the paper's pixels.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError
-from napari_pathsrgan.inference.tile_filler import Filled, Job, is_sound
+from napari_pathsrgan.inference.tile_writer import Job, WriteSummary, is_sound
 from napari_pathsrgan.tiles.blending import OVERLAP, blend_axis_weights
 from napari_pathsrgan.tiles.grid import CORE, block_window
 from napari_pathsrgan.types import Pixels
@@ -34,7 +34,7 @@ Pictures = dict[int, Pixels]
 """10× and 20× picture of a window with its margins, by level."""
 
 
-class BlendedFiller:
+class BlendedTileWriter:
     """Does the jobs of the computed levels, one window after the other.
 
     Parameters
@@ -50,7 +50,7 @@ class BlendedFiller:
         self._blocks = super_resolved.grid.n_tiles(0)
         self._places = tuple(-(-count // WINDOW_BLOCKS) for count in self._blocks)
 
-    def fill(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Filled]]:
+    def fill(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, WriteSummary]]:
         """Make what is missing; yields each job with what was done, in reading order.
 
         Raises
@@ -63,7 +63,7 @@ class BlendedFiller:
         wanted: dict[Place, Job] = {}
         for job in jobs:
             if all(is_sound(self._store, level, *tile) for tile in job.tiles for level in _SCALES):
-                yield job, Filled(tiles=2 * len(job.tiles))
+                yield job, WriteSummary(tiles=2 * len(job.tiles))
             else:
                 wanted[job.tiles[0][0] // WINDOW_BLOCKS, job.tiles[0][1] // WINDOW_BLOCKS] = job
         needed = sorted({place for centre in wanted for place in self._around(centre)})
@@ -71,11 +71,11 @@ class BlendedFiller:
         pictures: dict[Place, Pictures | None] = {}
         for place, (computed_px, computed) in zip(needed, self._computed(needed), strict=True):
             pictures[place] = computed
-            cost = Filled(computed_px=computed_px)
+            cost = WriteSummary(computed_px=computed_px)
             for centre in [centre for centre, last in last_use.items() if last == place]:
                 del last_use[centre]
                 yield wanted[centre], cost + self._finish(centre, wanted[centre], pictures)
-                cost = Filled()
+                cost = WriteSummary()
             waiting = {around for centre in last_use for around in self._around(centre)}
             pictures = {place: kept for place, kept in pictures.items() if place in waiting}
 
@@ -115,10 +115,10 @@ class BlendedFiller:
                 raise
             return None
 
-    def _finish(self, centre: Place, job: Job, pictures: dict[Place, Pictures | None]) -> Filled:
+    def _finish(self, centre: Place, job: Job, pictures: dict[Place, Pictures | None]) -> WriteSummary:
         grid, tiles = self._super_resolved.grid, 2 * len(job.tiles)
         if any(pictures[place] is None for place in self._around(centre)):
-            return Filled(tiles=tiles, unreadable=tuple(grid.tile_um(0, *tile) for tile in job.tiles))
+            return WriteSummary(tiles=tiles, unreadable=tuple(grid.tile_um(0, *tile) for tile in job.tiles))
         written = kept_px = 0
         first_row, first_col, _, _ = self._rectangle(centre)
         for level, scale in _SCALES.items():
@@ -132,7 +132,7 @@ class BlendedFiller:
                 self._store.write(level, row, col, blended[top : top + height, left : left + width])
                 written += 1
                 kept_px += height * width if level == 0 else 0
-        return Filled(tiles=tiles, written=written, kept_px=kept_px)
+        return WriteSummary(tiles=tiles, written=written, kept_px=kept_px)
 
     def _blend(self, centre: Place, level: int, scale: int, pictures: dict[Place, Pictures | None]) -> Pixels:
         """Add up what a window and its neighbours say of its blocks."""

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pathsrgan.errors import CheckpointError, OptionError, SlideUnreadableError, WorkerError
-from napari_pathsrgan.inference.tile_filler import Filled, Job, TileFiller
+from napari_pathsrgan.inference.tile_writer import Job, TileWriter, WriteSummary
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
+    from napari_pathsrgan.inference.execution import BackendName, Precision
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -48,7 +48,7 @@ class Setup:
     product : Product
         Of the slide and of the model, so that another file of the same name is not taken for it.
     glass : Glass, optional
-    model, device, precision, runtime : str
+    model, device, precision, backend : str
         See `load_model`.
     threads : int
         For the network on a CPU; 0 leaves it to torch.
@@ -63,12 +63,12 @@ class Setup:
     model: str
     device: str
     precision: Precision
-    runtime: Runtime
+    backend: BackendName
     threads: int
 
 
 class Cluster:
-    """Has jobs done by dask workers; a `whole_slide.Spread`.
+    """Has jobs done by dask workers; a `whole_slide.Executor`.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Cluster:
         Connected to the scheduler; the workers have napari-pathsrgan installed.
     model : str or Path
         What workers load: a shipped name, or a file that they see.
-    device, precision, runtime : str
+    device, precision, backend : str
         See `load_model`.
     threads : int
         For each worker's network on a CPU; 0 leaves it to torch.
@@ -90,18 +90,18 @@ class Cluster:
         model: str | Path,
         device: str = "auto",
         precision: Precision = "auto",
-        runtime: Runtime = "auto",
+        backend: BackendName = "auto",
         threads: int = 0,
         mpp: float | None = None,
     ) -> None:
         self._client = client
         self._model = str(Path(model).resolve()) if Path(model).exists() else str(model)
-        self._device, self._precision, self._runtime = device, precision, runtime
+        self._device, self._precision, self._backend = device, precision, backend
         self._threads, self._mpp = threads, mpp
 
     def __call__(
         self, super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, Filled]]:
+    ) -> Iterator[tuple[Job, WriteSummary]]:
         """Do jobs; yields each with what was done, in any order.
 
         Raises
@@ -123,7 +123,7 @@ class Cluster:
             self._model,
             self._device,
             self._precision,
-            self._runtime,
+            self._backend,
             self._threads,
         )
         waiting = iter(jobs)
@@ -134,7 +134,7 @@ class Cluster:
             """Submit as much as the workers of this moment want: on a cluster, they come and go."""
             wanted = _AHEAD * max(1, sum(self._client.nthreads().values()))
             for job in itertools.islice(waiting, max(0, wanted - len(under_way))):
-                future = self._client.submit(fill_job, setup, job, pure=False)
+                future = self._client.submit(write_job, setup, job, pure=False)
                 under_way[future] = job
                 finished.add(future)
 
@@ -143,7 +143,7 @@ class Cluster:
             for future in finished:
                 job = under_way.pop(future)
                 try:
-                    filled: Filled = future.result()
+                    filled: WriteSummary = future.result()
                 except KilledWorker as error:
                     raise WorkerError(
                         "Workers keep stopping over the same tiles.", "Give them more memory, and look at their logs."
@@ -243,21 +243,21 @@ def _is_loopback(place: str) -> bool:
         return False
 
 
-_fillers: dict[Setup, TileFiller] = {}
+_writers: dict[Setup, TileWriter] = {}
 _making = threading.Lock()
 
 
-def fill_job(setup: Setup, job: Job) -> Filled:
+def write_job(setup: Setup, job: Job) -> WriteSummary:
     """Do a job in a worker, which keeps slide and model open for the next one."""
     with _making:
-        if setup not in _fillers:
-            _fillers.clear()
-            _fillers[setup] = _make_filler(setup)
-        filler = _fillers[setup]
-    return filler.fill(job)
+        if setup not in _writers:
+            _writers.clear()
+            _writers[setup] = _make_writer(setup)
+        writer = _writers[setup]
+    return writer.fill(job)
 
 
-def _make_filler(setup: Setup) -> TileFiller:
+def _make_writer(setup: Setup) -> TileWriter:
     import torch
 
     from napari_pathsrgan.inference.allocator import keep_memory
@@ -270,7 +270,7 @@ def _make_filler(setup: Setup) -> TileFiller:
     if setup.threads:
         torch.set_num_threads(setup.threads)
     slide = open_slide(setup.slide, setup.mpp)
-    engine = load_model(setup.model, setup.device, setup.precision, setup.runtime)
+    engine = load_model(setup.model, setup.device, setup.precision, setup.backend)
     if slide.fingerprint != setup.fingerprint:
         raise SlideUnreadableError(
             f"A worker sees another slide at {setup.slide}.", "Put it where all workers see the same file."
@@ -281,4 +281,4 @@ def _make_filler(setup: Setup) -> TileFiller:
         )
     view = SuperResolvedSlide(slide, engine, skip_glass=False)
     view.glass = setup.glass
-    return TileFiller(view, PyramidStore.open(setup.store))
+    return TileWriter(view, PyramidStore.open(setup.store))

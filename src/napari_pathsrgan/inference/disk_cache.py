@@ -203,7 +203,7 @@ def open_store(
     OutputError, StoreMismatchError
         See `PyramidStore.open_or_create`.
     """
-    grid, arithmetic = super_resolved.grid, super_resolved.runner.arithmetic
+    grid, execution = super_resolved.grid, super_resolved.runner.execution
     name = super_resolved.runner.card.name
     name += (", int8 preview" if super_resolved.product.is_preview else "") + (", blended" if blended else "")
     return PyramidStore.open_or_create(
@@ -215,6 +215,6 @@ def open_store(
         product=super_resolved.product._replace(merge="blended" if blended else "exact").text,
         slide_name=super_resolved.slide.path.name,
         model_name=name,
-        arithmetic="" if arithmetic is None else str(arithmetic),
+        execution="" if execution is None else str(execution),
         private=kept,
     )

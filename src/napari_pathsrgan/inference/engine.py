@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from napari_pathsrgan.errors import DeviceError
-from napari_pathsrgan.inference.arithmetic import network_product
-from napari_pathsrgan.inference.choice import prepare
+from napari_pathsrgan.inference.execution import network_product
 from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.network_parts import Pictures, network_parts
 from napari_pathsrgan.inference.over_bicubic import OverBicubic, core, only_enlarged
+from napari_pathsrgan.inference.select_backend import prepare
 from napari_pathsrgan.models.architecture import GRID_STEP_LR_PX
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
-    from napari_pathsrgan.inference.choice import Network
+    from napari_pathsrgan.inference.execution import BackendName, Precision
+    from napari_pathsrgan.inference.select_backend import Network
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.slides.foreground import Glass
@@ -83,13 +83,13 @@ class Engine:
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         "auto" takes what a trial shows to be the fastest that is true to fp32 within one grey level on 99.9 % of the
         pixels. "int8" is not: it is a preview, by OpenVINO.
-    runtime : {"auto", "torch", "openvino", "winograd"}
+    backend : {"auto", "torch", "openvino", "winograd"}
         What computes. "auto" has all that can compute this network here take part in that trial; beside a precision
         that is named, it is torch.
 
     Attributes
     ----------
-    arithmetic : Arithmetic
+    execution : Execution
         What was chosen.
     product : Product
         What its pixels are known by in caches and stores.
@@ -103,7 +103,7 @@ class Engine:
         card: ModelCard,
         device: str = "auto",
         precision: Precision = "auto",
-        runtime: Runtime = "auto",
+        backend: BackendName = "auto",
     ) -> None:
         card.check_ratios()
         # Weights that never were in a file have no hash yet, and must not be taken for one another.
@@ -114,11 +114,11 @@ class Engine:
         network = network.to(self.device)
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
-        prepared, self.arithmetic = prepare(network, self.device, runtime, precision)
-        self.product = network_product(self.card.weights_hash, self.arithmetic.precision)
+        prepared, self.execution = prepare(network, self.device, backend, precision)
+        self.product = network_product(self.card.weights_hash, self.execution.precision)
         self._network = _Networks(prepared)
         self._over_bicubic = OverBicubic(self.device)
-        self.deviation = Deviation() if self.arithmetic.precision == "int8" else None
+        self.deviation = Deviation() if self.execution.precision == "int8" else None
         self._exact = self._network if self.deviation is None else _Networks(network)
 
     @property
@@ -151,7 +151,7 @@ class Engine:
     @property
     def precision(self) -> Precision:
         """Of the network's numbers: "fp32", "bf16", "fp16" or "int8"."""
-        return self.arithmetic.precision
+        return self.execution.precision
 
     def apply(self, patch: Pixels) -> tuple[Pixels, Pixels]:
         """Super-resolve a patch in one pass.
@@ -300,7 +300,7 @@ def _on_grid(window: Pixels, weight: npt.NDArray[np.float32] | None) -> tuple[Pi
 
 
 def load_model(
-    reference: str | Path = "lite", device: str = "auto", precision: Precision = "auto", runtime: Runtime = "auto"
+    reference: str | Path = "lite", device: str = "auto", precision: Precision = "auto", backend: BackendName = "auto"
 ) -> Engine:
     """Load a model to work in this process.
 
@@ -311,7 +311,7 @@ def load_model(
     device : str
         See `choose_device`.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-    runtime : {"auto", "torch", "openvino", "winograd"}
+    backend : {"auto", "torch", "openvino", "winograd"}
         See `Engine`.
 
     Returns
@@ -325,4 +325,4 @@ def load_model(
         Each with what to do about it.
     """
     network, card = load_generator(find_model(reference))
-    return Engine(network, card, device, precision, runtime)
+    return Engine(network, card, device, precision, backend)

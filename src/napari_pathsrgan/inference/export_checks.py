@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import OutputError
-from napari_pathsrgan.inference.arithmetic import network_product
-from napari_pathsrgan.inference.finished import bare_name, output_kind, tiles_place
+from napari_pathsrgan.inference.execution import network_product
+from napari_pathsrgan.inference.finalize import bare_name, output_kind, tiles_place
 from napari_pathsrgan.inference.region import find_region, outside
 from napari_pathsrgan.inference.suitability import refuse_unsuitable
 from napari_pathsrgan.inference.trust_map import refuse_foreign_map
@@ -17,7 +17,7 @@ from napari_pathsrgan.slides.store_layout import StoreIdentity
 from napari_pathsrgan.tiles.grid import PyramidGrid
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Precision
+    from napari_pathsrgan.inference.execution import Precision
     from napari_pathsrgan.inference.region import Region, RegionUm
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide
@@ -65,7 +65,7 @@ def refuse_output(
     card : ModelCard
         Of the model that computes it.
     precision : str
-        Settled with `arithmetic.go_on_with`.
+        Settled with `execution.resume_execution`.
     blend, sharded, trust : bool
         As asked for.
 

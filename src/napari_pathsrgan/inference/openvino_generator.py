@@ -16,7 +16,7 @@ from napari_pathsrgan.errors import DeviceError, MissingPartError
 from napari_pathsrgan.inference.signal_stack import signal_stack_kept
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Precision
+    from napari_pathsrgan.inference.execution import Precision
     from napari_pathsrgan.models.generator import Generator
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -59,7 +59,7 @@ class OpenVinoGenerator:
         self._core = _core()
         if precision not in (*precisions(), *(("int8",) if _has("INT8", self._core) else ())):
             raise DeviceError(
-                f"OpenVINO has no fast {precision} on this processor.", "Use --precision auto, or --runtime torch."
+                f"OpenVINO has no fast {precision} on this processor.", "Use --precision auto, or --backend torch."
             )
         self._network = network
         self._precision, self._threads = precision, threads

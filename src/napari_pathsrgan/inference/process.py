@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.errors import PathSRGANError, WorkerError
-from napari_pathsrgan.inference.arithmetic import network_product
+from napari_pathsrgan.inference.execution import network_product
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.window_buffer import SLOTS, WindowBuffer
 from napari_pathsrgan.models.card import ModelCard, read_card
@@ -27,7 +27,7 @@ from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Arithmetic
+    from napari_pathsrgan.inference.execution import Execution
     from napari_pathsrgan.slides.foreground import Glass
     from napari_pathsrgan.tiles.product import Product
     from napari_pathsrgan.types import Pixels
@@ -53,7 +53,7 @@ class WorkerStatus:
 
     Attributes
     ----------
-    device, precision, runtime : str
+    device, precision, backend : str
         Empty before the first model is loaded.
     threads : int
     deviation : str
@@ -66,7 +66,7 @@ class WorkerStatus:
 
     device: str = ""
     precision: str = ""
-    runtime: str = ""
+    backend: str = ""
     threads: int = 0
     deviation: str = ""
     mpx_per_s: float = 0.0
@@ -88,7 +88,7 @@ class InferenceProcess:
 
     Parameters
     ----------
-    device, precision, runtime : str
+    device, precision, backend : str
         See `inference.engine.Engine`.
     threads : int
         For the network on a CPU; 0 for the default.
@@ -100,11 +100,11 @@ class InferenceProcess:
         self,
         device: str = "auto",
         precision: str = "auto",
-        runtime: str = "auto",
+        backend: str = "auto",
         threads: int = 0,
         on_restart: Callable[[], None] | None = None,
     ) -> None:
-        self._arguments = [device, precision, runtime, str(threads)]
+        self._arguments = [device, precision, backend, str(threads)]
         self.precision = precision
         self._on_restart = on_restart
         self._lock = threading.RLock()
@@ -301,7 +301,7 @@ class InferenceProcess:
                 self.status = WorkerStatus(
                     answer["device"],
                     answer["precision"],
-                    answer["runtime"],
+                    answer["backend"],
                     answer["threads"],
                     answer["deviation"],
                     speed,
@@ -389,7 +389,7 @@ class ProcessModel:
         return nullcontext(1)
 
     @property
-    def arithmetic(self) -> Arithmetic | None:
+    def execution(self) -> Execution | None:
         """None: the process settles it once it has loaded the model, and anew each time it is started."""
         return None
 

@@ -20,9 +20,9 @@ from napari_pathsrgan.tiles.product import BICUBIC, SCAN, Product
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Arithmetic
+    from napari_pathsrgan.inference.execution import Execution
     from napari_pathsrgan.inference.network_parts import Pictures
-    from napari_pathsrgan.inference.tile_filler import Filled
+    from napari_pathsrgan.inference.tile_writer import WriteSummary
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide
     from napari_pathsrgan.types import Pixels
@@ -49,7 +49,7 @@ class Runner(Protocol):
         """How many windows may be computed at the same time, see `Engine.at_once`."""
 
     @property
-    def arithmetic(self) -> Arithmetic | None:
+    def execution(self) -> Execution | None:
         """How the network is computed; None where that is not settled."""
 
     def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
@@ -176,7 +176,7 @@ class SuperResolvedSlide:
         *,
         blend: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Filled:
+    ) -> WriteSummary:
         """Fill an OME-Zarr with what is missing, see `inference.whole_slide.write_whole_slide`."""
         from napari_pathsrgan.inference.whole_slide import write_whole_slide  # it is built on this module
 

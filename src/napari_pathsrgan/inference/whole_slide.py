@@ -1,6 +1,6 @@
 """Fill a pyramid store with what is missing of a whole slide or a region, on this machine.
 
-A few threads take jobs (`tile_filler.Job`) one after the other: while some are in the network, the others read,
+A few threads take jobs (`tile_writer.Job`) one after the other: while some are in the network, the others read,
 compress and write, all of which leave the interpreter free. Few jobs are under way at a time, so memory doesn't grow
 with the slide. A tile on disk is done: whoever stops this, however, loses the tiles under way and nothing else.
 """
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.atomic_write import gone_error, only_writer, remove_partial
-from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedFiller
+from napari_pathsrgan.inference.blended import WINDOW_BLOCKS, BlendedTileWriter
 from napari_pathsrgan.inference.disk_cache import open_store
 from napari_pathsrgan.inference.region import Region, RegionUm, find_region, outside
-from napari_pathsrgan.inference.tile_filler import (
-    Filled,
+from napari_pathsrgan.inference.tile_writer import (
     Job,
-    TileFiller,
+    TileWriter,
+    WriteSummary,
     blocks_under,
     plan,
     rectangles_of,
@@ -40,7 +40,7 @@ _LEAST_THREADS = 3
 
 Progress = Callable[[int, int], None]
 """Given the 20× pixels done and to do."""
-Spread = Callable[["SuperResolvedSlide", "PyramidStore", Sequence[Job]], Iterator[tuple[Job, Filled]]]
+Executor = Callable[["SuperResolvedSlide", "PyramidStore", Sequence[Job]], Iterator[tuple[Job, WriteSummary]]]
 """A way to have jobs done; yields each with what was done, in any order."""
 
 
@@ -50,9 +50,9 @@ def write_whole_slide(
     region: RegionUm | Path | Region | None = None,
     *,
     blend: bool = False,
-    spread: Spread | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
-) -> Filled:
+) -> WriteSummary:
     """Write every level of a super-resolved slide as OME-Zarr, or go on where an earlier run stopped.
 
     Parameters
@@ -64,14 +64,14 @@ def write_whole_slide(
         Part of the slide; all of it otherwise. Tiles that touch it are written whole.
     blend : bool
         Add overlapping windows up with the paper's weights (Ma et al. 2020 § IV-D) instead of computing exact tiles.
-    spread : callable, optional
+    executor : callable, optional
         Who does the jobs: a `cluster.Cluster`; by default this machine.
     progress : callable, optional
         Given the 20× pixels done and to do.
 
     Returns
     -------
-    Filled
+    WriteSummary
         With the places that the slide's file does not give; their tiles stay missing.
 
     Raises
@@ -91,7 +91,7 @@ def write_whole_slide(
     if not computed:
         raise outside(super_resolved.slide)
     with only_writer(path):
-        return _fill(super_resolved, path, (computed, coarse), blend, spread, progress)
+        return _fill(super_resolved, path, (computed, coarse), blend, executor, progress)
 
 
 def _fill(
@@ -99,9 +99,9 @@ def _fill(
     path: Path,
     plans: tuple[Sequence[Job], Sequence[Job]],
     blend: bool,
-    spread: Spread | None,
+    executor: Executor | None,
     progress: Progress | None,
-) -> Filled:
+) -> WriteSummary:
     """Do the jobs of the computed levels, then those of the coarser ones, which show what is computed under them."""
     computed, coarse = plans
     remove_partial(path)
@@ -109,10 +109,10 @@ def _fill(
     store.remove_leftovers()
     _discard_outdated(store, computed, coarse)
     pixels = {job: job.pixels(super_resolved.grid) for job in computed}
-    total, done_px, done = sum(pixels.values()), 0, Filled()
+    total, done_px, done = sum(pixels.values()), 0, WriteSummary()
     try:
         for jobs in plans:
-            for job, filled in (spread or (in_overlap if blend else in_threads))(super_resolved, store, jobs):
+            for job, filled in (executor or (in_overlap if blend else in_threads))(super_resolved, store, jobs):
                 done += filled
                 done_px += pixels.get(job, 0)
                 if progress:
@@ -125,7 +125,7 @@ def _fill(
     return done
 
 
-def _refuse_vanished(grid: PyramidGrid, store: PyramidStore, jobs: Sequence[Job], done: Filled) -> None:
+def _refuse_vanished(grid: PyramidGrid, store: PyramidStore, jobs: Sequence[Job], done: WriteSummary) -> None:
     """Raise OutputError where a tile is missing in the end that the slide does give."""
     unreadable = set(done.unreadable)
     for job in jobs:
@@ -164,11 +164,11 @@ def _rectangle_um(grid: PyramidGrid, blocks: Rectangle) -> RectangleUm:
 
 def in_threads(
     super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Iterable[Job]
-) -> Iterator[tuple[Job, Filled]]:
-    """Do jobs in a few threads of this process, exactly; see `Spread`."""
-    under_way: dict[Future[Filled], Job] = {}
+) -> Iterator[tuple[Job, WriteSummary]]:
+    """Do jobs in a few threads of this process, exactly; see `Executor`."""
+    under_way: dict[Future[WriteSummary], Job] = {}
     with super_resolved.runner.at_once() as at_once:
-        fill = TileFiller(super_resolved, store, at_once).fill
+        fill = TileWriter(super_resolved, store, at_once).fill
         threads = max(at_once, _LEAST_THREADS)
         with ThreadPoolExecutor(threads, thread_name_prefix="pathsrgan-tiles") as pool:
             try:
@@ -184,13 +184,13 @@ def in_threads(
 
 def in_overlap(
     super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
-) -> Iterator[tuple[Job, Filled]]:
-    """Do jobs on this machine, the computed levels blended; see `Spread`."""
+) -> Iterator[tuple[Job, WriteSummary]]:
+    """Do jobs on this machine, the computed levels blended; see `Executor`."""
     yield from in_threads(super_resolved, store, [job for job in jobs if job.level])
-    yield from BlendedFiller(super_resolved, store).fill([job for job in jobs if not job.level])
+    yield from BlendedTileWriter(super_resolved, store).fill([job for job in jobs if not job.level])
 
 
-def _finished(under_way: dict[Future[Filled], Job]) -> Iterator[tuple[Job, Filled]]:
+def _finished(under_way: dict[Future[WriteSummary], Job]) -> Iterator[tuple[Job, WriteSummary]]:
     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
     for future in done:
         yield under_way.pop(future), future.result()

@@ -53,7 +53,7 @@ class WinogradGenerator:
             convolution()
         except (RuntimeError, OSError) as error:
             raise DeviceError(
-                f"This system refuses code that is made while a program runs ({error}).", "Use --runtime torch."
+                f"This system refuses code that is made while a program runs ({error}).", "Use --backend torch."
             ) from error
         self.pads = chain.head.padding == (1, 1)
         self._head = WinogradLayer(chain.head)

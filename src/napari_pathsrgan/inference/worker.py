@@ -27,14 +27,19 @@ from napari_pathsrgan.inference.window_buffer import WindowBuffer
 from napari_pathsrgan.slides.foreground import Glass
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
+    from napari_pathsrgan.inference.execution import BackendName, Precision
 
 _KEPT_ENGINES = 2
 """Models kept loaded, so that going back to the last one costs nothing."""
 
 
 def serve(
-    requests: Iterable[str], answers: IO[str], buffer: WindowBuffer, device: str, precision: Precision, runtime: Runtime
+    requests: Iterable[str],
+    answers: IO[str],
+    buffer: WindowBuffer,
+    device: str,
+    precision: Precision,
+    backend: BackendName,
 ) -> None:
     """Answer requests until there are no more.
 
@@ -45,7 +50,7 @@ def serve(
         empty); with ``slot``, ``shape``, ``stage``, ``halo`` and ``glass`` it is a window to compute, without it only
         loads the model.
     buffer : WindowBuffer
-    device, precision, runtime : str
+    device, precision, backend : str
         See `Engine`.
     """
     engines: dict[str, Engine] = {}
@@ -53,11 +58,11 @@ def serve(
         request = json.loads(line)
         answer: dict[str, Any] = {"id": request["id"]}
         try:
-            engine = _engine(engines, request, device, precision, runtime)
+            engine = _engine(engines, request, device, precision, backend)
             answer |= {
                 "device": str(engine.device),
                 "precision": engine.precision,
-                "runtime": engine.arithmetic.runtime,
+                "backend": engine.execution.backend,
                 "threads": torch.get_num_threads(),
             }
             if "slot" in request:
@@ -75,7 +80,7 @@ def serve(
 
 
 def _engine(
-    engines: dict[str, Engine], request: dict[str, Any], device: str, precision: Precision, runtime: Runtime
+    engines: dict[str, Engine], request: dict[str, Any], device: str, precision: Precision, backend: BackendName
 ) -> Engine:
     model, product = request["model"], request["product"]
     if model in engines and product and engines[model].product.text != product:
@@ -83,7 +88,7 @@ def _engine(
     if model not in engines:
         while len(engines) >= _KEPT_ENGINES:
             engines.pop(next(iter(engines)))
-        engines[model] = load_model(Path(model), device, precision, runtime)
+        engines[model] = load_model(Path(model), device, precision, backend)
     engine = engines[model] = engines.pop(model)  # the most recently used one is last
     if product and engine.product.text != product:
         raise CheckpointError(
@@ -132,14 +137,14 @@ def lines_while_parent_lives(stream: IO[str]) -> Iterator[str]:
         yield lines.get()
 
 
-def main(buffer: str, device: str, precision: Precision, runtime: Runtime, threads: str) -> None:
+def main(buffer: str, device: str, precision: Precision, backend: BackendName, threads: str) -> None:
     """Serve on the standard streams; nothing else may write to standard output.
 
     Parameters
     ----------
     buffer : str
         See `WindowBuffer.reference`.
-    device, precision, runtime : str
+    device, precision, backend : str
         See `Engine`.
     threads : str
         Number of them for the network on a CPU; "0" for the default.
@@ -149,4 +154,4 @@ def main(buffer: str, device: str, precision: Precision, runtime: Runtime, threa
     _lower_priority()
     torch.set_num_threads(int(threads) or default_threads())
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
-        serve(lines_while_parent_lives(sys.stdin), answers, WindowBuffer.attach(buffer), device, precision, runtime)
+        serve(lines_while_parent_lives(sys.stdin), answers, WindowBuffer.attach(buffer), device, precision, backend)

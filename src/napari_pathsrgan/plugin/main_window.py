@@ -57,7 +57,7 @@ def view(
     model: str | Path = "lite",
     device: str = "auto",
     precision: str = "auto",
-    runtime: str = "auto",
+    backend: str = "auto",
 ) -> None:
     """Open a slide, or the registration in a pairs file, and stay until the window is closed.
 
@@ -67,7 +67,7 @@ def view(
         A slide or a pairs file.
     mpp, model
         See `open_window`.
-    device, precision, runtime : str
+    device, precision, backend : str
         See `inference.engine.Engine`.
 
     Raises
@@ -92,7 +92,7 @@ def view(
         widget = RegistrationWidget(viewer, path)
         viewer.window.add_dock_widget(widget, name="Registration", area="right")
     else:
-        _, widget = open_window(path, mpp, model, SessionSettings(device=device, precision=precision, runtime=runtime))
+        _, widget = open_window(path, mpp, model, SessionSettings(device=device, precision=precision, backend=backend))
     try:
         napari.run()
     finally:

@@ -85,7 +85,7 @@ class PyramidStore:
         product: str,
         slide_name: str,
         model_name: str,
-        arithmetic: str = "",
+        execution: str = "",
         private: bool = False,
     ) -> Self:
         """Make an empty store; it appears at `path` complete or not at all.
@@ -100,7 +100,7 @@ class PyramidStore:
             Pixel size of each level, µm/px.
         tile_px : sequence of int
             Side of the tiles of each level, px.
-        slide_fingerprint, product, slide_name, model_name, arithmetic : str
+        slide_fingerprint, product, slide_name, model_name, execution : str
             See `StoreIdentity`.
         private : bool
             Whether its owner alone can read it.
@@ -114,7 +114,7 @@ class PyramidStore:
         """
         path = Path(path)
         refuse_occupied(path)
-        identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, arithmetic)
+        identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, execution)
         growing = partial_name(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ class PyramidStore:
         product: str,
         slide_name: str,
         model_name: str,
-        arithmetic: str = "",
+        execution: str = "",
         private: bool = False,
     ) -> Self:
         """Go on with the store at `path`, or make it; parameters as for `create`.
@@ -172,7 +172,7 @@ class PyramidStore:
             If something else is there, or the place is read-only or full.
         """
         path = Path(path)
-        identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, arithmetic)
+        identity = StoreIdentity(slide_fingerprint, product, slide_name, model_name, execution)
         if not (path / "zarr.json").is_file():
             try:
                 return cls.create(path, level_shapes, level_mpps, tile_px, **asdict(identity), private=private)
@@ -199,13 +199,13 @@ class PyramidStore:
             raise StoreMismatchError(f"{self.path.name} holds tiles of another slide ({here.slide_name}).", remedy)
         if here.product != wanted.product:
             raise StoreMismatchError(f"{self.path.name} holds tiles of another model ({here.model_name}).", remedy)
-        if not wanted.arithmetic or here.arithmetic == wanted.arithmetic:
+        if not wanted.execution or here.execution == wanted.execution:
             return
-        if here.arithmetic:
+        if here.execution:
             raise StoreMismatchError(
-                f"{self.path.name} holds tiles computed by {here.arithmetic}, not by {wanted.arithmetic}.", remedy
+                f"{self.path.name} holds tiles computed by {here.execution}, not by {wanted.execution}.", remedy
             )
-        self.identity = replace(here, arithmetic=wanted.arithmetic)
+        self.identity = replace(here, execution=wanted.execution)
         self._remember({"identity": asdict(self.identity)})
 
     def set_areas(self, areas: ComputedAreas) -> None:

@@ -37,7 +37,7 @@ class StoreIdentity:
         Must agree for a store to be used; the product as `tiles.product.Product` writes it.
     slide_name, model_name : str
         For people.
-    arithmetic : str
+    execution : str
         How the network was computed, such as "torch fp32"; must agree where both sides know it. Empty where that was
         never settled, as in what was kept while browsing.
     """
@@ -46,7 +46,7 @@ class StoreIdentity:
     product: str
     slide_name: str
     model_name: str
-    arithmetic: str = ""
+    execution: str = ""
 
 
 _NOTHING = ComputedAreas()

@@ -68,11 +68,11 @@ def by_urgency(
     )
 
 
-def interleave(wish_lists: Sequence[Sequence[Item]]) -> Iterator[Item]:
+def interleave(request_lists: Sequence[Sequence[Item]]) -> Iterator[Item]:
     """First of every list, then the second of every list, and so on; what several lists name comes once."""
     seen: set[Item] = set()
-    for rank in range(max(map(len, wish_lists), default=0)):
-        for wishes in wish_lists:
-            if rank < len(wishes) and wishes[rank] not in seen:
-                seen.add(wishes[rank])
-                yield wishes[rank]
+    for rank in range(max(map(len, request_lists), default=0)):
+        for requests in request_lists:
+            if rank < len(requests) and requests[rank] not in seen:
+                seen.add(requests[rank])
+                yield requests[rank]

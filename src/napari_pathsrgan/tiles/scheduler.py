@@ -2,24 +2,24 @@
 
 The request cycle
 -----------------
-1. **Want.** A view hands over its wish list: the tiles in sight, most urgent first, and those worth fetching ahead. It
-   replaces the view's last one, so there is no queue to clean up: what no list names any more is simply not next.
-2. **Reserve.** While a lane has room, the most urgent tile it accepts is marked RUNNING. Lists take turns rank by rank,
-   all that is in sight before anything that is fetched ahead; and that is begun only where a lane has nothing else to
-   do, so that the next view waits for one tile of it at most.
-3. **Gather.** The lane says which wanted tiles it would like to compute together with that one, because neighbours
+1. **Want.** A view hands over its requests: the tiles in sight, most urgent first, and those worth fetching ahead. They
+   replace the view's last ones, so there is no queue to clean up: what no view requests any more is simply not next.
+2. **Reserve.** While a source has room, the most urgent tile it accepts is marked RUNNING. Views take turns rank by
+   rank, all that is in sight before anything that is fetched ahead; and that is started only where a source has nothing
+   else to do, so that the next view waits for one tile of it at most.
+3. **Batch.** The source says which requested tiles it would like to compute together with that one, because neighbours
    share their halo; but only tiles in sight, or they would wait for the others. A view that has nothing yet gets its
    first tile alone, for that is the soonest; so does a tile that failed before, so that it doesn't take others down
    with it.
-4. **Commit.** The gathered tiles are marked RUNNING and the lane starts. If the wish lists changed meanwhile (their
-   generation did), tiles that nobody wants any more are let go first, the reserved one included.
+4. **Commit.** The batched tiles are marked RUNNING and the source starts. If the requests changed meanwhile (their
+   generation did), tiles that nobody requests any more are released first, the reserved one included.
 5. **Done.** Tiles go into the cache: READY, by-products too. Tiles that failed wait, and are tried again; after the
-   last try they are FAILED until `retry_failed`, or until they left every wish list and come back. Work that went
+   last try they are FAILED until `retry_failed`, or until nobody requests them and they come back. Work that went
    stale while it ran is kept: it is paid for, and the user may pan back.
 
 Every step that changes what is next ends in `_dispatch`, which repeats 2 to 4. One thread dispatches at a time; others
-leave it the work. So a lane may call `done` from inside `start`, and a callback may call `want`, to any depth. Lanes
-and callbacks are never called with the lock held.
+leave it the work. So a source may call `done` from inside `start`, and a callback may call `want`, to any depth.
+Sources and callbacks are never called with the lock held.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import WorkerError
-from napari_pathsrgan.tiles.wishes import WishLists
+from napari_pathsrgan.tiles.requests import RequestQueue
 
 if TYPE_CHECKING:
     from napari_pathsrgan.tiles.cache import TileCache
     from napari_pathsrgan.tiles.grid import TileKey
-    from napari_pathsrgan.tiles.lane import Lane
+    from napari_pathsrgan.tiles.tile_source import TileSource
     from napari_pathsrgan.types import Pixels
 
 
@@ -47,7 +47,7 @@ class TileState(Enum):
 
     ABSENT = "nobody wants it, and it is not in the cache"
     QUEUED = "wanted; its turn comes, or it waits to be tried again"
-    RUNNING = "a lane is computing it"
+    RUNNING = "a source is computing it"
     READY = "in the cache"
     FAILED = "wanted, but given up"
 
@@ -76,21 +76,21 @@ class _Failure:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    lane: int
+    source: int
     first: TileKey
-    wanted: tuple[TileKey, ...]  # offered to the lane
-    generation: int  # of the wish lists it was made from
+    wanted: tuple[TileKey, ...]  # offered to the source
+    generation: int  # of the requests it was made from
     keys: tuple[TileKey, ...]  # marked as running
     finished: bool = False
 
 
 class Scheduler:
-    """Computes what views want, most urgent first, on the lanes there are. Safe to use from any thread.
+    """Computes what views want, most urgent first, on the sources there are. Safe to use from any thread.
 
     Parameters
     ----------
-    lanes : sequence of Lane
-        A tile goes to the first lane that accepts it when it is wanted, and again after each failure.
+    sources : sequence of TileSource
+        A tile goes to the first source that accepts it when it is wanted, and again after each failure.
     cache : TileCache
         Where tiles go. What a view has in sight is pinned there under the view's name.
     on_ready : callable (keys)
@@ -107,7 +107,7 @@ class Scheduler:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        sources: Sequence[TileSource],
         cache: TileCache,
         on_ready: Callable[[frozenset[TileKey]], None],
         on_failed: Callable[[frozenset[TileKey], Exception], None],
@@ -115,7 +115,7 @@ class Scheduler:
         retry_delay_s: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lanes = tuple(lanes)
+        self._sources = tuple(sources)
         self._cache = cache
         self._on_ready = on_ready
         self._on_failed = on_failed
@@ -124,8 +124,8 @@ class Scheduler:
         self._clock = clock
 
         self._lock = threading.Lock()
-        self._wishes = WishLists()
-        self._lane_of: dict[TileKey, int] = {}  # for every tile that a wish list names
+        self._requests = RequestQueue()
+        self._source_of: dict[TileKey, int] = {}  # for every tile that a requests names
         self._running: set[TileKey] = set()
         self._jobs_on: Counter[int] = Counter()
         self._failures: dict[TileKey, _Failure] = {}
@@ -152,27 +152,27 @@ class Scheduler:
         Raises
         ------
         ValueError
-            If no lane accepts one of the tiles.
+            If no source accepts one of the tiles.
         """
-        lane_of: dict[TileKey, int] = {}
+        source_of: dict[TileKey, int] = {}
         for key in (*keys, *prefetch):
-            lane = self._find_lane(key)
-            if lane is None:
-                raise ValueError(f"No lane computes {key}.")
-            lane_of[key] = lane
+            source = self._find_source(key)
+            if source is None:
+                raise ValueError(f"No source computes {key}.")
+            source_of[key] = source
         with self._lock:
             if self._closed:
                 return
-            self._wishes.replace(view, keys, prefetch)
+            self._requests.replace(view, keys, prefetch)
             self._cache.pin(view, keys)
-            self._lane_of.update(lane_of)
+            self._source_of.update(source_of)
             self._begin_generation()
         self._dispatch()
 
     def forget(self, view: Hashable) -> None:
-        """Drop a view's wish list and its pins; a view that has none is fine."""
+        """Drop a view's requests and its pins; a view that has none is fine."""
         with self._lock:
-            if not self._wishes.remove(view):
+            if not self._requests.remove(view):
                 return
             self._cache.pin(view, ())
             self._begin_generation()
@@ -208,8 +208,8 @@ class Scheduler:
         """Start nothing more, let go of all pins, and leave no thread behind; tiles that come in later are dropped."""
         with self._lock:
             self._closed = True
-            for view in self._wishes.views():
-                self._wishes.remove(view)
+            for view in self._requests.views():
+                self._requests.remove(view)
                 self._cache.pin(view, ())
             self._running.clear()
             self._begin_generation()
@@ -222,7 +222,7 @@ class Scheduler:
     def progress(self) -> Progress:
         """Count the tiles in sight."""
         with self._lock:
-            visible = self._wishes.visible()
+            visible = self._requests.visible()
             missing = self._cache.missing(visible)
             running = sum(key in self._running for key in missing)
             failed = sum(self._is_given_up(key) and key not in self._running for key in missing)
@@ -233,8 +233,8 @@ class Scheduler:
         with self._lock:
             return self._state(key)
 
-    def _find_lane(self, key: TileKey) -> int | None:
-        return next((number for number, lane in enumerate(self._lanes) if lane.accepts(key)), None)
+    def _find_source(self, key: TileKey) -> int | None:
+        return next((number for number, source in enumerate(self._sources) if source.accepts(key)), None)
 
     def _state(self, key: TileKey) -> TileState:
         """State of a tile; the lock is held."""
@@ -242,7 +242,7 @@ class Scheduler:
             return TileState.READY
         if key in self._running:
             return TileState.RUNNING
-        if not self._wishes.lack(key):
+        if not self._requests.lack(key):
             return TileState.ABSENT
         return TileState.FAILED if self._is_given_up(key) else TileState.QUEUED
 
@@ -253,18 +253,18 @@ class Scheduler:
         """Tiles in state QUEUED, most urgent first; the lock is held."""
         if self._paused or self._closed:
             return []
-        missing = self._cache.missing(self._wishes.in_order())
+        missing = self._cache.missing(self._requests.in_order())
         return [key for key in missing if key not in self._running and not self._is_given_up(key)]
 
     def _begin_generation(self) -> None:
-        """Forget what no wish list names any more; the lock is held."""
+        """Forget what no requests names any more; the lock is held."""
         self._generation += 1
-        wanted = self._wishes.all()
-        self._lane_of = {key: lane for key, lane in self._lane_of.items() if key in wanted}
+        wanted = self._requests.all()
+        self._source_of = {key: source for key, source in self._source_of.items() if key in wanted}
         self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
 
     def _dispatch(self) -> None:
-        """Start jobs until no lane has room or nothing is wanted, unless another thread is at it already."""
+        """Start jobs until no source has room or nothing is wanted, unless another thread is at it already."""
         with self._lock:
             if self._dispatching:
                 return
@@ -278,65 +278,65 @@ class Scheduler:
             raise
 
     def _reserve(self) -> _Job | None:
-        """Take the next tile for a lane with room; or end the dispatching, in the same breath as finding none."""
+        """Take the next tile for a source with room; or end the dispatching, in the same breath as finding none."""
         now = self._clock()
         with self._lock:
             queue = self._queue()
             due = [key for key in queue if key not in self._failures or self._failures[key].due <= now]
-            in_sight = self._wishes.visible()
-            first = next((key for key in due if self._has_room(self._lane_of[key], key in in_sight)), None)
+            in_sight = self._requests.visible()
+            first = next((key for key in due if self._has_room(self._source_of[key], key in in_sight)), None)
             if first is None:
                 self._dispatching = False
                 self._set_timer(queue, now)
                 return None
-            lane = self._lane_of[first]
-            wishes = self._wishes.take_turn(first)
-            begun = any(self._state(key) in (TileState.READY, TileState.RUNNING) for key in wishes.visible)
+            source = self._source_of[first]
+            requests = self._requests.take_turn(first)
+            begun = any(self._state(key) in (TileState.READY, TileState.RUNNING) for key in requests.visible)
             wanted: tuple[TileKey, ...] = (first,)
             if begun and first in in_sight and first not in self._failures:
                 together = (key for key in due if key in in_sight and key not in self._failures)
-                wanted = tuple(key for key in together if self._lane_of[key] == lane)
+                wanted = tuple(key for key in together if self._source_of[key] == source)
             self._running.add(first)
-            self._jobs_on[lane] += 1
-            return _Job(lane, first, wanted, self._generation, (first,))
+            self._jobs_on[source] += 1
+            return _Job(source, first, wanted, self._generation, (first,))
 
-    def _has_room(self, lane: int, in_sight: bool) -> bool:
-        return self._jobs_on[lane] < (self._lanes[lane].capacity if in_sight else 1)
+    def _has_room(self, source: int, in_sight: bool) -> bool:
+        return self._jobs_on[source] < (self._sources[source].capacity if in_sight else 1)
 
     def _hand_over(self, job: _Job) -> None:
-        """Gather, commit and start a reserved job."""
-        lane = self._lanes[job.lane]
+        """Batch, commit and start a reserved job."""
+        source = self._sources[job.source]
         try:
-            if self._commit(job, lane.gather(job.first, job.wanted)):
-                lane.start(job.keys, lambda tiles, error: self._finish(job, tiles, error))
+            if self._commit(job, source.batch(job.first, job.wanted)):
+                source.start(job.keys, lambda tiles, error: self._finish(job, tiles, error))
         except Exception as failure:
             if job.finished:  # it broke in a callback, after `done`: no failure of the job's
                 raise
             self._finish(job, {}, failure)
 
-    def _commit(self, job: _Job, gathered: Iterable[TileKey]) -> bool:
+    def _commit(self, job: _Job, batched: Iterable[TileKey]) -> bool:
         """Mark a job's tiles as running; or let go of its reservation if that has gone stale."""
         with self._lock:
             stale = self._generation != job.generation
-            if stale and job.first not in self._lane_of:
+            if stale and job.first not in self._source_of:
                 self._running.discard(job.first)
-                self._jobs_on[job.lane] -= 1
+                self._jobs_on[job.source] -= 1
                 return False
-            dropped = {key for key in job.wanted if key not in self._lane_of} if stale else set()
-            company = [
+            dropped = {key for key in job.wanted if key not in self._source_of} if stale else set()
+            others = [
                 key
-                for key in dict.fromkeys(gathered)
+                for key in dict.fromkeys(batched)
                 if key not in dropped and self._state(key) not in (TileState.READY, TileState.RUNNING)
             ]
-            job.keys = (job.first, *company)
-            self._running.update(company)
+            job.keys = (job.first, *others)
+            self._running.update(others)
             return True
 
     def _finish(self, job: _Job, tiles: Mapping[TileKey, Pixels], error: Exception | None) -> None:
         """Take in what a job brought, start what comes next, then tell."""
         with self._lock:
             if job.finished:
-                raise RuntimeError(f"A lane finished the job for {job.first} twice.")
+                raise RuntimeError(f"A source finished the job for {job.first} twice.")
             job.finished = True
             if self._closed:
                 return
@@ -347,16 +347,16 @@ class Scheduler:
             f"The computation ended without {len(missing)} of {len(job.keys)} tiles.", "Try again, or restart it."
         )
         due = self._clock() + self._retry_delay_s
-        # Another lane may be the one to ask now: what was stored on disk may have proved damaged.
-        lanes = {key: job.lane if (lane := self._find_lane(key)) is None else lane for key in missing}
+        # Another source may be the one to ask now: what was stored on disk may have proved damaged.
+        sources = {key: job.source if (source := self._find_source(key)) is None else source for key in missing}
         with self._lock:
             self._running.difference_update(job.keys)
-            self._jobs_on[job.lane] -= 1
-            self._wishes.serve(tiles)
+            self._jobs_on[job.source] -= 1
+            self._requests.serve(tiles)
             for key in tiles:
                 self._failures.pop(key, None)
-            self._lane_of.update((key, lane) for key, lane in lanes.items() if key in self._lane_of)
-            given_up = frozenset([key for key in missing if key in self._lane_of and self._note_failure(key, due)])
+            self._source_of.update((key, source) for key, source in sources.items() if key in self._source_of)
+            given_up = frozenset([key for key in missing if key in self._source_of and self._note_failure(key, due)])
         self._dispatch()
         if ready:
             self._on_ready(ready)

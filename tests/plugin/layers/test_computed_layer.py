@@ -15,8 +15,8 @@ from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.plugin.layers.computed_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
-from napari_pathsrgan.plugin.viewer.bicubic_lane import BicubicLane
-from napari_pathsrgan.plugin.viewer.trust_lane import TrustLane
+from napari_pathsrgan.plugin.viewer.bicubic_source import BicubicSource
+from napari_pathsrgan.plugin.viewer.trust_source import TrustSource
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import TileKey, TilePart
@@ -205,7 +205,7 @@ def test_parts_are_drawn_where_they_are(make_view: Any, super_resolved: SuperRes
     assert np.abs(beyond.astype(int) - super_resolved.read(0, 400, 600, 700, 40)).mean() > 40  # soft still
 
 
-def test_napari_slicing_anew_for_tiles_that_came_changes_no_wishes(make_view: Any) -> None:
+def test_napari_slicing_anew_for_tiles_that_came_changes_no_requests(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
     view.levels()[0].preview[REGION]
     at_rest(view)
@@ -257,7 +257,7 @@ def test_other_pictures_come_in_whole_tiles(make_view: Any, kind: Any) -> None:
     assert {key.part for key in notebook.lists[view][0]} == {None}
 
 
-def test_forgetting_empties_the_wish_lists(make_view: Any) -> None:
+def test_forgetting_empties_the_request_lists(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
     view.levels()[0].preview[0:400, 0:400]
     assert len(notebook.lists) == 2
@@ -298,12 +298,12 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     level.preview[region]
     (key,) = notebook.lists[view][0]
     assert key.product == ENLARGED
-    lane = BicubicLane(lambda _: super_resolved, NowPool())
-    assert lane.accepts(key)
-    assert not lane.accepts(super_resolved.key(0, 0, 0))
-    assert not lane.accepts(super_resolved.key(2, 0, 0))
+    source = BicubicSource(lambda _: super_resolved, NowPool())
+    assert source.accepts(key)
+    assert not source.accepts(super_resolved.key(0, 0, 0))
+    assert not source.accepts(super_resolved.key(2, 0, 0))
     told: list[Any] = []
-    lane.start((key,), lambda tiles, error: told.append((tiles, error)))
+    source.start((key,), lambda tiles, error: told.append((tiles, error)))
     ((tiles, error),) = told
     assert error is None
     cache.put(key, tiles[key])
@@ -317,20 +317,20 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
     level.preview[600:900, 700:800]
     (key,) = notebook.lists[view][0]
     assert key.product == Product("consistency", "darkener")
-    lane = TrustLane(lambda _: super_resolved, NowPool(), cache.get)
-    assert lane.accepts(key)
-    assert not any(map(lane.accepts, (super_resolved.key(0, 0, 0), TileKey("s", ENLARGED, 0, 0, 0))))
+    source = TrustSource(lambda _: super_resolved, NowPool(), cache.get)
+    assert source.accepts(key)
+    assert not any(map(source.accepts, (super_resolved.key(0, 0, 0), TileKey("s", ENLARGED, 0, 0, 0))))
     told: list[Any] = []
     for wanted in (key, key._replace(level=1)):
-        lane.start((wanted,), lambda tiles, error: told.append((dict(tiles), error)))
+        source.start((wanted,), lambda tiles, error: told.append((dict(tiles), error)))
     assert [error for _, error in told] == [None, None]
     for tiles, _ in told:
         cache.put(*next(iter(tiles.items())))
     fine, coarse = (next(iter(tiles.values())) for tiles, _ in told)
     assert (fine.shape, coarse.shape) == ((512, 512, 3), (256, 256, 3))
     np.testing.assert_array_equal(level.preview[600:900, 700:800], level[600:900, 700:800])
-    lane = TrustLane(lambda _: None, NowPool(), cache.get)
-    lane.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
+    source = TrustSource(lambda _: None, NowPool(), cache.get)
+    source.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
     assert told[-1] == ({}, None)
 
 
@@ -343,6 +343,6 @@ def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, m
 
     monkeypatch.setattr(super_resolved, "read_bicubic", fail)
     for found in (super_resolved, None):
-        lane = BicubicLane(lambda _, found=found: found, NowPool())
-        lane.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
+        source = BicubicSource(lambda _, found=found: found, NowPool())
+        source.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
     assert told == [({}, "gone"), ({}, "None")]

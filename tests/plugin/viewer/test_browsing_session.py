@@ -465,7 +465,7 @@ def test_hiding_a_view_drops_its_wishes_and_removing_it_keeps_the_others(
     layer, view = window.view("SR-20")
     layer.visible = False
     assert not view.wanted
-    assert not any(key.level == 0 for key in window.session.computing.scheduler._wishes.visible())
+    assert not any(key.level == 0 for key in window.session.computing.scheduler._requests.visible())
     assert not window.dock.form.boxes[SR_20].isChecked()
     window.session.set_paused(False)
     layer.visible = True

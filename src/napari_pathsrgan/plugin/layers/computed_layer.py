@@ -4,7 +4,7 @@ How a picture comes about:
 
 1. napari slices a level of the layer with the part it is about to draw; a `PreviewLevel` sees this and answers from the
    cache at once, sharp where there are tiles and softly enlarged where there are none.
-2. What was missing goes to the scheduler as the view's new wish list, the middle of the view first.
+2. What was missing goes to the scheduler as the view's new requests, the middle of the view first.
 3. Tiles arrive in the cache, from whichever thread; the session refreshes the layers that show them, back to 1.
 4. napari does not slice again while one zooms in within a level, nor for the coarsest one: the session tells the view
    what is in sight once the camera rests, back to 2. From then on, of the tiles at the edge only what is in sight comes
@@ -196,7 +196,7 @@ class SlideView:
         if level < SLIDE_LEVEL and self.kind == BICUBIC:
             return self.super_resolved.read_bicubic(level, *region)
         if level < SLIDE_LEVEL and self.kind == TRUST:
-            from napari_pathsrgan.inference.trust_view import TrustView  # as in `trust_lane`
+            from napari_pathsrgan.inference.trust_view import TrustView  # as in `trust_source`
 
             return TrustView(self.super_resolved, self._cache.get).read(level, *region)
         return self.super_resolved.read(level, *region)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathsrgan.inference.attached_slides import AttachedSlides
 from napari_pathsrgan.inference.cache_folder import cache_settings, folder_in_use
 from napari_pathsrgan.inference.disk_cache import DiskCache
-from napari_pathsrgan.inference.lanes import READERS, NetworkLane, SlideLane, StoredLane
 from napari_pathsrgan.inference.process import InferenceProcess
-from napari_pathsrgan.inference.tile_sources import TileSources
-from napari_pathsrgan.plugin.viewer.bicubic_lane import BicubicLane
-from napari_pathsrgan.plugin.viewer.trust_lane import TrustLane
+from napari_pathsrgan.inference.tile_sources import READERS, DiskSource, NetworkSource, SlideSource
+from napari_pathsrgan.plugin.viewer.bicubic_source import BicubicSource
+from napari_pathsrgan.plugin.viewer.trust_source import TrustSource
 from napari_pathsrgan.tiles.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class SessionSettings:
         "auto", "cpu", "cuda", "mps" …
     precision : str
         "auto", "fp32", "bf16", "fp16", or "int8" for a preview.
-    runtime : str
+    backend : str
         "auto", "torch", "openvino" or "winograd".
     memory_bytes : int
         Bound of the pictures kept in memory.
@@ -48,7 +48,7 @@ class SessionSettings:
 
     device: str = "auto"
     precision: str = "auto"
-    runtime: str = "auto"
+    backend: str = "auto"
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     cache_folder: Path | None = field(default_factory=folder_in_use)
     cache_bytes: int = field(default_factory=lambda: cache_settings().max_bytes)
@@ -93,23 +93,27 @@ class Computing:
         cache: TileCache,
         listeners: Listeners,
     ) -> None:
-        self._sources = TileSources()
+        self._sources = AttachedSlides()
         self.process = InferenceProcess(
-            settings.device, settings.precision, settings.runtime, on_restart=listeners.process_died
+            settings.device, settings.precision, settings.backend, on_restart=listeners.process_died
         )
         # One thread for windows: two would hand them over out of order, and a view's first tile would come second.
         pools = {"slide": READERS, "windows": 1, "disk": READERS, "trust": READERS}
         self._pools = [ThreadPoolExecutor(threads, f"pathsrgan-{name}") for name, threads in pools.items()]
         slide_pool, window_pool, disk_pool, trust_pool = self._pools
         self.disk: DiskCache | None = None
-        lanes: list[Any] = []
+        sources: list[Any] = []
         if settings.cache_folder is not None:
             self.disk = DiskCache(settings.cache_folder, listeners.disk_failed, settings.cache_bytes)
-            lanes.append(StoredLane(self.disk, disk_pool))
+            sources.append(DiskSource(self.disk, disk_pool))
         find = self._sources.find
-        lanes += [SlideLane(find, slide_pool), BicubicLane(find, slide_pool), TrustLane(find, trust_pool, cache.get)]
-        lanes.append(NetworkLane(find, window_pool, None if self.disk is None else self.disk.keep))
-        self.scheduler = Scheduler(lanes, cache, listeners.ready, listeners.given_up)
+        sources += [
+            SlideSource(find, slide_pool),
+            BicubicSource(find, slide_pool),
+            TrustSource(find, trust_pool, cache.get),
+        ]
+        sources.append(NetworkSource(find, window_pool, None if self.disk is None else self.disk.keep))
+        self.scheduler = Scheduler(sources, cache, listeners.ready, listeners.given_up)
 
     def attach(self, super_resolved: SuperResolvedSlide) -> None:
         """Make tiles of a slide and model; serve from disk what is there of them, and keep there what is computed."""

@@ -129,7 +129,7 @@ class ComputingSession(QObject):
             self.changed.emit()
         self.advanced.emit()
 
-    # ------------------------------------------------------------------ told by the lanes' threads
+    # ------------------------------------------------------------------ told by the sources' threads
 
     def _on_given_up(self, keys: frozenset[TileKey], error: Exception) -> None:
         if not self._closed:

@@ -100,9 +100,9 @@ class ProgressBox(QWidget):
             return
         device = status.device.upper().replace("CUDA", "GPU")
         speed = f"{status.mpx_per_s:.2g} Mpx/s · " if status.mpx_per_s else ""
-        runtime = {"openvino": "OpenVINO ", "winograd": "Winograd "}.get(status.runtime, "")
+        backend = {"openvino": "OpenVINO ", "winograd": "Winograd "}.get(status.backend, "")
         preview = f" preview, {status.deviation}" if status.deviation else ""
-        self.speed.setText(f"{speed}{device}, {runtime}{status.precision}{preview}")
+        self.speed.setText(f"{speed}{device}, {backend}{status.precision}{preview}")
 
     def _on_pause(self, paused: bool) -> None:
         self._word_pause(paused)

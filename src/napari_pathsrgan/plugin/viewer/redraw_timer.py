@@ -23,7 +23,7 @@ SETTLED_MS = 80
 
 
 class Redraw(QObject):
-    """Gathers what arrives from the lanes' threads, and hands it over in the window's thread.
+    """Gathers what arrives from the sources' threads, and hands it over in the window's thread.
 
     Parameters
     ----------

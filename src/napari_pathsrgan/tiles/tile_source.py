@@ -11,7 +11,7 @@ from napari_pathsrgan.types import Pixels
 Done = Callable[[Mapping[TileKey, Pixels], Exception | None], None]
 
 
-class Lane(Protocol):
+class TileSource(Protocol):
     """A place where tiles are computed: the inference process, or threads that read the slide.
 
     None of its methods is called with a lock of the scheduler's held; `capacity` is, so it only looks up a number.
@@ -22,9 +22,9 @@ class Lane(Protocol):
         """How many jobs may be under way at once."""
 
     def accepts(self, key: TileKey) -> bool:
-        """Whether this lane computes that tile."""
+        """Whether this source computes that tile."""
 
-    def gather(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
+    def batch(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         """Choose the tiles of one job.
 
         Parameters

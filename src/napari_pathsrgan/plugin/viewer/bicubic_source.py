@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.inference.lanes import ThreadLane
+from napari_pathsrgan.inference.tile_sources import ThreadSource
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL
 from napari_pathsrgan.tiles.product import BICUBIC
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.types import Pixels
 
 
-class BicubicLane(ThreadLane):
+class BicubicSource(ThreadSource):
     """Enlarges in threads, since a pane's worth takes longer than the window may be held up: 50 ms for a megapixel."""
 
     def accepts(self, key: TileKey) -> bool:

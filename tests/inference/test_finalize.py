@@ -13,10 +13,10 @@ import zarr
 from ome_zarr_models.v05 import Image
 
 from napari_pathsrgan.errors import OptionError, OutputError, StoreMismatchError
-from napari_pathsrgan.inference import finished
-from napari_pathsrgan.inference.finished import OutputKind, bare_name, finish, output_kind, tiles_folder
+from napari_pathsrgan.inference import finalize
+from napari_pathsrgan.inference.finalize import OutputKind, bare_name, finish, output_kind, tiles_folder
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
-from napari_pathsrgan.inference.tile_filler import Filled
+from napari_pathsrgan.inference.tile_writer import WriteSummary
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -32,7 +32,7 @@ def super_resolved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperRe
         yield super_resolve(slide, tiny_engine())
 
 
-def write_finished(super_resolved: SuperResolvedSlide, path: Path, **options: Any) -> Filled:
+def write_finished(super_resolved: SuperResolvedSlide, path: Path, **options: Any) -> WriteSummary:
     tiles = tiles_folder(path)
     done = write_whole_slide(super_resolved, tiles)
     finish(tiles, path, **options)
@@ -74,7 +74,7 @@ def test_a_run_that_stopped_goes_on_beside_the_output(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finished, "OUTPUT_KINDS", (OutputKind((".ome.tiff",), stop),))
+    monkeypatch.setattr(finalize, "OUTPUT_KINDS", (OutputKind((".ome.tiff",), stop),))
     with pytest.raises(KeyboardInterrupt):
         write_finished(super_resolved, path)
     monkeypatch.undo()

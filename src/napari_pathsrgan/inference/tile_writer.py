@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Filled:
+class WriteSummary:
     """What was done, of a job or of all of them.
 
     Attributes
@@ -75,8 +75,8 @@ class Filled:
     kept_px: int = 0
     unreadable: tuple[RectangleUm, ...] = field(default=())
 
-    def __add__(self, other: Filled) -> Filled:
-        return Filled(
+    def __add__(self, other: WriteSummary) -> WriteSummary:
+        return WriteSummary(
             self.tiles + other.tiles,
             self.written + other.written,
             self.glass_tiles + other.glass_tiles,
@@ -124,7 +124,7 @@ def plan(grid: PyramidGrid, region: Region, blocks: int) -> tuple[list[Job], lis
     return [Job(0, tuple(windows[window])) for window in sorted(windows)], coarse
 
 
-class TileFiller:
+class TileWriter:
     """Does jobs; may be called from several threads.
 
     Parameters
@@ -140,7 +140,7 @@ class TileFiller:
         self._store = store
         self._network = threading.Semaphore(at_once)
 
-    def fill(self, job: Job) -> Filled:
+    def fill(self, job: Job) -> WriteSummary:
         """Make what is missing of a job's tiles.
 
         Raises
@@ -153,32 +153,32 @@ class TileFiller:
         levels = (0, 1) if job.level == 0 else (job.level,)
         missing = {tile for tile in job.tiles if not all(is_sound(self._store, level, *tile) for level in levels)}
         if not missing:
-            return Filled(tiles=len(levels) * len(job.tiles))
+            return WriteSummary(tiles=len(levels) * len(job.tiles))
         try:
             done = self._fill_blocks(job, missing) if job.level == 0 else self._fill_coarse(job, missing)
         except SlideUnreadableError as error:
             if isinstance(error, SlideChangedError) or not self._super_resolved.slide.path.exists():
                 raise
             if len(job.tiles) > 1:  # the damage may be in one of them only
-                return sum((self.fill(Job(job.level, (tile,))) for tile in job.tiles), Filled())
-            done = Filled(unreadable=(self._super_resolved.grid.tile_um(job.level, *job.tiles[0]),))
-        return Filled(tiles=len(levels) * len(job.tiles)) + done
+                return sum((self.fill(Job(job.level, (tile,))) for tile in job.tiles), WriteSummary())
+            done = WriteSummary(unreadable=(self._super_resolved.grid.tile_um(job.level, *job.tiles[0]),))
+        return WriteSummary(tiles=len(levels) * len(job.tiles)) + done
 
-    def _fill_coarse(self, job: Job, missing: set[tuple[int, int]]) -> Filled:
+    def _fill_coarse(self, job: Job, missing: set[tuple[int, int]]) -> WriteSummary:
         for tile in sorted(missing):
             pixels = self._super_resolved.compute_tile(job.level, *tile)
             pixels[~computed_pixels(self._store, job.level, *tile)] = FILL_VALUE
             self._store.write(job.level, *tile, pixels)
-        return Filled(written=len(missing))
+        return WriteSummary(written=len(missing))
 
-    def _fill_blocks(self, job: Job, missing: set[tuple[int, int]]) -> Filled:
-        done = Filled()
+    def _fill_blocks(self, job: Job, missing: set[tuple[int, int]]) -> WriteSummary:
+        done = WriteSummary()
         for blocks in rectangles_of(job.tiles):
             if not missing.isdisjoint(_tiles_of(blocks)):
                 done += self._compute(blocks, missing)
         return done
 
-    def _compute(self, blocks: Rectangle, missing: set[tuple[int, int]]) -> Filled:
+    def _compute(self, blocks: Rectangle, missing: set[tuple[int, int]]) -> WriteSummary:
         super_resolved, halo = self._super_resolved, self._super_resolved.runner.halo
         window = super_resolved.read_window(*blocks)
         with self._network:
@@ -194,7 +194,7 @@ class TileFiller:
             new = self._write(key.level, block, tile) if block in missing else 0
             written += new
             glass_tiles += new if block not in cells else 0
-        return Filled(
+        return WriteSummary(
             written=written,
             glass_tiles=glass_tiles,
             computed_px=_HR_PER_LR * sum(part.computed_px(halo) for part in pictures.computed),

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from napari_pathsrgan.errors import DeviceError
-from napari_pathsrgan.inference.arithmetic import Arithmetic
+from napari_pathsrgan.inference.execution import Execution
 from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator, precisions
 from napari_pathsrgan.inference.winograd import WinogradGenerator, can_compute
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.arithmetic import Precision, Runtime
+    from napari_pathsrgan.inference.execution import BackendName, Precision
     from napari_pathsrgan.models.generator import Generator
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,8 +42,8 @@ class Network(Protocol):
 
 
 def prepare(
-    network: Generator, device: torch.device, runtime: Runtime, precision: Precision
-) -> tuple[Network, Arithmetic]:
+    network: Generator, device: torch.device, backend: BackendName, precision: Precision
+) -> tuple[Network, Execution]:
     """Make a network ready to run as asked for.
 
     Parameters
@@ -51,7 +51,7 @@ def prepare(
     network : Generator
         On the device, float32, in eval mode.
     device : torch.device
-    runtime, precision : str
+    backend, precision : str
         See `engine.Engine`.
 
     Raises
@@ -59,34 +59,34 @@ def prepare(
     DeviceError
         If the device has no such precision.
     MissingPartError
-        If the runtime is not installed.
+        If the backend is not installed.
     """
-    if runtime in ("openvino", "winograd") and device.type != "cpu":
-        name = "OpenVINO" if runtime == "openvino" else "The runtime winograd"
-        raise DeviceError(f"{name} computes on the CPU.", "Use --device cpu, or --runtime torch.")
-    if runtime == "winograd" and not (can_compute(network) and precision in ("auto", "fp32")):
+    if backend in ("openvino", "winograd") and device.type != "cpu":
+        name = "OpenVINO" if backend == "openvino" else "The backend winograd"
+        raise DeviceError(f"{name} computes on the CPU.", "Use --device cpu, or --backend torch.")
+    if backend == "winograd" and not (can_compute(network) and precision in ("auto", "fp32")):
         raise DeviceError(
-            "The runtime winograd computes networks of preset lite in fp32.", "Use --runtime auto, or torch."
+            "The backend winograd computes networks of preset lite in fp32.", "Use --backend auto, or torch."
         )
     if precision == "auto":
-        return _fastest(network, device, runtime)
-    if precision == "int8" and (runtime == "torch" or device.type != "cpu"):
+        return _fastest(network, device, backend)
+    if precision == "int8" and (backend == "torch" or device.type != "cpu"):
         raise DeviceError(
             "Only OpenVINO computes in int8, on the CPU.",
-            "Use --device cpu with --runtime auto, or another --precision.",
+            "Use --device cpu with --backend auto, or another --precision.",
         )
-    usual: Runtime = "openvino" if precision == "int8" else "torch"
-    chosen = Arithmetic(usual if runtime == "auto" else runtime, precision)
+    usual: BackendName = "openvino" if precision == "int8" else "torch"
+    chosen = Execution(usual if backend == "auto" else backend, precision)
     made = _made(network, device, chosen)
     if precision == "int8":  # it takes seconds to make, and may lack something: now, not when a tile is waited for
         _levels(_on_windows(made), _blobs(device))
     return made, chosen
 
 
-def _made(network: Generator, device: torch.device, wanted: Arithmetic) -> Network:
-    if wanted.runtime == "openvino":
+def _made(network: Generator, device: torch.device, wanted: Execution) -> Network:
+    if wanted.backend == "openvino":
         return OpenVinoGenerator(network, wanted.precision, torch.get_num_threads())
-    if wanted.runtime == "winograd":
+    if wanted.backend == "winograd":
         return WinogradGenerator(network)
     if wanted.precision == "fp16" and device.type == "cpu":
         raise DeviceError("The CPU has no fast fp16.", "Use --precision auto, bf16 or fp32.")
@@ -98,18 +98,18 @@ def _made(network: Generator, device: torch.device, wanted: Arithmetic) -> Netwo
     return halved
 
 
-def _ways(network: Generator, device: torch.device, runtime: Runtime) -> Iterator[Arithmetic]:
+def _ways(network: Generator, device: torch.device, backend: BackendName) -> Iterator[Execution]:
     """List what "auto" tries; torch's fp32 comes first, since the others are held against it."""
-    yield Arithmetic("torch", "fp32")
-    if runtime in ("auto", "torch") and (device.type != "cpu" or cpu_has_bf16()):
-        yield Arithmetic("torch", "bf16" if device.type == "cpu" or _cuda_bf16(device) else "fp16")
-    if runtime in ("auto", "winograd") and device.type == "cpu" and can_compute(network):
-        yield Arithmetic("winograd", "fp32")
-    if runtime in ("auto", "openvino") and device.type == "cpu":
-        yield from (Arithmetic("openvino", precision) for precision in precisions())
+    yield Execution("torch", "fp32")
+    if backend in ("auto", "torch") and (device.type != "cpu" or cpu_has_bf16()):
+        yield Execution("torch", "bf16" if device.type == "cpu" or _cuda_bf16(device) else "fp16")
+    if backend in ("auto", "winograd") and device.type == "cpu" and can_compute(network):
+        yield Execution("winograd", "fp32")
+    if backend in ("auto", "openvino") and device.type == "cpu":
+        yield from (Execution("openvino", precision) for precision in precisions())
 
 
-def _fastest(network: Generator, device: torch.device, runtime: Runtime) -> tuple[Network, Arithmetic]:
+def _fastest(network: Generator, device: torch.device, backend: BackendName) -> tuple[Network, Execution]:
     """Try the ways out on a made-up window of blobs and edges.
 
     A way has to be true to torch's fp32 within one grey level on 99.9 % of the pixels, and clearly faster. Ours,
@@ -117,14 +117,14 @@ def _fastest(network: Generator, device: torch.device, runtime: Runtime) -> tupl
     """
     window = _blobs(device)
     exact: npt.NDArray[np.int16] | None = None
-    found: list[tuple[float, Network, Arithmetic]] = []
-    for way in _ways(network, device, runtime):
+    found: list[tuple[float, Network, Execution]] = []
+    for way in _ways(network, device, backend):
         try:
             made = _made(network, device, way)
             on_windows = _on_windows(made)
             pixels = _levels(on_windows, window)  # the first run of a shape also prepares kernels
             exact = pixels if exact is None else exact
-            if (np.abs(exact - pixels) > 1).mean() > 1e-3 or runtime not in ("auto", way.runtime):
+            if (np.abs(exact - pixels) > 1).mean() > 1e-3 or backend not in ("auto", way.backend):
                 continue
             # The best of some, and a CPU's own time: a busy machine must not decide which pixels one gets.
             clock = time.process_time if device.type == "cpu" else time.perf_counter
@@ -132,10 +132,10 @@ def _fastest(network: Generator, device: torch.device, runtime: Runtime) -> tupl
         except (RuntimeError, DeviceError):  # an operator that the device lacks, or a way that the system refuses
             if exact is None:
                 raise
-    if not found:  # another runtime than torch was asked for
-        chosen = Arithmetic(runtime, "fp32")
+    if not found:  # another backend than torch was asked for
+        chosen = Execution(backend, "fp32")
         return _made(network, device, chosen), chosen
-    usual = Arithmetic("torch", "fp32")
+    usual = Execution("torch", "fp32")
     _, made, chosen = min(found, key=lambda one: one[0] * (_WORTH_IT if one[2] == usual else 1))
     return made, chosen
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class WishList:
+class ViewRequests:
     """What one view wants, most urgent first.
 
     Attributes
@@ -42,11 +42,11 @@ class WishList:
         return not in_sight, self.visible[key] if in_sight else self.prefetch[key]
 
 
-class WishLists:
-    """The wish lists of all views."""
+class RequestQueue:
+    """The requests of all views."""
 
     def __init__(self) -> None:
-        self._lists: dict[Hashable, WishList] = {}
+        self._lists: dict[Hashable, ViewRequests] = {}
         self._turn = 0
 
     def replace(self, view: Hashable, visible: Sequence[TileKey], prefetch: Sequence[TileKey]) -> None:
@@ -55,9 +55,9 @@ class WishLists:
         ahead = {key: rank for rank, key in enumerate(dict.fromkeys(prefetch)) if key not in in_sight}
         last = self._lists.get(view)
         if last is None:
-            self._lists[view] = WishList(in_sight, ahead, set())
+            self._lists[view] = ViewRequests(in_sight, ahead, set())
         else:
-            self._lists[view] = WishList(in_sight, ahead, last.served.intersection(ahead), last.last_turn)
+            self._lists[view] = ViewRequests(in_sight, ahead, last.served.intersection(ahead), last.last_turn)
 
     def remove(self, view: Hashable) -> bool:
         """Drop a view's list and return whether it had one."""
@@ -69,33 +69,33 @@ class WishLists:
 
     def visible(self) -> set[TileKey]:
         """Tiles in sight of any view."""
-        return {key for wishes in self._lists.values() for key in wishes.visible}
+        return {key for requests in self._lists.values() for key in requests.visible}
 
     def all(self) -> set[TileKey]:
         """Every tile that any list names."""
-        return self.visible().union(*(wishes.prefetch for wishes in self._lists.values()))
+        return self.visible().union(*(requests.prefetch for requests in self._lists.values()))
 
     def lack(self, key: TileKey) -> bool:
         """Whether any list would have a tile computed that isn't in the cache."""
-        return any(wishes.lacks(key) for wishes in self._lists.values())
+        return any(requests.lacks(key) for requests in self._lists.values())
 
     def in_order(self) -> list[TileKey]:
         """Every tile that is wanted, most urgent first: rank by rank in turns, what is in sight before the rest."""
-        lists = sorted(self._lists.values(), key=lambda wishes: wishes.last_turn)
-        in_sight = interleave([tuple(wishes.visible) for wishes in lists])
-        ahead = interleave([tuple(key for key in wishes.prefetch if wishes.lacks(key)) for wishes in lists])
+        lists = sorted(self._lists.values(), key=lambda requests: requests.last_turn)
+        in_sight = interleave([tuple(requests.visible) for requests in lists])
+        ahead = interleave([tuple(key for key in requests.prefetch if requests.lacks(key)) for requests in lists])
         return list(dict.fromkeys([*in_sight, *ahead]))
 
-    def take_turn(self, key: TileKey) -> WishList:
+    def take_turn(self, key: TileKey) -> ViewRequests:
         """Find the list to which a tile matters most, and put it last in the order of turns."""
-        lists = [wishes for wishes in self._lists.values() if wishes.lacks(key)]
-        wishes = min(lists, key=lambda wishes: (wishes.rank(key), wishes.last_turn))
+        lists = [requests for requests in self._lists.values() if requests.lacks(key)]
+        requests = min(lists, key=lambda requests: (requests.rank(key), requests.last_turn))
         self._turn += 1
-        wishes.last_turn = self._turn
-        return wishes
+        requests.last_turn = self._turn
+        return requests
 
     def serve(self, keys: Iterable[TileKey]) -> None:
         """Note that tiles have been computed."""
         keys = frozenset(keys)
-        for wishes in self._lists.values():
-            wishes.served.update(keys.intersection(wishes.prefetch))
+        for requests in self._lists.values():
+            requests.served.update(keys.intersection(requests.prefetch))

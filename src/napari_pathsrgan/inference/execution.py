@@ -12,31 +12,31 @@ from napari_pathsrgan.tiles.product import Product
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 """int8 is a preview: it is taken only where it is named, and its pixels are no other precision's."""
-Runtime = Literal["auto", "torch", "openvino", "winograd"]
+BackendName = Literal["auto", "torch", "openvino", "winograd"]
 """winograd is our own way of computing preset ``lite`` on a CPU."""
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class Execution:
     """How a network is computed.
 
     Attributes
     ----------
-    runtime : {"torch", "openvino", "winograd"}
+    backend : {"torch", "openvino", "winograd"}
     precision : {"fp32", "bf16", "fp16", "int8"}
     """
 
-    runtime: Runtime
+    backend: BackendName
     precision: Precision
 
     def __str__(self) -> str:
-        return f"{self.runtime} {self.precision}"
+        return f"{self.backend} {self.precision}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read it as `str` writes it."""
-        runtime, precision = text.split()
-        return cls(runtime, precision)  # type: ignore[arg-type]
+        backend, precision = text.split()
+        return cls(backend, precision)  # type: ignore[arg-type]
 
 
 def network_product(weights_hash: str, precision: str) -> Product:
@@ -44,7 +44,7 @@ def network_product(weights_hash: str, precision: str) -> Product:
     return Product("computed", weights_hash, "int8" if precision == "int8" else "exact")
 
 
-def go_on_with(store: Path, runtime: Runtime, precision: Precision) -> tuple[Runtime, Precision]:
+def resume_execution(store: Path, backend: BackendName, precision: Precision) -> tuple[BackendName, Precision]:
     """Settle how a run computes: as the store that it goes on with was begun, where there is one.
 
     Tiles of one store are computed in one way, or it would depend on when a run was stopped which pixels one gets.
@@ -53,7 +53,7 @@ def go_on_with(store: Path, runtime: Runtime, precision: Precision) -> tuple[Run
     ----------
     store : Path
         The output; need not be there.
-    runtime, precision : str
+    backend, precision : str
         What was asked for; "auto" takes what the store remembers.
 
     Raises
@@ -61,13 +61,13 @@ def go_on_with(store: Path, runtime: Runtime, precision: Precision) -> tuple[Run
     StoreMismatchError
         If something else was asked for than what the store was begun with, or the folder is no store of ours.
     """
-    begun = PyramidStore.open(store).identity.arithmetic if (store / "zarr.json").is_file() else ""
+    begun = PyramidStore.open(store).identity.execution if (store / "zarr.json").is_file() else ""
     if not begun:
-        return runtime, precision
-    there = Arithmetic.parse(begun)
-    if runtime not in ("auto", there.runtime) or precision not in ("auto", there.precision):
+        return backend, precision
+    there = Execution.parse(begun)
+    if backend not in ("auto", there.backend) or precision not in ("auto", there.precision):
         raise StoreMismatchError(
-            f"{store.name} was begun in {there.precision} by {there.runtime}, and goes on in nothing else.",
-            f"Give --precision {there.precision} --runtime {there.runtime} or neither, or choose another output.",
+            f"{store.name} was begun in {there.precision} by {there.backend}, and goes on in nothing else.",
+            f"Give --precision {there.precision} --backend {there.backend} or neither, or choose another output.",
         )
-    return there.runtime, there.precision
+    return there.backend, there.precision

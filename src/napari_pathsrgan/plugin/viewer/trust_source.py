@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.inference.lanes import ThreadLane
+from napari_pathsrgan.inference.tile_sources import ThreadSource
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _KEPT_VIEWS = 2
 
 
-class TrustLane(ThreadLane):
+class TrustSource(ThreadSource):
     """Compares in a thread, one tile at a time: what is missing of the computed view takes the inference process.
 
     Parameters
     ----------
     slides, pool
-        See `ThreadLane`.
+        See `ThreadSource`.
     at_hand : callable (TileKey) -> tile or None
         Knows computed tiles that are there already.
     """
