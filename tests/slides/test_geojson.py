@@ -108,6 +108,11 @@ def test_an_outline_made_to_take_for_ever_is_refused() -> None:
         collection(feature({"type": "LineString", "coordinates": [[0, 0], [9, 9]]}), feature()),
         collection(feature(classification=None)),
         {"features": [feature()], "bbox": [1, 2, 3, 4]},
+        collection(collection(feature())),
+        [collection(feature(None)), collection(collection(), collection(feature()))],
+        feature() | {"features": []},
+        feature() | {"properties": [1, 2]},
+        feature() | {"id": 7, "bbox": "none"},
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -127,6 +132,8 @@ def test_all_that_rfc_7946_and_qupath_allow_is_read(
         ("Tumor", "Tumor"),
         ({"names": ["Tumor", "Positive"], "color": [1, 2, 3]}, "Tumor: Positive"),
         ({"names": [], "name": "Tumor"}, "Tumor"),
+        ({"names": [{}], "name": "Tumor"}, "Tumor"),
+        ({"names": "Tumor", "name": 7}, "Tumor"),
         ({"color": [1, 2, 3]}, ""),
         ("a\x1b[31m\u202eb", "a�[31m�b"),
         ("a" * 300, "a" * 199 + "…"),
@@ -160,8 +167,9 @@ BAD = [
     (feature(polygon([[float("inf"), 2], [3, 4], [5, 7]])), "no place on a slide"),
     (feature(polygon(box(9000, 9000, 10, 10))), "outside the slide, which is 3000 × 3000 µm"),
     (feature(polygon(box(-20, 10, 10, 10))), "outside the slide"),
-    (feature(classification=7), "class that is no text"),
-    (feature(classification={"names": [{}]}), "class that is no text"),
+    (feature(feature()), "has a Feature where a geometry belongs"),
+    (feature(collection(feature())), "has a FeatureCollection where a geometry belongs"),
+    (feature({"type": "MultiPolygon", "coordinates": [[[7]], [[8]]]}), "no polygon that can be read"),
 ]
 
 
@@ -178,6 +186,28 @@ def test_a_bad_feature_is_named_and_does_not_refuse_the_others(
     assert why in record.getMessage()
     with pytest.raises(OptionError, match="holds no annotated area of the slide: feature 1"):
         read_annotations(write(tmp_path / "b", collection(bad)), GRID)
+
+
+@pytest.mark.parametrize("classification", [7, True, {"names": [{}]}, {"name": 7}, {"name": ["a", 7]}, [7], [[]]])
+def test_a_bad_class_costs_the_class_and_not_the_area(
+    tmp_path: Path, classification: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (annotation,) = read_annotations(write(tmp_path / "a", feature(classification=classification)), GRID)
+    assert is_the_square(annotation)
+    assert annotation.label == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        "a: feature 1 “x” has a class that is no text; its area has no class."
+    ]
+
+
+def test_a_bad_polygon_costs_no_other_polygon_of_its_feature(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    polygons = [[[[1, 2], [3, 4]]], SQUARE["coordinates"], [[[NAN, 2], [3, 4], [5, 7]]]]
+    several = feature({"type": "MultiPolygon", "coordinates": polygons})
+    (annotation,) = read_annotations(write(tmp_path / "a", several), GRID)
+    assert is_the_square(annotation)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "fewer than three points in polygon 1 of 3; that polygon is left out" in first
+    assert "no place on a slide in polygon 3 of 3" in second
 
 
 def test_of_many_bad_features_a_few_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

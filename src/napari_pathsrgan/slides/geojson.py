@@ -78,14 +78,14 @@ class QuPathGrid:
 
 
 class _BadFeatureError(Exception):
-    """Why a feature is left out."""
+    """Why a feature, or a polygon of one, is left out."""
 
 
 def read_annotations(path: Path, grid: QuPathGrid) -> list[Annotation]:
     """Read areas that QuPath exported; points, lines and features without a place are passed over.
 
-    A feature that is bad or lies outside the slide is left out and named in a warning to the log, which the command
-    line prints.
+    A feature or a polygon that is bad or lies outside the slide is left out and named in a warning to the log, which
+    the command line prints. So is a class that is no text; its area stays.
 
     Parameters
     ----------
@@ -105,49 +105,64 @@ def read_annotations(path: Path, grid: QuPathGrid) -> list[Annotation]:
         raise OptionError(f"{path} cannot be read ({error.strerror}).", "Check the path.") from error
     except ValueError as error:
         raise OptionError(f"{path.name} is no GeoJSON: {error}.", _EXPORT_AGAIN) from error
-    areas, bad = _sort_out(features, grid)
+    areas, notes = _sort_out(features, grid)
     if not areas:
-        what = f" of the slide: feature {bad[0]}" if bad else ""
+        what = f" of the slide: feature {notes[0]}" if notes else ""
         raise OptionError(
             f"{path.name} holds no annotated area{what}.", "Export annotations of this slide, not detections or points."
         )
-    _warn(path, bad)
+    _warn(path, notes)
     return areas
 
 
 def _features(content: Any) -> list[Any]:
-    """List the features of a FeatureCollection, a Feature, a bare geometry or, as older QuPath writes it, a list."""
-    if isinstance(content, dict) and isinstance(content.get("features"), list):
-        return list(content["features"])
-    if isinstance(content, list):
-        return content
-    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+    """List the features of a FeatureCollection, a Feature, a bare geometry or, as older QuPath writes it, a list.
+
+    Collections within collections are read as if their features were the outer one's.
+    """
+    known = isinstance(content, dict) and (
+        isinstance(content.get("features"), list) or isinstance(content.get("type"), str)
+    )
+    if not known and not isinstance(content, list):
         raise ValueError("it has neither features nor a geometry")
-    return [content if content["type"] == "Feature" else {"geometry": content}]
+    features: list[Any] = []
+    left = content[::-1] if isinstance(content, list) else [content]
+    while left:
+        part = left.pop()
+        inner = part.get("features") if isinstance(part, dict) and part.get("type") != "Feature" else None
+        if isinstance(inner, list):
+            left += reversed(inner)
+        else:
+            features.append(part)
+    return features
 
 
 def _sort_out(features: Sequence[Any], grid: QuPathGrid) -> tuple[list[Annotation], list[str]]:
-    """Return the areas that lie on the slide, and for each feature that is left out its number, name and why."""
-    areas, bad = [], []
+    """Return the areas that lie on the slide, and for each feature that loses something its number, name and why."""
+    areas, notes = [], []
     for number, feature in enumerate(features, start=1):
+        lost: list[str] = []
         try:
-            area = _annotation(feature, grid)
+            area = _annotation(feature, grid, lost)
             if area.polygons and not grid.touches(area):
                 height, width = grid.extent_um
                 raise _BadFeatureError(f"lies outside the slide, which is {height:.0f} × {width:.0f} µm")
         except _BadFeatureError as error:
-            bad.append(f"{number}{_name(feature)} {error}")
+            notes.append(f"{number}{_name(feature)} {error}; it is left out")
             continue
+        notes += [f"{number}{_name(feature)} {what}" for what in lost]
         if area.polygons:
             areas.append(area)
-    return areas, bad
+    return areas, notes
 
 
-def _warn(path: Path, bad: Sequence[str]) -> None:
-    for sentence in bad[:_FEATURES_NAMED]:
-        _log.warning("%s: feature %s; it is left out.", printable(path.name), sentence)
-    if len(bad) > _FEATURES_NAMED:
-        _log.warning("%s: %d more features are left out.", printable(path.name), len(bad) - _FEATURES_NAMED)
+def _warn(path: Path, notes: Sequence[str]) -> None:
+    for note in notes[:_FEATURES_NAMED]:
+        _log.warning("%s: feature %s.", printable(path.name), note)
+    if len(notes) > _FEATURES_NAMED:
+        _log.warning(
+            "%s: %d more features are left out or lose something.", printable(path.name), len(notes) - _FEATURES_NAMED
+        )
 
 
 def _name(feature: Any) -> str:
@@ -158,16 +173,27 @@ def _name(feature: Any) -> str:
     return f" “{printable(name, 80)}”" if isinstance(name, str) else ""
 
 
-def _annotation(feature: Any, grid: QuPathGrid) -> Annotation:
+def _annotation(feature: Any, grid: QuPathGrid, lost: list[str]) -> Annotation:
+    """Read a feature; what it loses without being left out is added to `lost`."""
     if not isinstance(feature, dict):
         raise _BadFeatureError("is no object")
     if "geometry" not in feature and isinstance(feature.get("type"), str) and feature["type"] != "Feature":
         feature = {"geometry": feature}  # a list of bare geometries
-    polygons = [polygon for part in _areas(feature.get("geometry")) for polygon in _polygons(part)]
-    return Annotation(
-        _label(feature.get("properties")),
-        tuple(tuple(_ring(ring, grid) for ring in polygon) for polygon in polygons if polygon),
-    )
+    polygons = [polygon for part in _areas(feature.get("geometry")) for polygon in _polygons(part) if polygon]
+    read = []
+    for number, rings in enumerate(polygons, start=1):
+        try:
+            read.append(tuple(_ring(ring, grid) for ring in rings))
+        except _BadFeatureError as error:
+            if len(polygons) == 1:
+                raise
+            lost.append(f"{error} in polygon {number} of {len(polygons)}; that polygon is left out")
+    if polygons and not read:
+        raise _BadFeatureError("has no polygon that can be read")
+    label = _label(feature.get("properties"))
+    if label is None:
+        lost.append("has a class that is no text; its area has no class")
+    return Annotation(label or "", tuple(read))
 
 
 def _areas(geometry: Any) -> Iterator[dict[str, Any]]:
@@ -180,6 +206,8 @@ def _areas(geometry: Any) -> Iterator[dict[str, Any]]:
             left += reversed(part["geometries"])
         elif kind in _AREAS:
             yield part
+        elif kind in ("Feature", "FeatureCollection"):
+            raise _BadFeatureError(f"has a {kind} where a geometry belongs")
         elif kind not in _NO_AREAS:
             raise _BadFeatureError("has a geometry of a kind that RFC 7946 lacks")
 
@@ -216,16 +244,15 @@ def _positions(ring: Any) -> npt.NDArray[Any]:
         return np.zeros(0)
 
 
-def _label(properties: Any) -> str:
-    """Read the class as QuPath writes it: {"name": …}, {"names": […]}, or text."""
+def _label(properties: Any) -> str | None:
+    """Read the class as QuPath writes it: {"name": …}, {"names": […]}, or text; None where it is no text."""
     named = properties.get("classification") if isinstance(properties, dict) else None
-    if isinstance(named, dict):
-        named = named.get("names") or named.get("name")
-    if isinstance(named, list) and all(isinstance(part, str) for part in named):
-        named = ": ".join(named)
-    if named is not None and not isinstance(named, str):
-        raise _BadFeatureError("has a class that is no text")
-    return printable(named or "", _LONGEST_LABEL)
+    ways = [named.get("names"), named.get("name")] if isinstance(named, dict) else [named]
+    for way in ways:
+        parts: list[Any] = way if isinstance(way, list) else [way]
+        if parts and all(isinstance(part, str) for part in parts):
+            return printable(": ".join(parts), _LONGEST_LABEL)
+    return "" if all(way is None or way == [] for way in ways) else None
 
 
 def write_squares(
