@@ -44,7 +44,7 @@ from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import load_generator, save_generator
 from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE, find_model
-from napari_pathsrgan.phantom.field_picture import phantom_picture
+from napari_pathsrgan.phantom.field_image import phantom_field
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.grid import CORE
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
@@ -175,7 +175,7 @@ def tests(run: Run, ends_at: float) -> str:
 
 def cells_image(side_px: int) -> np.ndarray:
     """Show synthetic cells at the input's pixel size, mirrored until they fill (side_px, side_px, 3) uint8."""
-    sharp = phantom_picture(1)
+    sharp = phantom_field(1)
     small = cv2.resize(sharp, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     more = [(0, max(0, side_px - size)) for size in small.shape[:2]]
     filled = np.pad(small, (*more, (0, 0)), mode="symmetric")

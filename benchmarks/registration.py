@@ -19,7 +19,7 @@ from scipy import ndimage
 from skimage.feature import match_template
 
 from napari_pathsrgan.phantom.sparse import write_sparse_phantom
-from napari_pathsrgan.registration.coarse import find_offset, look_over
+from napari_pathsrgan.registration.coarse import find_offset, read_overview
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.correlation import match, sample_plane
 from napari_pathsrgan.registration.fine import register_slides
@@ -104,7 +104,7 @@ def slide_size(folder: Path, patches: int) -> list[Figure]:
         counts[side] = register_slides(*cases[side], config).tried
 
     seconds = in_turns({"huge": lambda: run(100_000), "small": lambda: run(10_000)}, 3)
-    coarse = in_turns({"huge": lambda: find_offset(*cases[100_000][:2], look_over(cases[100_000][0]), config)}, 1)
+    coarse = in_turns({"huge": lambda: find_offset(*cases[100_000][:2], read_overview(cases[100_000][0]), config)}, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
     detail = f"{counts[100_000]} and {counts[10_000]} patches; {coarse['huge'][0]:.1f} s of it coarse"
     return [

@@ -34,7 +34,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     for seed, folder in zip(options.seeds, folders, strict=True):
         if not folder.exists():
             say(f"Making {folder.name}")
-            write_phantom(folder, 2000.0, seed, glass_share=options.glass, max_global_offset_um=options.apart)
+            write_phantom(folder, 2000.0, seed, background_share=options.glass, max_global_offset_um=options.apart)
         found = register_slides(*(open_slide(folder / f"{power}x.tiff") for power in (4, 10, 20)))
         truth = PhantomTruth.load(folder / "truth.json")
         tried, accepted = tried + found.tried, accepted + len(found.patches)

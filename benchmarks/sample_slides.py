@@ -62,7 +62,7 @@ def sample_slide(folder: Path, side_px: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         say(f"Making {path}, once …")
         origin = cells_origin_px(side_px)
-        write_sparse_phantom(path, side_px, _SEED, [(origin, origin, CELLS_PX, CELLS_PX)], glass_share=0.0)
+        write_sparse_phantom(path, side_px, _SEED, [(origin, origin, CELLS_PX, CELLS_PX)], background_share=0.0)
     return path
 
 
@@ -102,5 +102,5 @@ def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
             for row in firsts
             for col in firsts
         ]
-        write_sparse_phantom(path, n_tiles * _TILE_PX, _SEED, windows, glass_share=0.0, specimen_px=_SPECIMEN_PX)
+        write_sparse_phantom(path, n_tiles * _TILE_PX, _SEED, windows, background_share=0.0, specimen_px=_SPECIMEN_PX)
     return path, share

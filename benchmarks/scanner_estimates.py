@@ -24,7 +24,7 @@ from napari_pathsrgan.imaging.scanner import ScannerSettings, random_settings
 from napari_pathsrgan.imaging.sensor import develop
 from napari_pathsrgan.imaging.sharpness import Optics, estimate_optics
 from napari_pathsrgan.imaging.spectrum import cut_windows
-from napari_pathsrgan.registration.fields import list_fields, read_picture
+from napari_pathsrgan.registration.fields import list_fields, read_image
 
 _LOW = OBJECTIVES[4]
 _FIELDS = 6
@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     for _ in range(options.scanners):
         settings = random_settings(rng, _LOW)
         chosen = rng.choice(len(paths), min(_FIELDS, len(paths)), replace=False)
-        cases.append(estimate(settings, [halved(read_picture(paths[at])) for at in chosen], 2 * options.mpp, rng))
+        cases.append(estimate(settings, [halved(read_image(paths[at])) for at in chosen], 2 * options.mpp, rng))
     return [*_aperture(cases), *_sharpening(cases), *_noise(cases), *_white(cases), *_grid(cases)]
 
 

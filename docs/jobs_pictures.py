@@ -89,9 +89,9 @@ def main() -> None:
     get_settings(folder / "napari.yaml")  # not the user's, whose letters may be of any size
     with some_screen():
         os.environ["PATHSRGAN_JOBS"] = str(folder / "jobs")
-        files = write_phantom(folder / "ward-3", 800.0, 3, glass_share=0.2)
-        write_phantom(folder / "ward-4", 600.0, 5, glass_share=0.2)
-        other = write_phantom(folder / "case-09", 800.0, 4, (4,), glass_share=0.2).scans[4]
+        files = write_phantom(folder / "ward-3", 800.0, 3, background_share=0.2)
+        write_phantom(folder / "ward-4", 600.0, 5, background_share=0.2)
+        other = write_phantom(folder / "case-09", 800.0, 4, (4,), background_share=0.2).scans[4]
         viewer = napari.Viewer(title="PathSRGAN", show_welcome_screen=False)
         viewer.window.resize(1300, 900)
         dock = JobsWidget(viewer)

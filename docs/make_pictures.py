@@ -20,14 +20,14 @@ from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.scanner import random_settings
-from napari_pathsrgan.phantom.picture_slide import write_picture_slide
+from napari_pathsrgan.phantom.image_slide import write_image_slide
 from napari_pathsrgan.plugin.compare.modes import CompareMode
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
 from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.sample_data import phantom_path
 from napari_pathsrgan.plugin.viewer.browsing_session import SessionSettings
 from napari_pathsrgan.plugin.widgets.screen import some_screen
-from napari_pathsrgan.registration.fields import read_picture
+from napari_pathsrgan.registration.fields import read_image
 
 IMAGES = Path(__file__).parent / "images"
 FIELD_MPP = 0.27
@@ -88,9 +88,7 @@ def main() -> None:
         if arguments.field:
             scan = Path(folder) / "field-4x.tiff"
             rng = np.random.default_rng(5)
-            write_picture_slide(
-                read_picture(arguments.field), FIELD_MPP, scan, random_settings(rng, OBJECTIVES[4]), rng
-            )
+            write_image_slide(read_image(arguments.field), FIELD_MPP, scan, random_settings(rng, OBJECTIVES[4]), rng)
             photograph(scan, "field", 0.3)
         if arguments.slide:
             photograph(arguments.slide, "slide", 0.3)

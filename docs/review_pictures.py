@@ -130,7 +130,7 @@ def main() -> None:
         folder = Path(made)
         pairs: Path | None = arguments.pairs
         if pairs is None:
-            scans = write_phantom(folder / "ward-3", 1000.0, 3, glass_share=0.2).scans
+            scans = write_phantom(folder / "ward-3", 1000.0, 3, background_share=0.2).scans
             pairs = folder / "ward-3.zarr"
             pathsrgan(["register", str(pairs), *(str(scans[power]) for power in (4, 10, 20)), "--split", "test"])
         single, pair = folder / "ward.review", folder / "choices.review"

@@ -20,7 +20,7 @@ PITCH_UM = 0.293
 
 @pytest.fixture(scope="module")
 def specimen() -> Specimen:
-    return Specimen(3, SIZE_UM, glass_share=0.2)
+    return Specimen(3, SIZE_UM, background_share=0.2)
 
 
 Floats = npt.NDArray[np.float32]
@@ -66,7 +66,7 @@ def test_any_window_agrees_with_a_larger_one(specimen: Specimen, row: int, col: 
 
 
 def test_order_and_memory_do_not_change_a_window(specimen: Specimen) -> None:
-    forgetful = Specimen(3, SIZE_UM, glass_share=0.2, memory_bytes=1)
+    forgetful = Specimen(3, SIZE_UM, background_share=0.2, memory_bytes=1)
     forgetful.render_layers(1500, 1500, 200, 200, 1.0)
     np.testing.assert_array_equal(
         total(forgetful, 600, 600, 150, 150, PITCH_UM), total(specimen, 600, 600, 150, 150, PITCH_UM)
@@ -87,7 +87,7 @@ def test_coarse_windows_show_the_same_specimen(specimen: Specimen, coarse: float
     detailed = total(specimen, 600, 600, side * step, side * step, 0.25)
     reduced = detailed.reshape(side, step, side, step, 3).mean(axis=(1, 3))
     direct = total(specimen, 600, 600, side, side, coarse)
-    seen, expected = (cv2.GaussianBlur(picture, (0, 0), 1.4 / coarse) for picture in (direct, reduced))
+    seen, expected = (cv2.GaussianBlur(image, (0, 0), 1.4 / coarse) for image in (direct, reduced))
     assert np.corrcoef(seen.ravel(), expected.ravel())[0, 1] > 0.995
     assert abs(seen.mean() - expected.mean()) < 0.04 * expected.mean()
 
@@ -144,7 +144,7 @@ def test_all_classes_occur_and_lie_within_the_size(specimen: Specimen) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 1.0])
-def test_glass_share_steers_how_much_is_empty(share: float) -> None:
+def test_background_share_decides_how_much_is_empty(share: float) -> None:
     population = Population(11, share, warm_share=0.5, abnormal_share=0.2)
     axis = np.arange(0, 40_000, 200.0)
     density = population.density(*np.meshgrid(axis, axis))
@@ -152,7 +152,7 @@ def test_glass_share_steers_how_much_is_empty(share: float) -> None:
 
 
 def test_glass_holds_nothing() -> None:
-    specimen = Specimen(11, SIZE_UM, glass_share=1.0)
+    specimen = Specimen(11, SIZE_UM, background_share=1.0)
     assert specimen.cells_in(0, 0, *SIZE_UM) == []
     assert not total(specimen, 0, 0, 100, 100, 20.0).any()
 

@@ -23,7 +23,7 @@ from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.scanner import PhantomFiles, write_phantom
 from napari_pathsrgan.phantom.slide_file import level_shapes, whole_shape
 from napari_pathsrgan.phantom.sparse import write_sparse_phantom
-from napari_pathsrgan.phantom.truth import PhantomTruth, ScanOffset, draw_offset
+from napari_pathsrgan.phantom.truth import PhantomTruth, ScanOffset, random_offset
 
 SIZE_UM = (600.0, 500.0)
 SEED = 4
@@ -31,7 +31,7 @@ SEED = 4
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> PhantomFiles:
-    return write_phantom(tmp_path_factory.mktemp("phantom") / "slide", SIZE_UM, SEED, glass_share=0.1)
+    return write_phantom(tmp_path_factory.mktemp("phantom") / "slide", SIZE_UM, SEED, background_share=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +90,8 @@ def test_scan_shows_the_specimen_where_the_truth_says(
         expected = 1 - np.power(imaged, 1 / CLEAN.camera.gamma).mean(axis=-1)
         seen = darkness[pixel[0] - half : pixel[0] + half, pixel[1] - half : pixel[1] + half]
         window = cv2.createHanningWindow((2 * half, 2 * half), cv2.CV_32F)
-        pictures = expected.astype(np.float32), seen.astype(np.float32)
-        (shift_col, shift_row), response = cv2.phaseCorrelate(*pictures, window)
+        images = expected.astype(np.float32), seen.astype(np.float32)
+        (shift_col, shift_row), response = cv2.phaseCorrelate(*images, window)
         assert response > 0.1
         errors.append([shift_row, shift_col])
     assert np.abs(np.median(errors, axis=0)).max() < 0.5
@@ -108,7 +108,7 @@ def test_scans_lie_differently_and_waver(truth: PhantomTruth) -> None:
 
 
 def test_offset_and_its_inverse_agree() -> None:
-    offset = draw_offset(np.random.default_rng(1), (4000.0, 3000.0), 40)
+    offset = random_offset(np.random.default_rng(1), (4000.0, 3000.0), 40)
     rows, cols = np.meshgrid(np.linspace(-50, 4000, 30), np.linspace(0, 3000, 30))
     row_offset, col_offset = offset.at(rows, cols)
     back = offset.specimen_um(rows + row_offset, cols + col_offset)
@@ -139,7 +139,7 @@ def test_nuclei_of_the_table_lie_in_the_mask_and_are_dark(files: PhantomFiles, t
 def test_same_seed_same_bytes(tmp_path: Path) -> None:
     digests = []
     for name in ("a", "b"):
-        made = write_phantom(tmp_path / name, 150.0, 9, (4, 20), glass_share=0.0)
+        made = write_phantom(tmp_path / name, 150.0, 9, (4, 20), background_share=0.0)
         digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.folder.iterdir())])
     assert digests[0] == digests[1]
     assert len(digests[0]) == 5
@@ -148,7 +148,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
 def test_chunks_meet_without_a_seam() -> None:
     """Noise apart, a piece scanned alone is the same piece of a larger one."""
     specimen = Specimen(SEED, (400.0, 400.0), 0.0)
-    scan = Scan(specimen, 20, CLEAN, draw_offset(np.random.default_rng(0), (400.0, 400.0), 10))
+    scan = Scan(specimen, 20, CLEAN, random_offset(np.random.default_rng(0), (400.0, 400.0), 10))
     whole = scan.pixels(256, 256, 512, 512).astype(int)
     part = scan.pixels(512, 512, 256, 256).astype(int)
     assert np.abs(whole[256:, 256:] - part).max() <= 2
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"size_um": 10.0}, {"seed": -1}, {"magnifications": (5,)}, {"magnifications": ()}, {"glass_share": 1.5}],
+    [{"size_um": 10.0}, {"seed": -1}, {"magnifications": (5,)}, {"magnifications": ()}, {"background_share": 1.5}],
     ids=str,
 )
 def test_senseless_options_are_told(tmp_path: Path, options: dict[str, object]) -> None:

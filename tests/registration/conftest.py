@@ -1,4 +1,4 @@
-"""One small specimen scanned three times, and another that isn't the same slide; made once."""
+"""One small specimen scanned three times, and another that is not the same slide; made once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from napari_pathsrgan.phantom import scanner
 from napari_pathsrgan.phantom.scanner import PhantomFiles, write_phantom
-from napari_pathsrgan.phantom.truth import PhantomTruth, ScanOffset, draw_offset
+from napari_pathsrgan.phantom.truth import PhantomTruth, ScanOffset, random_offset
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.fine import Registration, register_slides
 from napari_pathsrgan.slides.open_slide import open_slide
@@ -28,14 +28,14 @@ def triplet(folder: Path) -> PhantomFiles:
     """Scans that lie 165 µm apart, further than the first search looks, and drift as on a slide of 5 mm."""
     displaced = iter([(60.0, -70.0), (-50.0, 40.0), (-45.0, 95.0)])
 
-    def draw_calmly(*arguments: Any) -> ScanOffset:
-        drawn = draw_offset(*arguments)
+    def random_calm_offset(*arguments: Any) -> ScanOffset:
+        drawn = random_offset(*arguments)
         calm = tuple(replace(w, amplitude_um=(w.amplitude_um[0] / 5, w.amplitude_um[1] / 5)) for w in drawn.waves)
         return ScanOffset(next(displaced), calm)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanner, "draw_offset", draw_calmly)
-        return scanner.write_phantom(folder / "same", 850.0, 3, glass_share=0.2)
+        patch.setattr(scanner, "random_offset", random_calm_offset)
+        return scanner.write_phantom(folder / "same", 850.0, 3, background_share=0.2)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def slides(triplet: PhantomFiles) -> Iterator[list[Slide]]:
 @pytest.fixture(scope="session")
 def stranger(folder: Path) -> Iterator[Slide]:
     """A 4× scan of another slide."""
-    files = write_phantom(folder / "other", 850.0, 4, (4,), glass_share=0.2)
+    files = write_phantom(folder / "other", 850.0, 4, (4,), background_share=0.2)
     with open_slide(files.scans[4]) as slide:
         yield slide
 

@@ -30,13 +30,13 @@ def shifted_nowhere(registration: Registration) -> np.ndarray:
 
 
 def test_a_large_slide_is_shown_coarser(registration: Registration) -> None:
-    picture, mpp, _ = checkerboard(registration.low, registration.high, registration.patches, 20, 0.5, most_px=300)
-    assert max(picture.shape) <= 300 + 60 / mpp + 1
+    image, mpp, _ = checkerboard(registration.low, registration.high, registration.patches, 20, 0.5, most_px=300)
+    assert max(image.shape) <= 300 + 60 / mpp + 1
     assert mpp > 0.5
 
 
 def test_layers_lie_on_the_low_scan(registration: Registration) -> None:
-    (_, scan, _), (picture, board, _), (arrows, _, _), (places, points, kind) = registration_layers(
+    (_, scan, _), (image, board, _), (arrows, _, _), (places, points, kind) = registration_layers(
         registration.low, registration.high, registration.patches
     )
     assert kind == "points"
@@ -48,7 +48,7 @@ def test_layers_lie_on_the_low_scan(registration: Registration) -> None:
     np.testing.assert_allclose(arrows[:, 0], places)
     drift = registration.patches["offset_col_um_20x"] - np.median(registration.patches["offset_col_um_20x"])
     np.testing.assert_allclose(arrows[:, 1, 1], DRIFT_SHOWN * drift, atol=1e-6)
-    assert picture.dtype == np.uint8
+    assert image.dtype == np.uint8
 
 
 def test_nothing_found_shows_the_scan_alone(registration: Registration) -> None:

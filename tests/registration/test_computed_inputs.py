@@ -11,7 +11,7 @@ import tifffile
 from napari_pathsrgan.commands import main
 from napari_pathsrgan.errors import ComputedSlideError
 from napari_pathsrgan.registration.cutting import open_scans
-from napari_pathsrgan.registration.fields import read_picture
+from napari_pathsrgan.registration.fields import read_image
 from napari_pathsrgan.registration.fine import register_slides
 from napari_pathsrgan.registration.pairs import PairsFile
 from napari_pathsrgan.slides.aperio_tiff import write_aperio_tiff
@@ -86,4 +86,4 @@ def test_a_field_that_was_computed_is_not_trained_on(store: PyramidStore, name: 
     path = store.path.with_name(name)
     WRITERS[name](store, path, "jpeg", None)
     with pytest.raises(ComputedSlideError, match=f"{name} is no scan"):
-        read_picture(path)
+        read_image(path)

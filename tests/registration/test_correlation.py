@@ -1,4 +1,4 @@
-"""Correlation: the same numbers as the definition gives, and peaks where pictures were moved to."""
+"""Correlation: the same numbers as the definition gives, and peaks where images were moved to."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_masked_correlation_finds_a_part_that_sticks_out() -> None:
 
 @pytest.mark.parametrize(("fine", "ratio", "goal_px"), [(4, 2.5, 0.05), (2, 5.0, 0.1)])
 def test_a_shift_between_pixels_is_found(fine: int, ratio: float, goal_px: float) -> None:
-    """A finer picture (10×, then 20×) is found in a coarser one, with errors in the finer one's pixels."""
+    """A finer image (10×, then 20×) is found in a coarser one, with errors in the finer one's pixels."""
     scene = ndimage.gaussian_filter(cells(2, 1100), 4)
     coarse = fine * ratio
     rng = np.random.default_rng(3)

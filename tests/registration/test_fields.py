@@ -18,20 +18,20 @@ from napari_pathsrgan.registration.fields import (
     is_held_out,
     list_fields,
     make_field,
-    read_picture,
+    read_image,
 )
 
 MPP = 0.27
 
 
 def dots(rows: int, cols: int) -> tuple[np.ndarray, list[tuple[float, float]]]:
-    """A white picture of dark, wide dots, and their centres in µm from its corner."""
-    picture = np.full((rows, cols, 3), 250.0)
+    """A white image of dark, wide dots, and their centres in µm from its corner."""
+    image = np.full((rows, cols, 3), 250.0)
     at_row, at_col = np.mgrid[:rows, :cols]
     centres = [(0.27 * rows, 0.31 * cols), (0.66 * rows, 0.4 * cols), (0.45 * rows, 0.73 * cols)]
     for row, col in centres:
-        picture -= 140 * np.exp(-((at_row - row) ** 2 + (at_col - col) ** 2) / (2 * 14.0**2))[..., None]
-    return np.rint(picture).astype(np.uint8), [((row + 0.5) * MPP, (col + 0.5) * MPP) for row, col in centres]
+        image -= 140 * np.exp(-((at_row - row) ** 2 + (at_col - col) ** 2) / (2 * 14.0**2))[..., None]
+    return np.rint(image).astype(np.uint8), [((row + 0.5) * MPP, (col + 0.5) * MPP) for row, col in centres]
 
 
 def place_of(image: np.ndarray, mpp: float, near_um: tuple[float, float]) -> tuple[float, float]:
@@ -46,8 +46,8 @@ def place_of(image: np.ndarray, mpp: float, near_um: tuple[float, float]) -> tup
 
 @pytest.fixture(scope="module")
 def field_of_dots() -> tuple[Field, list[tuple[float, float]]]:
-    picture, centres = dots(420, 500)
-    return make_field("dots.png", picture, MPP, scans=4, seed=0), centres
+    image, centres = dots(420, 500)
+    return make_field("dots.png", image, MPP, scans=4, seed=0), centres
 
 
 def test_the_three_members_lie_on_each_other(field_of_dots: tuple[Field, list[tuple[float, float]]]) -> None:
@@ -87,10 +87,10 @@ def test_the_members_of_a_triplet_agree_in_colour(field_of_dots: tuple[Field, li
 
 
 def test_scanners_are_drawn_by_name_and_seed() -> None:
-    picture, _ = dots(160, 160)
+    image, _ = dots(160, 160)
 
     def scans(name: str, seed: int) -> bytes:
-        return b"".join(scan.lr.tobytes() for scan in make_field(name, picture, MPP, 2, seed).scans)
+        return b"".join(scan.lr.tobytes() for scan in make_field(name, image, MPP, 2, seed).scans)
 
     assert scans("a.png", 0) == scans("a.png", 0)
     assert scans("a.png", 0) != scans("b.png", 0)
@@ -111,10 +111,10 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     assert [path.name for path in list_fields(tmp_path)] == ["a.JPG", "b.png"]
-    with pytest.raises(OptionError, match=r"b\.png can't be read"):
-        read_picture(tmp_path / "b.png")
+    with pytest.raises(OptionError, match=r"b\.png cannot be read"):
+        read_image(tmp_path / "b.png")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OptionError, match="no pictures"):
+    with pytest.raises(OptionError, match="no images"):
         list_fields(tmp_path / "empty")
 
 
@@ -122,4 +122,4 @@ def test_a_picture_is_read_as_rgb(tmp_path: Path) -> None:
     image = np.zeros((4, 5, 3), np.uint8)
     image[..., 0] = 200
     cv2.imwrite(str(tmp_path / "red.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    assert np.array_equal(read_picture(tmp_path / "red.png"), image)
+    assert np.array_equal(read_image(tmp_path / "red.png"), image)

@@ -1,4 +1,4 @@
-"""Pairs from single sharp pictures and phantoms."""
+"""Pairs from single sharp images and phantoms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_pathsrgan.registration.from_fields import append_field, append_field
 from napari_pathsrgan.registration.pairs import PairsFile
 
 
-def picture(seed: int = 0, rows: int = 780, cols: int = 1220) -> np.ndarray:
+def image(seed: int = 0, rows: int = 780, cols: int = 1220) -> np.ndarray:
     """Dark discs on white; 330 × 210 µm at 0.27 µm/px, of which the right third is glass."""
     image = np.full((rows, cols, 3), 245, np.uint8)
     rng = np.random.default_rng(seed)
@@ -27,18 +27,18 @@ def picture(seed: int = 0, rows: int = 780, cols: int = 1220) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One picture to learn from and one to test on."""
+    """One image to learn from and one to test on."""
     made = tmp_path / "ward-3"
     made.mkdir()
     names = [f"smear {number}.png" for number in range(40)]
     for seed, left_out in enumerate((False, True)):
         name = next(name for name in names if is_held_out(name) is left_out)
-        cv2.imwrite(str(made / name), picture(seed, 600, 700))
+        cv2.imwrite(str(made / name), image(seed, 600, 700))
     return made
 
 
 def test_a_field_becomes_pairs_for_each_scanner(tmp_path: Path) -> None:
-    field = make_field("discs", picture(), 0.27, 2, 0)
+    field = make_field("discs", image(), 0.27, 2, 0)
     count = append_field(tmp_path / "p", "discs", {"fingerprints": {}}, field, 0.05, "train")
     file = PairsFile(tmp_path / "p")
     assert len(file) == count >= 4
@@ -58,7 +58,7 @@ def test_a_field_becomes_pairs_for_each_scanner(tmp_path: Path) -> None:
 
 
 def test_a_small_field_gives_none(tmp_path: Path) -> None:
-    field = make_field("small", picture()[:400, :400], 0.27, 1, 0)
+    field = make_field("small", image()[:400, :400], 0.27, 1, 0)
     assert append_field(tmp_path / "p", "small", {"fingerprints": {}}, field, 0.05, "train") == 0
     assert len(PairsFile(tmp_path / "p")) == 0
 
@@ -91,8 +91,8 @@ def test_what_is_there_is_not_made_again_and_processes_change_nothing(tmp_path: 
 
 
 def test_a_picture_that_cannot_be_read_is_named_from_another_process_too(tmp_path: Path, folder: Path) -> None:
-    (folder / "broken.jpg").write_text("no picture")
-    with pytest.raises(OptionError, match=r"broken\.jpg can't be read as a picture\."):
+    (folder / "broken.jpg").write_text("no image")
+    with pytest.raises(OptionError, match=r"broken\.jpg cannot be read as an image\."):
         append_fields(tmp_path / "p", FieldsConfig(folder=folder), workers=2)
 
 

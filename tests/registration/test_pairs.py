@@ -185,7 +185,7 @@ def test_several_processes_read_while_one_appends(tmp_path: Path) -> None:
 
 
 def test_pairs_lie_on_each_other(slides: list[Slide], registration: Registration, tmp_path: Path) -> None:
-    """The cut pictures themselves are matched again: what a network will see."""
+    """The cut images themselves are matched again: what a network will see."""
     low, mid, high = slides
     for patch in registration.patches[:5]:
         lr, mr, hr = cutting.cut_patch(low, mid, high, patch)

@@ -72,11 +72,11 @@ def test_annotations_restrict_and_label(triplet: PhantomFiles, tmp_path: Path) -
 
 
 def test_single_fields(tmp_path: Path) -> None:
-    picture = np.full((700, 760, 3), 240, np.uint8)
+    image = np.full((700, 760, 3), 240, np.uint8)
     for at in range(60, 700, 90):
-        cv2.circle(picture, (at, 760 - at), 30, (180, 90, 150), -1)
+        cv2.circle(image, (at, 760 - at), 30, (180, 90, 150), -1)
     (tmp_path / "fields").mkdir()
-    cv2.imwrite(str(tmp_path / "fields" / "one.png"), picture)
+    cv2.imwrite(str(tmp_path / "fields" / "one.png"), image)
     assert run("register", tmp_path / "p", "--from-fields", tmp_path / "fields", "--mpp", "0.27") == 0
     assert PairsFile(tmp_path / "p").table["simulated"].all()
 

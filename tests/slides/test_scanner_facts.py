@@ -17,7 +17,7 @@ from napari_pathsrgan.imaging.jpeg_grid import JpegGrid
 from napari_pathsrgan.imaging.measured import Measured, NotMeasurable
 from napari_pathsrgan.imaging.scanner import CLEAN, ScannerSettings, Subsampling
 from napari_pathsrgan.imaging.sharpness import Optics
-from napari_pathsrgan.phantom.picture_slide import write_picture_slide
+from napari_pathsrgan.phantom.image_slide import write_image_slide
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.scanner_facts import scanner_facts
 
@@ -26,7 +26,7 @@ def scanned(path: Path, settings: ScannerSettings) -> Path:
     """Write a field, half cells and half empty, scanned by a scanner, as a slide."""
     field = np.full((2000, 2000, 3), 255, np.uint8)
     field[:, :1000] = cell_like_field(0, 2000, 0.4)[:, :1000]
-    write_picture_slide(field, 0.4, path, settings, np.random.default_rng(0))
+    write_image_slide(field, 0.4, path, settings, np.random.default_rng(0))
     return path
 
 

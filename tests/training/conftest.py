@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_pathsrgan.models.perceptual import PerceptualCard, PerceptualNetwork, save_perceptual
-from napari_pathsrgan.phantom.field_picture import phantom_picture
+from napari_pathsrgan.phantom.field_image import phantom_field
 from napari_pathsrgan.registration.fields import MPP_HR, make_field
 from napari_pathsrgan.registration.from_fields import append_field
 from napari_pathsrgan.training.config import TrainingConfig
@@ -23,7 +23,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pairs") / "phantoms.zarr"
     for seed, split in ((1, "train"), (2, "test")):
         side = 1100 if split == "test" else None  # every training here measures on all of it
-        field = make_field(f"phantom {seed}", phantom_picture(seed)[:side, :side], MPP_HR, 2, 0)
+        field = make_field(f"phantom {seed}", phantom_field(seed)[:side, :side], MPP_HR, 2, 0)
         append_field(path, f"phantom {seed}", {"fingerprints": {"phantom": seed}}, field, 0.05, split)
     return path
 

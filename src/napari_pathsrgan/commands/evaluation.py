@@ -148,7 +148,7 @@ def evaluate_scanners(fields: Path, /, *, options: ScannerOptions = _USUAL_SCANN
     from napari_pathsrgan.errors import OptionError, OutputError
     from napari_pathsrgan.evaluation import scanner_report, scanners
     from napari_pathsrgan.inference.engine import load_model
-    from napari_pathsrgan.registration.fields import is_held_out, list_fields, read_picture
+    from napari_pathsrgan.registration.fields import is_held_out, list_fields, read_image
 
     if options.out is not None and options.out.exists():
         raise OutputError(f"{options.out} exists already.", "Choose another folder with --out, or remove it.")
@@ -159,7 +159,7 @@ def evaluate_scanners(fields: Path, /, *, options: ScannerOptions = _USUAL_SCANN
     models = {name: load_model(name, options.device, options.precision) for name in options.models}
     with progress("Evaluating") as told:
         scores = scanners.score_fields(
-            models, chosen[: options.max_fields], options.mpp, made, read_picture, _unseen(options.unseen), told
+            models, chosen[: options.max_fields], options.mpp, made, read_image, _unseen(options.unseen), told
         )
     summaries = scanners.summarise(scores)
     about = {"fields": fields.name, "count": len(chosen[: options.max_fields]), "mpp": options.mpp} | {

@@ -178,14 +178,14 @@ class PhantomOptions:
         Everything follows from it.
     magnifications : tuple of int
         Which of 4, 10 and 20 to scan at.
-    glass_share : float
+    background_share : float
         Share of the area without cells, 0 to 1.
     """
 
     size_um: float = 2000.0
     seed: int = 0
     magnifications: tuple[int, ...] = (4, 10, 20)
-    glass_share: float = 0.4
+    background_share: float = 0.4
 
 
 _USUAL_PHANTOM = PhantomOptions()
@@ -207,7 +207,7 @@ def phantom(out: Path, /, *, options: PhantomOptions = _USUAL_PHANTOM, json: Jso
             options.size_um,
             options.seed,
             options.magnifications,
-            options.glass_share,
+            options.background_share,
             progress=lambda share: told(share, 1.0),
         )
     record = {

@@ -63,7 +63,7 @@ class Specimen:
         Everything follows from it, at least 0.
     size_um : (height, width)
         Area within which cells have their centres, µm.
-    glass_share : float
+    background_share : float
         Share of the area without cells, 0 to 1.
     abnormal_share : float
         Share of clusters made of abnormal cells, 0 to 1.
@@ -75,15 +75,15 @@ class Specimen:
         self,
         seed: int,
         size_um: tuple[float, float],
-        glass_share: float = 0.4,
+        background_share: float = 0.4,
         abnormal_share: float = 0.25,
         memory_bytes: int = 160_000_000,
     ) -> None:
         self.seed = seed
         self.size_um = size_um
-        self.glass_share = glass_share
+        self.background_share = background_share
         self.palette = draw_palette(np.random.default_rng([seed, 0]))
-        self._population = Population(seed, glass_share, self.palette.warm_share, abnormal_share)
+        self._population = Population(seed, background_share, self.palette.warm_share, abnormal_share)
         self._mucus = Mucus(seed, size_um, self._population, self.palette)
         self._debris = _draw_debris_counts(np.random.default_rng([seed, 5]))
         self._blocks: OrderedDict[tuple[int, int], list[Placement]] = OrderedDict()

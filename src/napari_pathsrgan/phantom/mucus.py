@@ -45,7 +45,7 @@ class Mucus:
     size_um : (height, width)
         There is none beyond, µm.
     population : Population
-        Where there are cells there may be mucus; glass stays empty.
+        Where there are cells there may be mucus; background stays empty.
     palette : Palette
         The specimen's stain.
     """

@@ -98,7 +98,7 @@ class Population:
     ----------
     seed : int
         The specimen's seed.
-    glass_share : float
+    background_share : float
         Share of the area without cells, 0 to 1.
     warm_share : float
         Share of eosinophilic cells among mature ones.
@@ -106,9 +106,9 @@ class Population:
         Share of clusters made of LSIL or HSIL cells.
     """
 
-    def __init__(self, seed: int, glass_share: float, warm_share: float, abnormal_share: float) -> None:
+    def __init__(self, seed: int, background_share: float, warm_share: float, abnormal_share: float) -> None:
         self._seed = seed
-        self._glass_share = glass_share
+        self._background_share = background_share
         self._warm_share = warm_share
         self._abnormal_share = abnormal_share
         rng = np.random.default_rng([seed, 1])
@@ -125,11 +125,11 @@ class Population:
         return float(self._flow)
 
     def density(self, row_um: Field, col_um: Field) -> Field:
-        """How densely cells lie, 0 on glass to 1."""
-        if self._glass_share >= 1:
+        """How densely cells lie, 0 on background to 1."""
+        if self._background_share >= 1:
             return np.zeros(np.shape(row_um))
-        above = self.density_field.at(row_um, col_um) - self._glass_share
-        return np.asarray(np.clip(above / (0.35 * (1 - self._glass_share) + 0.02), 0, 1))
+        above = self.density_field.at(row_um, col_um) - self._background_share
+        return np.asarray(np.clip(above / (0.35 * (1 - self._background_share) + 0.02), 0, 1))
 
     def block(self, block_row: int, block_col: int) -> list[Placement]:
         """Draw the objects of one block, in a fixed order.

@@ -137,7 +137,7 @@ class Scan:
 
 
 def _merged(layers: list[tuple[float, Floats]], step_um: float) -> list[tuple[float, Floats]]:
-    """Lay planes together that the objective can't tell apart: those nearest to the same multiple of a step."""
+    """Lay planes together that the objective cannot tell apart: those nearest to the same multiple of a step."""
     merged: dict[int, Floats] = {}
     for depth, density in layers:
         key = round(depth / step_um)

@@ -20,7 +20,7 @@ from napari_pathsrgan.imaging.scanner import WELL_KEPT, random_settings
 from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, write_pyramid
-from napari_pathsrgan.phantom.truth import PhantomTruth, draw_offset
+from napari_pathsrgan.phantom.truth import PhantomTruth, random_offset
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
@@ -55,7 +55,7 @@ def write_phantom(
     size_um: float | tuple[float, float],
     seed: int,
     magnifications: Sequence[int] = (4, 10, 20),
-    glass_share: float = 0.4,
+    background_share: float = 0.4,
     max_global_offset_um: float = 40.0,
     progress: Callable[[float], None] | None = None,
 ) -> PhantomFiles:
@@ -73,12 +73,12 @@ def write_phantom(
         At least 0.
     magnifications : sequence of int
         Which of 4, 10 and 20.
-    glass_share : float
+    background_share : float
         Share of the area without cells, 0 to 1.
     max_global_offset_um : float
         Bound of each scan's displacement as a whole, along each axis, µm.
     progress : callable, optional
-        Told the share done, 0 to 1.
+        Called with share done, 0 to 1.
 
     Returns
     -------
@@ -92,12 +92,12 @@ def write_phantom(
         If the folder exists or cannot be written.
     """
     size = (float(size_um), float(size_um)) if isinstance(size_um, int | float) else size_um
-    _check(size, seed, magnifications, glass_share)
+    _check(size, seed, magnifications, background_share)
     with atomic_write(out_dir) as partial:
         partial.mkdir()
-        specimen = Specimen(seed, size, glass_share)
+        specimen = Specimen(seed, size, background_share)
         rng = np.random.default_rng([seed, 7])
-        offsets = {power: draw_offset(rng, size, max_global_offset_um) for power in sorted(OBJECTIVES)}
+        offsets = {power: random_offset(rng, size, max_global_offset_um) for power in sorted(OBJECTIVES)}
         settings = {power: random_settings(rng, OBJECTIVES[power], ranges=WELL_KEPT) for power in sorted(OBJECTIVES)}
         scans = {
             power: Scan(specimen, power, settings[power], offsets[power]) for power in dict.fromkeys(magnifications)
@@ -106,7 +106,7 @@ def write_phantom(
         for power, scan in scans.items():
             _write_scan(partial, power, scan, settings[power], work)
         truth = PhantomTruth(
-            seed, size, glass_share, _write_cells(partial / "cells.csv", specimen),
+            seed, size, background_share, _write_cells(partial / "cells.csv", specimen),
             {power: offsets[power] for power in scans}, {power: asdict(settings[power]) for power in scans},
         )  # fmt: skip
         truth.save(partial / "truth.json")
@@ -115,7 +115,7 @@ def write_phantom(
     return PhantomFiles(out_dir, paths, out_dir / "truth.json", out_dir / "cells.csv", nuclei)
 
 
-def _check(size_um: tuple[float, float], seed: int, magnifications: Sequence[int], glass_share: float) -> None:
+def _check(size_um: tuple[float, float], seed: int, magnifications: Sequence[int], background_share: float) -> None:
     unknown = sorted(set(magnifications) - set(OBJECTIVES))
     if unknown or not magnifications:
         raise OptionError(f"There is no objective for {unknown or 'no magnification'}.", "Choose among 4, 10 and 20.")
@@ -123,8 +123,8 @@ def _check(size_um: tuple[float, float], seed: int, magnifications: Sequence[int
         raise OptionError(f"A specimen of {min(size_um):g} µm is too small to scan.", "Take at least 100 µm.")
     if seed < 0:
         raise OptionError(f"The seed {seed} is negative.", "Take 0 or more.")
-    if not 0 <= glass_share <= 1:
-        raise OptionError(f"A glass share of {glass_share:g} makes no sense.", "Take a number from 0 to 1.")
+    if not 0 <= background_share <= 1:
+        raise OptionError(f"A background share of {background_share:g} makes no sense.", "Take a number from 0 to 1.")
 
 
 class _Work:

@@ -101,7 +101,7 @@ def reduced(pixels: Pixels) -> Pixels:
 
 
 def split_tiles(band: Pixels) -> Iterator[Pixels]:
-    """Tiles of a picture row by row, those at its right and lower edge filled up with the edge's pixels."""
+    """Tiles of an image row by row, those at its right and lower edge filled up with the edge's pixels."""
     for row in range(0, band.shape[0], TILE_PX):
         for col in range(0, band.shape[1], TILE_PX):
             tile = band[row : row + TILE_PX, col : col + TILE_PX]

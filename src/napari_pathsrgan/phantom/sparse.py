@@ -44,7 +44,7 @@ def write_sparse_phantom(
     seed: int,
     windows: Sequence[tuple[int, int, int, int]],
     magnification: int = 4,
-    glass_share: float = 0.2,
+    background_share: float = 0.2,
     specimen_px: int | None = None,
 ) -> Path:
     """Write one scan of a square slide of which only a few windows hold cells.
@@ -61,7 +61,7 @@ def write_sparse_phantom(
         Where there are cells, pixels of the scan; grown to whole tiles of 256 px.
     magnification : int
         A key of `OBJECTIVES`.
-    glass_share : float
+    background_share : float
         Share of a window without cells.
     specimen_px : int, optional
         Side of one specimen that fills all windows, again and again, so that slides with many cells are made in no more
@@ -90,21 +90,21 @@ def write_sparse_phantom(
     file_format = FileFormat(
         magnification, OBJECTIVES[magnification].mpp, settings.jpeg_quality, settings.jpeg_subsampling
     )
-    # One tile stands for all glass; without noise it is small, and nobody sees a pattern repeat.
+    # One tile stands for all of the background; without noise it is small, and nobody sees a pattern repeat.
     still = replace(settings, full_well=float("inf"), read_noise=0.0)
-    glass = develop(np.ones((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
+    empty = develop(np.ones((TILE_PX, TILE_PX, 3), np.float32), still, np.random.default_rng(0))
     tiles: Tiles = {}
     with atomic_write(path) as partial:
         if specimen_px is None:
             for number, window in enumerate(windows):
-                tiles |= _scanned(window, magnification, settings, seed + number, glass_share)
+                tiles |= _scanned(window, magnification, settings, seed + number, background_share)
         else:
-            specimen = _scanned((0, 0, specimen_px, specimen_px), magnification, settings, seed, glass_share)
+            specimen = _scanned((0, 0, specimen_px, specimen_px), magnification, settings, seed, background_share)
             tiles = {place: tile for window in windows for place, tile in _repeated(specimen, window)}
         with tifffile.TiffWriter(partial, bigtiff=True) as writer:
             for level_shape in level_shapes(*shape):
-                write_level(writer, _encoded(tiles, glass, level_shape, file_format), level_shape, shape, file_format)
-                tiles = _coarser(tiles, glass)
+                write_level(writer, _encoded(tiles, empty, level_shape, file_format), level_shape, shape, file_format)
+                tiles = _coarser(tiles, empty)
     return path
 
 
@@ -113,7 +113,7 @@ def _scanned(
     magnification: int,
     settings: ScannerSettings,
     seed: int,
-    glass_share: float,
+    background_share: float,
 ) -> Tiles:
     """Scan a specimen of its own for one window, tile by tile."""
     row, col, height, width = window
@@ -122,7 +122,7 @@ def _scanned(
     cols = -(-(col + width) // TILE_PX) - first_col
     mpp = OBJECTIVES[magnification].mpp
     size_um = (rows * TILE_PX * mpp - 2 * _INSET_UM, cols * TILE_PX * mpp - 2 * _INSET_UM)
-    specimen = Specimen(seed, size_um, glass_share)
+    specimen = Specimen(seed, size_um, background_share)
     scan = Scan(specimen, magnification, settings, ScanOffset((_INSET_UM, _INSET_UM), ()))
     tiles = {}
     for tile_row in range(rows):
@@ -142,22 +142,22 @@ def _repeated(specimen: Tiles, window: tuple[int, int, int, int]) -> Iterator[tu
             yield (tile_row, tile_col), specimen[(tile_row - first_row) % side, (tile_col - first_col) % side]
 
 
-def _encoded(tiles: Tiles, glass: Pixels, shape: tuple[int, int], file_format: FileFormat) -> Iterator[bytes]:
-    empty = file_format.encode(np.ascontiguousarray(glass))
+def _encoded(tiles: Tiles, empty: Pixels, shape: tuple[int, int], file_format: FileFormat) -> Iterator[bytes]:
+    nothing = file_format.encode(np.ascontiguousarray(empty))
     for row in range(-(-shape[0] // TILE_PX)):
         for col in range(-(-shape[1] // TILE_PX)):
             tile = tiles.get((row, col))
-            yield empty if tile is None else file_format.encode(np.ascontiguousarray(tile))
+            yield nothing if tile is None else file_format.encode(np.ascontiguousarray(tile))
 
 
-def _coarser(tiles: Tiles, glass: Pixels) -> Tiles:
-    """Tiles of the next level of which any part is not glass."""
+def _coarser(tiles: Tiles, empty: Pixels) -> Tiles:
+    """Tiles of the next level of which any part is not empty."""
     step = TILE_PX // REDUCTION
     coarser: Tiles = {}
     for (row, col), tile in tiles.items():
         key = (row // REDUCTION, col // REDUCTION)
         if key not in coarser:
-            coarser[key] = glass.copy()
+            coarser[key] = empty.copy()
         top, left = row % REDUCTION * step, col % REDUCTION * step
         coarser[key][top : top + step, left : left + step] = reduced(np.ascontiguousarray(tile))
     return coarser

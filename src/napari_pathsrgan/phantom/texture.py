@@ -1,6 +1,6 @@
 """Seamless textures that cells, nuclei and mucus are cut from.
 
-A texture is one periodic picture kept at every drawing pitch, each coarser one the 2 × 2 mean of the finer, so that a
+A texture is one periodic image kept at every drawing pitch, each coarser one the 2 × 2 mean of the finer, so that a
 cell drawn for a 4× scan and the same cell drawn for a 20× scan differ by their resolution alone.
 """
 
@@ -38,12 +38,12 @@ def drawing_pitch(pitch_um: float) -> float:
 
 
 class Texture:
-    """A periodic picture of 128 µm a side.
+    """A periodic image of 128 µm a side.
 
     Parameters
     ----------
     finest : (512, 512) float32
-        The picture at the finest of `PITCHES_UM`.
+        The image at the finest of `PITCHES_UM`.
     """
 
     def __init__(self, finest: Floats) -> None:

@@ -89,7 +89,7 @@ class ScanOffset:
         return row, col
 
 
-def draw_offset(rng: np.random.Generator, size_um: tuple[float, float], max_global_um: float) -> ScanOffset:
+def random_offset(rng: np.random.Generator, size_um: tuple[float, float], max_global_um: float) -> ScanOffset:
     """Draw how a scan lies.
 
     Parameters
@@ -132,7 +132,7 @@ class PhantomTruth:
         Seed of the specimen and its scans.
     size_um : (height, width)
         Area with cells, µm.
-    glass_share : float
+    background_share : float
         Share of the area without cells.
     cell_count : int
         Cells with a nucleus, as listed in `cells.csv`.
@@ -144,7 +144,7 @@ class PhantomTruth:
 
     seed: int
     size_um: tuple[float, float]
-    glass_share: float
+    background_share: float
     cell_count: int
     offsets: Mapping[int, ScanOffset]
     settings: Mapping[int, dict[str, Any]]
@@ -175,7 +175,12 @@ class PhantomTruth:
         }
         settings = {int(magnification): drawn for magnification, drawn in values["settings"].items()}
         return cls(
-            values["seed"], _as_pair(values["size_um"]), values["glass_share"], values["cell_count"], offsets, settings
+            values["seed"],
+            _as_pair(values["size_um"]),
+            values["background_share"],
+            values["cell_count"],
+            offsets,
+            settings,
         )
 
 

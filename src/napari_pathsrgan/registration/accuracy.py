@@ -34,7 +34,7 @@ Errors = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How far apart the pictures of pairs lie.
+    """How far apart the images of pairs lie.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ def table_ii_accuracy(
 ) -> tuple[Accuracy, Accuracy]:
     """Magnify pairs ten times and match them again (Ma et al. 2020, § III-B, Table II).
 
-    Of each pair the 64 × 64 10× pixels of most structure are compared, which keeps the magnified picture small.
+    Of each pair the 64 × 64 10× pixels of most structure are compared, which keeps the magnified image small.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def table_ii_accuracy(
 
 
 def _again(low: npt.NDArray[np.float32], finer: npt.NDArray[np.float32], ratio: int) -> tuple[float, float]:
-    """Where the low picture of a pair shows the middle of the finer one, both magnified; pixels of the finer."""
+    """Where the low image of a pair shows the middle of the finer one, both magnified; pixels of the finer."""
     side = _PART_PX * (ratio // 2)
     steps = np.arange(0, finer.shape[0] - side + 1, side // 2)
     inner = [(row, col) for row in steps[1:-1] for col in steps[1:-1]]

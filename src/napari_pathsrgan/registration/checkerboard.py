@@ -30,15 +30,15 @@ def checkerboard(
     magnification : int
         10 or 20.
     mpp : float
-        Pixel size wanted, µm; taken coarser where the picture would be larger than `most_px`.
+        Pixel size wanted, µm; taken coarser where the image would be larger than `most_px`.
     square_um : float
         Side of a square.
     most_px : int
-        Longest side of the picture.
+        Longest side of the image.
 
     Returns
     -------
-    picture : (H, W, 3) uint8
+    image : (H, W, 3) uint8
         The part of the low scan that patches were found in.
     mpp : float
         Its pixel size, µm.
@@ -52,15 +52,15 @@ def checkerboard(
     mpp = max(mpp, float((end - corner).max()) / most_px)
     side = max(8, round(square_um / mpp))
     counts = np.maximum(1, np.ceil((end - corner) / (side * mpp)).astype(int))
-    picture = np.empty((*(counts * side), 3), np.uint8)
+    image = np.empty((*(counts * side), 3), np.uint8)
     for row, col in np.ndindex(*counts):
         at = corner + np.array([row, col]) * side * mpp
         if (row + col) % 2:
             square = _read_at(other, at + field.at((at + side * mpp / 2)[None])[0], mpp, side)
         else:
             square = _read_at(low, at, mpp, side)
-        picture[row * side : (row + 1) * side, col * side : (col + 1) * side] = square
-    return picture, mpp, (float(corner[0]), float(corner[1]))
+        image[row * side : (row + 1) * side, col * side : (col + 1) * side] = square
+    return image, mpp, (float(corner[0]), float(corner[1]))
 
 
 def _read_at(slide: Slide, corner_um: npt.NDArray[Any], mpp: float, side_px: int) -> Pixels:

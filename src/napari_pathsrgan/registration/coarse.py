@@ -43,18 +43,18 @@ class Overview:
         Pixel size, µm.
     absorption : (H, W) float32
         Absorbed share of the light.
-    glass : float
+    background : float
         Absorption of the empty background.
     """
 
     mpp: float
     absorption: Plane
-    glass: float
+    background: float
 
     @property
     def foreground(self) -> npt.NDArray[np.bool_]:
         """(H, W) bool: where there are cells."""
-        return self.absorption > self.glass + CELL_ABSORPTION
+        return self.absorption > self.background + CELL_ABSORPTION
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class CoarseOffset:
     note: str
 
 
-def look_over(slide: Slide, most_px: int = _OVERVIEW_PX) -> Overview:
+def read_overview(slide: Slide, most_px: int = _OVERVIEW_PX) -> Overview:
     """See a slide as a whole, at a cost that does not grow with its size."""
     mpp = max(OVERVIEW_MPP, max(slide.extent_um) / most_px)
     plane = absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp)))
     white = estimate_glass(slide, slide.mpp).white
-    glass = float(np.percentile(plane, 1)) if white is None else 1 - float(white[1]) / 255
-    return Overview(mpp, plane, glass)
+    background = float(np.percentile(plane, 1)) if white is None else 1 - float(white[1]) / 255
+    return Overview(mpp, plane, background)
 
 
 def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationConfig) -> CoarseOffset:
@@ -109,7 +109,7 @@ def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationCo
     Raises
     ------
     DifferentSlidesError
-        If there's nothing but glass, or no displacement that enough patches agree on.
+        If there is nothing but background, or no displacement that enough patches agree on.
     """
     places = _places(low, seen, config)
     needed = max(3, round(0.15 * len(places)))
@@ -137,7 +137,7 @@ def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationCo
         if mpp == OVERVIEW_MPP:
             break
     raise DifferentSlidesError(
-        f"{low.path.name} and {other.path.name} don't seem to show the same slide: over the whole slide"
+        f"{low.path.name} and {other.path.name} do not seem to show the same slide: over the whole slide"
         f" (±{searched:.0f} µm) no displacement was confirmed by {needed} of {len(places)} patches;"
         f" the overviews correlate by {best:.2f} at best.",
         "Check that the scans belong together and that their pixel sizes are right (--mpp-low, --mpp-mid, --mpp-high).",
@@ -161,7 +161,7 @@ def _places(low: Slide, seen: Overview, config: RegistrationConfig) -> Points:
         if len(good) >= config.coarse_patches // 2 or (least == 0.005 and len(good) >= 3):
             return np.asarray(rng.permutation(good)[: config.coarse_patches])
     raise DifferentSlidesError(
-        f"{low.path.name} shows next to nothing but glass ({100 * float(seen.foreground.mean()):.2f} % cells):"
+        f"{low.path.name} shows next to nothing but background ({100 * float(seen.foreground.mean()):.2f} % cells):"
         " there is nothing to register by.",
         "Choose a slide with cells, or check that its focus and exposure are right.",
     )
@@ -185,10 +185,10 @@ def _square(slide: Slide, centre_um: Points, mpp: float, side_px: int) -> tuple[
     return absorption(slide.read_grid(mpp, int(corner[0]), int(corner[1]), side_px, side_px)), corner
 
 
-def _look(
+def _find_square(
     other: Slide, template: tuple[Plane, npt.NDArray[np.intp]], guess_um: Points, search_um: float, mpp: float
 ) -> tuple[Points, float]:
-    """Offset of one patch and its correlation; correlation 0 where it's not in the picture."""
+    """Offset of one patch and its correlation; correlation 0 where it is not in the image."""
     plane, corner = template
     reach = int(np.ceil(search_um / mpp))
     side = plane.shape[0]
@@ -211,9 +211,9 @@ def _try(
     needed: int,
 ) -> tuple[npt.NDArray[np.intp], Points, Points] | None:
     """Let all patches vote around a guess, and check the winner where pixels are fine; None if too few agree."""
-    looked = [_look(other, template, guess_um, search_um, _VOTE_MPP) for template in templates]
-    votes, trust = np.array([vote for vote, _ in looked]), np.array([correlation for _, correlation in looked])
-    voters = np.flatnonzero(trust >= _LEAST_VOTE)
+    found = [_find_square(other, template, guess_um, search_um, _VOTE_MPP) for template in templates]
+    votes, correlations = np.array([vote for vote, _ in found]), np.array([correlation for _, correlation in found])
+    voters = np.flatnonzero(correlations >= _LEAST_VOTE)
     if len(voters) < needed:
         return None
     apart = np.linalg.norm(votes[voters, None] - votes[None, voters], axis=2)
@@ -223,20 +223,29 @@ def _try(
     middle = np.median(votes[together], axis=0)
     # All patches are asked again: one that voted wrongly among many cells may well find its place now.
     checks = [_square(low, place, _CHECK_MPP, _CHECK_PX) for place in places]
-    checked = [_look(other, check, middle, _TOGETHER_UM, _CHECK_MPP) for check in checks]
-    offsets, trust = np.array([offset for offset, _ in checked]), np.array([correlation for _, correlation in checked])
-    sure = np.flatnonzero(trust >= _LEAST_CHECK)
+    checked = [_find_square(other, check, middle, _TOGETHER_UM, _CHECK_MPP) for check in checks]
+    offsets, correlations = (
+        np.array([offset for offset, _ in checked]),
+        np.array([correlation for _, correlation in checked]),
+    )
+    sure = np.flatnonzero(correlations >= _LEAST_CHECK)
     if len(sure) < needed:
         return None
     kept = sure[OffsetField(places[sure], offsets[sure], 1.5).weights > 0]
-    return (kept, offsets[kept], trust[kept]) if len(kept) >= needed else None
+    return (kept, offsets[kept], correlations[kept]) if len(kept) >= needed else None
 
 
 def _offset(
-    places: Points, kept: npt.NDArray[np.intp], offsets: Points, trust: Points, searched: float, note: str
+    places: Points, kept: npt.NDArray[np.intp], offsets: Points, correlations: Points, searched: float, note: str
 ) -> CoarseOffset:
     middle = np.median(offsets, axis=0)
     field = OffsetField(places[kept], offsets, 1.5)
     return CoarseOffset(
-        (float(middle[0]), float(middle[1])), field, len(kept), len(places), float(np.median(trust)), searched, note
+        (float(middle[0]), float(middle[1])),
+        field,
+        len(kept),
+        len(places),
+        float(np.median(correlations)),
+        searched,
+        note,
     )

@@ -1,4 +1,4 @@
-"""Everything that decides which patches come out, of scans or of single pictures, in frozen objects saved with them."""
+"""Everything that decides which patches come out, of scans or of single images, in frozen objects saved with them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FieldsConfig(BaseModel):
     Attributes
     ----------
     folder : Path, optional
-        JPEG, PNG or TIFF pictures; phantoms alone without one.
+        JPEG, PNG or TIFF images; phantoms alone without one.
     mpp : float
         Their pixel size, µm.
     scanners : int

@@ -1,4 +1,4 @@
-"""How alike two pictures are at every displacement: normalised cross-correlation, and its peak between pixels.
+"""How alike two images are at every displacement: normalised cross-correlation, and its peak between pixels.
 
 A displacement is (row, col): the template's pixel ``i`` shows what the window's pixel ``i + displacement`` shows. With
 pixel centres at ``(i + 0.5) * mpp`` on both grids it means the same in µm at any pixel size (METHOD § 0).
@@ -201,7 +201,7 @@ def masked_correlation(
     moving_mask: npt.NDArray[np.bool_] | None = None,
     least_overlap: float = 0.1,
 ) -> tuple[Plane, tuple[int, int]]:
-    """Correlate two whole pictures at every displacement, each time over the part both show.
+    """Correlate two whole images at every displacement, each time over the part both show.
 
     Padfield (2012), "Masked object registration in the Fourier domain", eq. 10: the sums that a normalised
     correlation consists of are themselves correlations with the masks, six FFT products in all.

@@ -73,16 +73,16 @@ def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide,
     Raises
     ------
     OptionError
-        If the pairs were made from single pictures.
+        If the pairs were made from single images.
     SlideNotFoundError
         If a scan is gone, or another file is in its place.
     PathSRGANError
-        If a scan can't be read.
+        If a scan cannot be read.
     """
     entry = pairs.slides[index]
     if entry["simulated"]:
         raise OptionError(
-            f"The pairs of {entry['name']} were made from single pictures: there are no scans to compare.",
+            f"The pairs of {entry['name']} were made from single images: there are no scans to compare.",
             "Choose a slide that was scanned three times.",
         )
     opened: list[Slide] = []
@@ -111,7 +111,7 @@ def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide,
 def _version(part: str) -> str:
     try:
         return version(part)
-    except ModuleNotFoundError:  # another build of OpenCV, or a source tree that isn't installed
+    except ModuleNotFoundError:  # another build of OpenCV, or a source tree that is not installed
         return "unknown"
 
 
@@ -166,7 +166,7 @@ def register_into(
     labels_from : str
         What the labels came from, such as a hash of the annotations: part of how the pairs were made.
     progress : callable (done, total), optional
-        Told patches matched, then patches written.
+        Called with patches matched, then patches written.
 
     Returns
     -------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MPP_LR, MPP_MR, MPP_HR = 1.172, 0.586, 0.293
 TEST_ONE_IN = 6
 """One field in so many is for testing, as 24 of the paper's 142 slides are (Ma et al. 2020, § IV-A)."""
-PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -75,34 +75,34 @@ def is_held_out(name: str, one_in: int = TEST_ONE_IN) -> bool:
 
 
 def list_fields(folder: Path) -> list[Path]:
-    """List the pictures of a folder by name.
+    """List the images of a folder by name.
 
     Raises
     ------
     OptionError
         If there is none.
     """
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise OptionError(f"There are no pictures in {folder}.", "Give a folder of JPEG, PNG or TIFF fields.")
+        raise OptionError(f"There are no images in {folder}.", "Give a folder of JPEG, PNG or TIFF fields.")
     return found
 
 
-def read_picture(path: Path) -> Pixels:
-    """Read a picture as RGB uint8.
+def read_image(path: Path) -> Pixels:
+    """Read an image as RGB uint8.
 
     Raises
     ------
     OptionError
-        If OpenCV can't read it.
+        If OpenCV cannot read it.
     ComputedSlideError
         If it is an image or a map that this program computed.
     """
     refuse_computed_file(path)
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise OptionError(f"{path.name} can't be read as a picture.", "Remove it from the folder, or save it again.")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise OptionError(f"{path.name} cannot be read as an image.", "Remove it from the folder, or save it again.")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def scan_to_input_grid(field: Pixels, mpp: float, settings: ScannerSettings, rng: np.random.Generator) -> Pixels:
@@ -126,7 +126,7 @@ def scan_to_input_grid(field: Pixels, mpp: float, settings: ScannerSettings, rng
     return resample_array(scan_field(field, mpp, objective, settings, rng), objective.mpp, MPP_LR)
 
 
-def draw_scanners(name: str, scans: int, seed: int) -> list[tuple[ScannerSettings, ScannerSettings]]:
+def random_scanners(name: str, scans: int, seed: int) -> list[tuple[ScannerSettings, ScannerSettings]]:
     """Draw the scanners that a field is seen through.
 
     Parameters
@@ -150,14 +150,14 @@ def draw_scanners(name: str, scans: int, seed: int) -> list[tuple[ScannerSetting
     return drawn
 
 
-def make_field(name: str, picture: Pixels, mpp: float, scans: int, seed: int) -> Field:
+def make_field(name: str, image: Pixels, mpp: float, scans: int, seed: int) -> Field:
     """Make a field's targets and its simulated scans.
 
     Parameters
     ----------
     name : str
         Seeds scanners and noise together with `seed`.
-    picture : (H, W, 3) uint8
+    image : (H, W, 3) uint8
         Sharp RGB.
     mpp : float
         Its pixel size, µm.
@@ -170,13 +170,13 @@ def make_field(name: str, picture: Pixels, mpp: float, scans: int, seed: int) ->
     Field
     """
     rng = np.random.default_rng(_key(name, seed, "noise"))
-    rows, cols = (int(size * mpp / MPP_LR) - 2 for size in picture.shape[:2])
+    rows, cols = (int(size * mpp / MPP_LR) - 2 for size in image.shape[:2])
     made = []
-    for low, middle in draw_scanners(name, scans, seed):
-        lr = scan_to_input_grid(picture, mpp, low, rng)[:rows, :cols]
-        mr = scan_field(picture, mpp, OBJECTIVES[10], middle, rng)[: 2 * rows, : 2 * cols]
+    for low, middle in random_scanners(name, scans, seed):
+        lr = scan_to_input_grid(image, mpp, low, rng)[:rows, :cols]
+        mr = scan_field(image, mpp, OBJECTIVES[10], middle, rng)[: 2 * rows, : 2 * cols]
         made.append(Scan(lr, mr, low.camera))
-    return Field(name, tuple(made), resample_array(picture, mpp, MPP_HR)[: 4 * rows, : 4 * cols])
+    return Field(name, tuple(made), resample_array(image, mpp, MPP_HR)[: 4 * rows, : 4 * cols])
 
 
 def _key(name: str, seed: int, purpose: str) -> int:

@@ -19,7 +19,7 @@ from napari_pathsrgan.registration.coarse import (
     Overview,
     find_offset,
     foreground_share,
-    look_over,
+    read_overview,
 )
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.correlation import absorption
@@ -147,7 +147,7 @@ def register_slides(
     config : RegistrationConfig, optional
         The defaults otherwise.
     progress : callable (done, total), optional
-        Told patches matched.
+        Called with patches matched.
     label : callable, optional
         Given (N, 2) patch centres in the low scan, µm, says each one's class; None leaves a patch out.
 
@@ -156,26 +156,26 @@ def register_slides(
     ComputedSlideError
         If one is a computed image or a map.
     DifferentSlidesError
-        If the scans show different slides, or nothing but glass.
+        If the scans show different slides, or nothing but background.
     OptionError
-        If a pixel size doesn't fit.
+        If a pixel size does not fit.
     """
     config = config or RegistrationConfig()
     for scan in (low, mid, high):
         refuse_computed(scan)
     _check_mpps(low, mid, high)
-    seen = look_over(low)
+    seen = read_overview(low)
     coarse = [find_offset(low, other, seen, config) for other in (mid, high)]
     fields = [found.field for found in coarse]
     candidates = _candidates(low, mid, high, fields, seen, config, label)
     counts: Counter[str] = Counter()
     matched: list[_Matched] = []
 
-    def look(candidate: _Candidate) -> _Matched:
-        return _match(low, mid, high, candidate, fields, seen.glass, config.fine_search_um)
+    def match(candidate: _Candidate) -> _Matched:
+        return _match(low, mid, high, candidate, fields, seen.background, config.fine_search_um)
 
     with ThreadPoolExecutor(config.threads) as pool:
-        for done, found in enumerate(pool.map(look, candidates), 1):
+        for done, found in enumerate(pool.map(match, candidates), 1):
             reason = _reject(found, config)
             if reason:
                 counts[reason] += 1
@@ -197,17 +197,17 @@ def _check_mpps(low: Slide, mid: Slide, high: Slide) -> None:
     if abs(high.mpp / MPP_HR - 1) > _MPP_TOLERANCE:
         raise OptionError(
             f"{high.path.name} has pixels of {high.mpp:.4g} µm, but a 20× scan has {MPP_HR} µm.",
-            "Give the 20× scan as the third file, or tell its pixel size with --mpp-high if the file is wrong.",
+            "Give the 20× scan as the third file, or give its pixel size with --mpp-high if the file is wrong.",
         )
     if abs(mid.mpp / (2 * high.mpp) - 1) > _RATIO_TOLERANCE:
         raise OptionError(
             f"{mid.path.name} has pixels of {mid.mpp:.4g} µm, not twice those of {high.path.name} ({high.mpp:.4g} µm).",
-            "Give the 10× scan as the second file, or tell its pixel size with --mpp-mid if the file is wrong.",
+            "Give the 10× scan as the second file, or give its pixel size with --mpp-mid if the file is wrong.",
         )
     if not _LOW_MPP[0] <= low.mpp <= _LOW_MPP[1]:
         raise OptionError(
             f"{low.path.name} has pixels of {low.mpp:.4g} µm, but a 4× scan has about 1.465 µm.",
-            "Give the 4× scan as the first file, or tell its pixel size with --mpp-low if the file is wrong.",
+            "Give the 4× scan as the first file, or give its pixel size with --mpp-low if the file is wrong.",
         )
 
 
@@ -247,17 +247,23 @@ def _candidates(
 
 
 def _match(
-    low: Slide, mid: Slide, high: Slide, candidate: _Candidate, fields: list[OffsetField], glass: float, reach: float
+    low: Slide,
+    mid: Slide,
+    high: Slide,
+    candidate: _Candidate,
+    fields: list[OffsetField],
+    background: float,
+    reach: float,
 ) -> _Matched:
     side_um = HR_PX * high.mpp
     corner = _low_corner(np.asarray(candidate.hr_px[None] * high.mpp, np.float64), side_um, fields[1])[0]
     window = LowWindow(low, corner, side_um, reach + 4.0)
     pixels = high.read_level(0, int(candidate.hr_px[0]), int(candidate.hr_px[1]), HR_PX, HR_PX)
     patch = cv2.resize(absorption(pixels), (MR_PX, MR_PX), interpolation=cv2.INTER_AREA)
-    in_high = locate(np.asarray(patch, np.float32), 2 * high.mpp, window, corner, reach, glass)
+    in_high = locate(np.asarray(patch, np.float32), 2 * high.mpp, window, corner, reach, background)
     mr_px = np.rint((corner + fields[0].at((corner + side_um / 2)[None])[0]) / mid.mpp).astype(np.int64)
     pixels = mid.read_level(0, int(mr_px[0]), int(mr_px[1]), MR_PX, MR_PX)
-    in_mid = locate(absorption(pixels), mid.mpp, window, corner, reach, glass)
+    in_mid = locate(absorption(pixels), mid.mpp, window, corner, reach, background)
     return _Matched(candidate, mr_px, in_mid, in_high)
 
 
@@ -312,8 +318,8 @@ def _settled(measured: Points, levers: Points, drift: OffsetField) -> Points:
     Where all cells lie in one corner the patch's centre is extrapolated, and neighbours know better.
     """
     own = _NOISE_UM**2 + _SLOPE_ERROR**2 * (levers**2).sum(axis=(1, 2, 3))
-    trust = 1 / (1 + own / max(drift.scatter_um, 2 * _NOISE_UM) ** 2)
-    return np.asarray(drift.expected_um + trust[:, None] * (measured - drift.expected_um))
+    share = 1 / (1 + own / max(drift.scatter_um, 2 * _NOISE_UM) ** 2)
+    return np.asarray(drift.expected_um + share[:, None] * (measured - drift.expected_um))
 
 
 def _record(found: _Matched, to_mid: Points, to_high: Points, mid_mpp: float, high_mpp: float) -> Iterator[float]:
@@ -344,5 +350,5 @@ def _refuse_other_scale(low: Slide, high: Slide, places: Points, offsets: Points
         raise DifferentSlidesError(
             f"The offset between {low.path.name} and {high.path.name} grows by {100 * growth:.2f} % of the way across"
             " the slide: one of their pixel sizes is wrong.",
-            f"Tell the right one; with {high.mpp:.4g} µm at 20×, --mpp-low {low.mpp / (1 - growth):.4g} would fit.",
+            f"Give the right one; with {high.mpp:.4g} µm at 20×, --mpp-low {low.mpp / (1 - growth):.4g} would fit.",
         )

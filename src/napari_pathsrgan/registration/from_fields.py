@@ -1,6 +1,6 @@
-"""Pairs from single sharp pictures and phantoms: what 4× and 10× scanners would make of them, marked as simulated.
+"""Pairs from single sharp images and phantoms: what 4× and 10× scanners would make of them, marked as simulated.
 
-Each picture is one slide of the pairs file, with the patches of its first simulated scanner first. Pictures are scanned
+Each image is one slide of the pairs file, with the patches of its first simulated scanner first. Images are scanned
 in processes of their own and written in order, so that the file comes out the same however many there are.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from napari_pathsrgan.child_processes import end_with_parent, safe_children
 from napari_pathsrgan.errors import OptionError, WorkerError
-from napari_pathsrgan.phantom.field_picture import phantom_picture
+from napari_pathsrgan.phantom.field_image import phantom_field
 from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.fields import (
     MPP_HR,
@@ -31,7 +31,7 @@ from napari_pathsrgan.registration.fields import (
     is_held_out,
     list_fields,
     make_field,
-    read_picture,
+    read_image,
 )
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append, is_pairs_file
@@ -47,7 +47,7 @@ _CELL_ABSORPTION = 0.06
 
 @dataclass(frozen=True)
 class _Source:
-    """A picture not yet scanned: what it is called, what tells it from others, what it is for, and how it is made."""
+    """An image not yet scanned: what it is called, what tells it from others, what it is for, and how it is made."""
 
     name: str
     made: dict[str, Any]
@@ -62,9 +62,9 @@ def append_fields(
     workers: int | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> None:
-    """Scan pictures and phantoms by simulated scanners and append their patches to a pairs file.
+    """Scan images and phantoms by simulated scanners and append their patches to a pairs file.
 
-    What is in the file already isn't done again; a killed run goes on where it stopped.
+    What is in the file already is not done again; a killed run goes on where it stopped.
 
     Parameters
     ----------
@@ -72,25 +72,25 @@ def append_fields(
         The pairs file.
     config : FieldsConfig
     split : {"train", "test"}, optional
-        By default one picture in six, chosen by its name, is for testing. Phantoms are always for training.
+        By default one image in six, chosen by its name, is for testing. Phantoms are always for training.
     workers : int, optional
         Processes; by default as many as there are cores. Other than 1, a script that calls this needs the usual
         ``if __name__ == "__main__"``.
     progress : callable (done, total), optional
-        Told the pictures done and to do.
+        Called with images done and to do.
 
     Raises
     ------
     OptionError
-        If there are neither pictures nor phantoms, or a picture can't be read.
+        If there are neither images nor phantoms, or an image cannot be read.
     WorkerError
         If one of the processes is killed.
     OutputError, StoreMismatchError
         See `pairs.append`.
     """
-    sources = [*_pictures(config, split), *_phantoms(config)]
+    sources = [*_images(config, split), *_phantoms(config)]
     if not sources:
-        raise OptionError("There is nothing to scan.", "Give a folder of pictures, or a number of phantoms.")
+        raise OptionError("There is nothing to scan.", "Give a folder of images, or a number of phantoms.")
     done = _complete(path)
     wanted = [source for source in sources if source.made not in done]
     finished = len(sources) - len(wanted)
@@ -109,9 +109,9 @@ def append_field(path: Path, name: str, made: dict[str, Any], field: Field, leas
     path : Path
         The pairs file.
     name : str
-        The picture's.
+        The image's.
     made : dict
-        Tells this picture and its scanners from every other, in plain values.
+        Tells this image and its scanners from every other, in plain values.
     field : Field
     least_foreground : float
         Patches with a smaller share of cells are left out.
@@ -120,7 +120,7 @@ def append_field(path: Path, name: str, made: dict[str, Any], field: Field, leas
     Returns
     -------
     int
-        Number of patches; 0 for a picture smaller than 150 µm.
+        Number of patches; 0 for an image smaller than 150 µm.
 
     Raises
     ------
@@ -140,15 +140,15 @@ def append_field(path: Path, name: str, made: dict[str, Any], field: Field, leas
     return append(path, name, made, split, lambda: _planned(field, least_foreground), cut, simulated=True)
 
 
-def _pictures(config: FieldsConfig, split: str | None) -> Iterator[_Source]:
+def _images(config: FieldsConfig, split: str | None) -> Iterator[_Source]:
     if config.folder is None:
         return
     for path in list_fields(config.folder):
         yield _Source(
             path.stem,
-            _made({"picture": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}, config),
+            _made({"image": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}, config),
             split or ("test" if is_held_out(path.name) else "train"),
-            partial(_scan_picture, path, config.mpp, config.scanners, config.seed),
+            partial(_scan_image, path, config.mpp, config.scanners, config.seed),
         )
 
 
@@ -167,13 +167,13 @@ def _made(fingerprints: dict[str, str], config: FieldsConfig) -> dict[str, Any]:
     return {"fingerprints": fingerprints, "config": settings, "simulated": IMAGE_FORMATION}
 
 
-def _scan_picture(path: Path, mpp: float, scanners: int, seed: int) -> Field:
-    return make_field(path.name, read_picture(path), mpp, scanners, seed)
+def _scan_image(path: Path, mpp: float, scanners: int, seed: int) -> Field:
+    return make_field(path.name, read_image(path), mpp, scanners, seed)
 
 
 def _scan_phantom(index: int, scanners: int, seed: int) -> Field:
     specimen_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-    return make_field(f"phantom {index}", phantom_picture(specimen_seed), MPP_HR, scanners, seed)
+    return make_field(f"phantom {index}", phantom_field(specimen_seed), MPP_HR, scanners, seed)
 
 
 def _complete(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 A zarr 3 group. `lr` (N, 128, 128, 3) at 1.172 µm/px, `mr` (N, 256, 256, 3) at 0.586 and `hr` (N, 512, 512, 3) at 0.293
 are RGB uint8, one patch a chunk and 32 chunks a file. `table/…` holds a column each. The group's attributes say which
 slides are in it, how they were registered, and how many rows are complete: only those are read, so that a file is
-whole while it's written and after a kill. Nothing in it depends on when or how often it was written.
+whole while it is written and after a kill. Nothing in it depends on when or how often it was written.
 """
 
 from __future__ import annotations
@@ -174,19 +174,19 @@ def append(
 ) -> int:
     """Append a slide's patches, or go on where a killed run stopped.
 
-    What is in the file already isn't done again, and the file comes out the same to the byte.
+    What is in the file already is not done again, and the file comes out the same to the byte.
 
     Parameters
     ----------
     path : Path
-        The file; made if it isn't there.
+        The file; made if it is not there.
     name : str
         The slide's.
     made : dict
         Tells this slide and its settings from every other, in plain values.
     split : {"train", "test"}
     plan : callable
-        Finds the rows; called only if they aren't in the file yet.
+        Finds the rows; called only if they are not in the file yet.
     cut : callable
         Given one row of the table, gives its (128, 128, 3), (256, 256, 3) and (512, 512, 3) uint8.
     simulated : bool

@@ -79,7 +79,7 @@ class LowWindow:
         return sample_plane(self._plane, ratio, (float(start[0]), float(start[1])), (side_px, side_px))
 
 
-def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach_um: float, glass: float) -> Found:
+def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach_um: float, background: float) -> Found:
     """Look for a patch around a place: first with pixels of 1.172 µm and far, then of 0.586 µm and near.
 
     Parameters
@@ -94,7 +94,7 @@ def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach
         Where the patch's upper-left corner is thought to be.
     reach_um : float
         How far around is looked.
-    glass : float
+    background : float
         Absorption of the low scan's background.
 
     Returns
@@ -113,7 +113,7 @@ def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach
     seen = _shrunk(near[_NARROW_PX:-_NARROW_PX, _NARROW_PX:-_NARROW_PX])
     correlation = peak.correlation if wide.inside and peak.inside else 0.0
     ratio = max(wide.second, 0.0) / max(wide.correlation, 1e-6)
-    return Found(corner, correlation, ratio, float((seen > glass + CELL_ABSORPTION).mean()), _lever(seen, step))
+    return Found(corner, correlation, ratio, float((seen > background + CELL_ABSORPTION).mean()), _lever(seen, step))
 
 
 def _shrunk(plane: Plane) -> Plane:

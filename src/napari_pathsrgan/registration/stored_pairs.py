@@ -67,10 +67,10 @@ def read_attributes(path: Path) -> dict[str, Any]:
         If it is none, is damaged or of another version.
     """
     try:
-        told = read_json(path / "zarr.json", _MOST_JSON_BYTES, _MOST_JSON_VALUES)["attributes"]
-        if told["format"] != FORMAT:
-            raise ValueError(told["format"])
-        version = told.get("version")
+        read = read_json(path / "zarr.json", _MOST_JSON_BYTES, _MOST_JSON_VALUES)["attributes"]
+        if read["format"] != FORMAT:
+            raise ValueError(read["format"])
+        version = read.get("version")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreMismatchError(
             f"{path.name} is no pairs file.", "Give a file that pathsrgan register has written."
@@ -81,7 +81,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
             "Register the slides again, or use the program's version that wrote it.",
         )
     try:
-        attributes = _Attributes.model_validate(told)
+        attributes = _Attributes.model_validate(read)
         _check_rows(path, attributes)
     except (OSError, ValidationError, ValueError) as error:
         raise damaged(path) from error
@@ -89,7 +89,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path) -> StoreMismatchError:
-    """Make the error for a pairs file that can't be used."""
+    """Make the error for a pairs file that cannot be used."""
     return StoreMismatchError(f"{path.name} is a damaged pairs file.", "Register the slides again.")
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.phantom.field_picture import phantom_cells, phantom_picture
-from napari_pathsrgan.registration.fields import MPP_HR, MPP_MR, TEST_ONE_IN, is_held_out, read_picture
+from napari_pathsrgan.phantom.field_image import phantom_cells, phantom_field
+from napari_pathsrgan.registration.fields import MPP_HR, MPP_MR, TEST_ONE_IN, is_held_out, read_image
 
 if TYPE_CHECKING:
     from napari_pathsrgan.training.lesion_config import LesionConfig
@@ -113,13 +113,13 @@ def _of_pictures(config: LesionConfig) -> Iterator[tuple[bool, Pixels, list[_Lab
     for image, labelled in sorted(by_image.items()):
         path = config.fields / image
         if path.exists():
-            yield is_held_out(image), read_picture(path), labelled
+            yield is_held_out(image), read_image(path), labelled
 
 
 def _of_phantoms(config: LesionConfig) -> Iterator[tuple[bool, Pixels, list[_Labelled]]]:
     for index in range(config.phantoms):
         seed = int(np.random.SeedSequence([config.seed, index]).generate_state(1)[0])
-        picture = phantom_picture(seed)
+        picture = phantom_field(seed)
         shape = (round(picture.shape[1] * MPP_HR / config.mpp), round(picture.shape[0] * MPP_HR / config.mpp))
         labelled = [
             (

@@ -96,7 +96,7 @@ def test_from_three_scans_to_a_model_that_shows_its_tiles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # best for a network so small
-    scans = write_phantom(tmp_path / "ward-3", 700.0, 3, glass_share=0.2).scans
+    scans = write_phantom(tmp_path / "ward-3", 700.0, 3, background_share=0.2).scans
     viewer = make_napari_viewer(show=True)
     viewer.open([str(scans[power]) for power in (4, 10, 20)], plugin="napari-pathsrgan")
     dock = Dock(viewer, qtbot)

@@ -1,4 +1,4 @@
-"""A sharp picture as a slide: scanned through the optics of an objective and written as a pyramidal TIFF."""
+"""A sharp image as a slide: scanned through the optics of an objective and written as a pyramidal TIFF."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _LOSSLESS_QUALITY = 98
 """JPEG quality where the settings ask for none: slide files are JPEG, and this is not to be seen."""
 
 
-def write_picture_slide(
-    picture: Pixels,
-    picture_mpp: float,
+def write_image_slide(
+    image: Pixels,
+    image_mpp: float,
     path: Path,
     settings: ScannerSettings,
     rng: np.random.Generator,
     magnification: int = 4,
 ) -> None:
-    """Scan a picture and write it as a slide that openslide reads with pixel size and objective power.
+    """Scan an image and write it as a slide that openslide reads with pixel size and objective power.
 
     Parameters
     ----------
-    picture : (H, W, 3) uint8
+    image : (H, W, 3) uint8
         Sharp RGB, finer than the objective's pixels.
-    picture_mpp : float
+    image_mpp : float
         Its pixel size, µm.
     path : Path
         The TIFF to write; must not exist.
@@ -49,12 +49,12 @@ def write_picture_slide(
     Raises
     ------
     OutputError
-        If the file exists or can't be written; nothing is left behind then.
+        If the file exists or cannot be written; nothing is left behind then.
     """
     with atomic_write(path) as partial:
         objective = OBJECTIVES[magnification]
         uncompressed = replace(settings, jpeg_quality=0)
-        scan = scan_field(picture, picture_mpp, objective, uncompressed, rng)
+        scan = scan_field(image, image_mpp, objective, uncompressed, rng)
         rows, cols = whole_shape(*scan.shape[:2])
         scan = np.pad(scan, ((0, rows - scan.shape[0]), (0, cols - scan.shape[1]), (0, 0)), mode="symmetric")
         quality = settings.jpeg_quality or _LOSSLESS_QUALITY

@@ -1,4 +1,4 @@
-"""A synthetic field as one sharp picture: what a training sees beside photographs of real ones."""
+"""A synthetic field as one sharp image: what a training sees beside photographs of real ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PHANTOM_UM = (280.0, 360.0)
 _GLASS = 0.15
 
 
-def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
+def phantom_field(seed: int) -> npt.NDArray[np.uint8]:
     """Draw a synthetic field as an objective of 20× shows it when every depth is in focus.
 
     Parameters
@@ -27,7 +27,7 @@ def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
     Returns
     -------
     (H, W, 3) uint8
-        At 0.293 µm/px, glass at 255.
+        At 0.293 µm/px, background at 255.
     """
     specimen = _specimen(seed)
     pitch = OBJECTIVES[20].mpp
@@ -40,7 +40,7 @@ def phantom_picture(seed: int) -> npt.NDArray[np.uint8]:
 
 
 def phantom_cells(seed: int) -> list[CellRecord]:
-    """List the cells of `phantom_picture`'s field, positions in µm from its upper-left corner."""
+    """List the cells of `phantom_field`'s field, positions in µm from its upper-left corner."""
     return _specimen(seed).cells_in(0.0, 0.0, *PHANTOM_UM)
 
 
