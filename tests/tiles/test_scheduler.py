@@ -51,7 +51,7 @@ class HandLane:
     def batch(self, first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         self.offered.append(tuple(wanted))
         job = tuple(wanted[: self.group])
-        return (*job, *(key(wish.col, 1) for wish in job if wish.level == 0)) if self.by_products else job
+        return (*job, *(key(wanted.col, 1) for wanted in job if wanted.level == 0)) if self.by_products else job
 
     def start(self, keys: tuple[TileKey, ...], done: Done) -> None:
         self.started.append(keys)
@@ -177,33 +177,33 @@ def test_stale_work_is_dropped_and_running_work_is_kept(bench: MakeBench) -> Non
     assert b.scheduler.progress().wanted == 2
 
 
-def test_a_reservation_that_goes_stale_while_gathering_is_let_go(bench: MakeBench) -> None:
+def test_a_reservation_that_goes_stale_while_a_batch_is_chosen_is_released(bench: MakeBench) -> None:
     source = HandLane(group=4)
     b = bench(source)
-    gather = source.gather
+    batch = source.batch
 
     def pan_meanwhile(first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
-        source.gather = gather  # type: ignore[method-assign]
+        source.batch = batch  # type: ignore[method-assign]
         b.scheduler.want("20x", keys(5))
-        return gather(first, wanted)
+        return batch(first, wanted)
 
-    source.gather = pan_meanwhile  # type: ignore[method-assign]
+    source.batch = pan_meanwhile  # type: ignore[method-assign]
     b.scheduler.want("20x", keys(0))
     assert source.started_cols() == [5]
     assert b.states(0) == [TileState.ABSENT]
 
 
-def test_company_that_goes_stale_while_gathering_is_let_go(bench: MakeBench) -> None:
+def test_company_that_goes_stale_while_a_batch_is_chosen_is_released(bench: MakeBench) -> None:
     source = HandLane(group=4)
     b = bench(source)
     b.cache.put(key(9), tile())
-    gather = source.gather
+    batch = source.batch
 
     def pan_meanwhile(first: TileKey, wanted: Sequence[TileKey]) -> tuple[TileKey, ...]:
         b.scheduler.want("20x", keys(9, 0, 2))
-        return gather(first, wanted)
+        return batch(first, wanted)
 
-    source.gather = pan_meanwhile  # type: ignore[method-assign]
+    source.batch = pan_meanwhile  # type: ignore[method-assign]
     b.scheduler.want("20x", keys(9, 0, 1, 2))
     assert source.started == [tuple(keys(0, 2))]
 
@@ -452,7 +452,7 @@ def test_tiles_that_a_job_leaves_out_have_failed(bench: MakeBench) -> None:
     assert "1 of 2 tiles" in str(error)
 
 
-@pytest.mark.parametrize("method", ["gather", "start"])
+@pytest.mark.parametrize("method", ["batch", "start"])
 def test_a_source_that_breaks_has_failed(bench: MakeBench, method: str) -> None:
     source = HandLane()
     b = bench(source, retries=0)

@@ -257,7 +257,7 @@ def test_other_pictures_come_in_whole_tiles(make_view: Any, kind: Any) -> None:
     assert {key.part for key in notebook.lists[view][0]} == {None}
 
 
-def test_forgetting_empties_the_request_lists(make_view: Any) -> None:
+def test_forgetting_empties_the_requests(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
     view.levels()[0].preview[0:400, 0:400]
     assert len(notebook.lists) == 2

@@ -456,7 +456,7 @@ def test_what_is_wanted_follows_the_camera_where_napari_does_not_slice(
     assert "as scanned" in window.dock.progress.counts.text()
 
 
-def test_hiding_a_view_drops_its_wishes_and_removing_it_keeps_the_others(
+def test_hiding_a_view_drops_its_requests_and_removing_it_keeps_the_others(
     make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
 ) -> None:
     window = make_window(slide_path)
