@@ -79,7 +79,7 @@ class Exports:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         torch.set_num_threads(1)
-        options = ("--model", self._model, "--device", "cpu", "--precision", "fp32", "--runtime", "torch")
+        options = ("--model", self._model, "--device", "cpu", "--precision", "fp32", "--backend", "torch")
         os._exit(pathsrgan(list(map(str, ("upscale", self._slide, out, *options, *WAYS[way][1])))))
 
     def run(self, way: str, out: Path, file_limit: int | None = None) -> int:
