@@ -1,8 +1,8 @@
 """How soon a view is sharp after it settles, and whether a slide's size matters.
 
-A real window, one pane of 1920 × 1080 px with SR-20× at 0.293 µm per screen pixel, over cells without glass between
-them; the process is warm, no tile of the places visited is cached. The same on a slide of 4,000 px and of 100,000 px a
-side, opened in turns. Seconds count from the camera's jump to the redraw that shows the tiles.
+A real window, one pane of 1920 × 1080 px with SR-20× at 0.293 µm per screen pixel, over cells without background
+between them; the process is warm, no tile of the places visited is cached. The same on a slide of 4,000 px and of
+100,000 px a side, opened in turns. Seconds count from the camera's jump to the redraw that shows the tiles.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether memory is bounded by the setting or grows with where one has been.
 
 Two minutes of panning in three panes over the slide of 100,000 px a side, to and fro over a place with cells and the
-glass around it, never the same line twice. The memory of the window's process and of the inference process is sampled
-every quarter of a second; the window's tiles are bounded to 256 MiB.
+background around it, never the same line twice. The memory of the window's process and of the inference process is
+sampled every quarter of a second; the window's tiles are bounded to 256 MiB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SAMPLE_MS, _STEP_MS = 250, 33
 _SCREEN_MPP = 0.4
 _SPEED_UM_PER_S = 400.0
 _LINE_UM, _LINE_SPACING_UM = 4000.0, 330.0
-"""Length of a line, a quarter of it over glass, and from line to line: more than a view is high."""
+"""Length of a line, a quarter of it over background, and from line to line: more than a view is high."""
 _QUARTERS = 4
 
 

@@ -34,7 +34,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     for seed, folder in zip(options.seeds, folders, strict=True):
         if not folder.exists():
             say(f"Making {folder.name}")
-            write_phantom(folder, 2000.0, seed, background_share=options.glass, max_global_offset_um=options.apart)
+            write_phantom(folder, 2000.0, seed, background_share=options.background, max_global_offset_um=options.apart)
         found = register_slides(*(open_slide(folder / f"{power}x.tiff") for power in (4, 10, 20)))
         truth = PhantomTruth.load(folder / "truth.json")
         tried, accepted = tried + found.tried, accepted + len(found.patches)
@@ -74,5 +74,5 @@ if __name__ == "__main__":
         ("--folder", {"type": Path, "required": True, "help": "where the phantoms are, or are made"}),
         ("--seeds", {"type": int, "nargs": "+", "default": _SEEDS, "help": "one phantom each"}),
         ("--apart", {"type": float, "default": 430.0, "help": "each scan lies up to so far off, µm, of those made"}),
-        ("--glass", {"type": float, "default": 0.4, "help": "share of glass of phantoms that are made"}),
+        ("--background", {"type": float, "default": 0.4, "help": "share of background of phantoms that are made"}),
     )

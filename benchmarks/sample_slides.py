@@ -55,7 +55,7 @@ def sample_slide(folder: Path, side_px: int) -> Path:
     Returns
     -------
     Path
-        A pyramidal TIFF. No glass lies among its cells, so every tile there takes the network.
+        A pyramidal TIFF. No background lies among its cells, so every tile there takes the network.
     """
     path = folder / f"sparse-{side_px}px-cells{CELLS_PX}-seed{_SEED}.tiff"
     if not path.exists():
@@ -66,8 +66,8 @@ def sample_slide(folder: Path, side_px: int) -> Path:
     return path
 
 
-def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
-    """Make a slide of some 70 % glass, its cells in places a few mm apart, unless it is there already.
+def mostly_empty_slide(folder: Path, side_px: int) -> tuple[Path, float]:
+    """Make a slide of some 70 % background, its cells in places a few mm apart, unless it is there already.
 
     All places show one specimen, again and again: cells of their own would take hours to draw and cost a network the
     same.
@@ -92,7 +92,7 @@ def glassy_slide(folder: Path, side_px: int) -> tuple[Path, float]:
     n_rows = max(1, round(wanted**0.5))
     n_cols = max(1, round(wanted / n_rows))
     share = places**2 * n_rows * n_cols / n_tiles**2
-    path = folder / f"glassy-{side_px}px-specimen{_SPECIMEN_PX}-seed{_SEED}.tiff"
+    path = folder / f"mostly_empty-{side_px}px-specimen{_SPECIMEN_PX}-seed{_SEED}.tiff"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         say(f"Making {path}, once …")

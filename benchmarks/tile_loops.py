@@ -156,7 +156,7 @@ class Enlarging:
         self.card, self.product, self.halo = engine.card, engine.product, engine.halo
         self.execution, self.at_once = engine.execution, engine.at_once
 
-    def run(self, window: np.ndarray, stage: int, glass: object = None, halo: int = 0) -> Pictures:
+    def run(self, window: np.ndarray, stage: int, background: object = None, halo: int = 0) -> Pictures:
         """Enlarge by the bicubic kernel, whatever is asked."""
         mr, hr = enlarge(window, 2), enlarge(window, 4)
         mr, hr = mr[2 * halo : -2 * halo, 2 * halo : -2 * halo], hr[4 * halo : -4 * halo, 4 * halo : -4 * halo]
@@ -164,7 +164,7 @@ class Enlarging:
 
 
 def ours(slide: Slide, runner: Any, out: Path) -> dict[str, Any]:
-    """Ours, glass left to the bicubic kernel."""
+    """Ours, background left to the bicubic kernel."""
     done = write_whole_slide(super_resolve(slide, runner), out)
     return {"computed_px": done.computed_px, "kept_px": done.kept_px}
 

@@ -1,9 +1,9 @@
 """A whole slide, ours against what one would take instead, in one run: speed, memory, seams, pixels computed twice.
 
-The slides are synthetic, some 70 % of their area glass. Every way gets the same network (``lite``), the same slide and
-a process of its own. Then ours alone on a larger slide and on one of half its side: time should grow with the cells,
-memory not at all. Last, how near the network comes to the processor's matrix peak, and what a slide of 15 × 15 mm would
-take. The size that is meant to be published is ``--size 40000``.
+The slides are synthetic, some 70 % of their area background. Every way gets the same network (``lite``), the same slide
+and a process of its own. Then ours alone on a larger slide and on one of half its side: time should grow with the
+cells, memory not at all. Last, how near the network comes to the processor's matrix peak, and what a slide of 15 × 15
+mm would take. The size that is meant to be published is ``--size 40000``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 import torch
 import zarr
 from measure import Figure, command, say
-from sample_slides import SLIDES_OPTION, glassy_slide
+from sample_slides import SLIDES_OPTION, mostly_empty_slide
 from tile_loops import WAYS
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_pathsrgan.inference.engine import default_threads, load_model
-from napari_pathsrgan.slides.foreground import estimate_glass
+from napari_pathsrgan.slides.foreground import estimate_slide_background
 from napari_pathsrgan.slides.open_slide import open_slide
 
 _4X_PER_20X = 5
@@ -64,10 +64,10 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -
         middle = [size // 2 // 8 * 8 - _SEAM_LR_PX // 2 for size in slide.grid_shape(1.172)]
         side = _SEAM_LR_PX + 2 * _SURROUND_LR_PX
         window = slide.read_grid(1.172, *(at - _SURROUND_LR_PX for at in middle), side, side)
-        glass = estimate_glass(slide, 1.172)
+        background = estimate_slide_background(slide, 1.172)
         for way, (out, record) in outs.items():
             engine = load_model("lite", "cpu", record["precision"], record["backend"])
-            _, whole, _ = engine.run(window, 2, glass if way.startswith("ours") else None, _SURROUND_LR_PX)
+            _, whole, _ = engine.run(window, 2, background if way.startswith("ours") else None, _SURROUND_LR_PX)
             place = tuple(slice(4 * at, 4 * (at + _SEAM_LR_PX)) for at in middle)
             array = zarr.open(out / "0" if way.startswith("ours") else out, mode="r")
             apart = np.abs(np.moveaxis(np.asarray(array[:, place[0], place[1]]), 0, -1).astype(int) - whole)
@@ -77,7 +77,7 @@ def seam_error(slide_path: Path, outs: dict[str, tuple[Path, dict[str, Any]]]) -
 
 def against_peers(folder: Path, side_px: int, runs: int) -> list[Figure]:
     """All ways on one slide, in turns."""
-    slide, share = glassy_slide(folder, side_px // _4X_PER_20X)
+    slide, share = mostly_empty_slide(folder, side_px // _4X_PER_20X)
     ways = ["ours", "ours, torch fp32", "ours, int8 preview", *PEERS]
     if importlib.util.find_spec("monai") is None:
         say("MONAI is left out: it is not installed (pip install monai).")
@@ -141,15 +141,17 @@ def growth(folder: Path, side_px: int) -> tuple[list[Figure], dict[str, Any]]:
     records, cells = [], []
     with tempfile.TemporaryDirectory() as scratch:
         for size in (side_px // 2, side_px):
-            slide, _ = glassy_slide(folder, size // _4X_PER_20X)
+            slide, _ = mostly_empty_slide(folder, size // _4X_PER_20X)
             records.append(run("ours", slide, Path(scratch) / f"{size}.ome.zarr"))
             cells.append(records[-1]["kept_px"] / 1e6)
     half, full = records
     per_cell = [record["seconds"] / area for record, area in zip(records, cells, strict=True)]
     name = f"{side_px:,} × {side_px:,} px"
-    glass = 1 - full["kept_px"] / full["pixels"]
+    background = 1 - full["kept_px"] / full["pixels"]
     return [
-        Figure(f"{name}: time", full["seconds"] / 60, "min", f"{100 * glass:.0f} % glass, {cells[1]:.0f} Mpx of cells"),
+        Figure(
+            f"{name}: time", full["seconds"] / 60, "min", f"{background:.0%} background, {cells[1]:.0f} Mpx of cells"
+        ),
         Figure(f"{name}: peak memory", full["peak_mib"], "MiB", "", at_most=3 * 1024),
         Figure(
             "Time per pixel with cells, against a slide of half the side",
@@ -225,7 +227,7 @@ def extrapolation(record: dict[str, Any], idle: dict[str, Any], cost: float, gpu
             "15 × 15 mm on this processor",
             cpu / 60,
             "min",
-            f"{size} × {per_cell * 1e6:.3f} s per Mpx of cells, measured, glass included",
+            f"{size} × {per_cell * 1e6:.3f} s per Mpx of cells, measured, background included",
         ),
         Figure(
             "15 × 15 mm on one GPU",
@@ -249,7 +251,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     peers = against_peers(options.slides, options.peers_size, options.runs) if options.peers_size else []
     grown, record = growth(options.slides, options.size)
     with tempfile.TemporaryDirectory() as scratch:
-        slide, _ = glassy_slide(options.slides, options.size // 2 // _4X_PER_20X)
+        slide, _ = mostly_empty_slide(options.slides, options.size // 2 // _4X_PER_20X)
         idle = run("no network", slide, Path(scratch) / "idle.ome.zarr")
     roof, cost = roofline(record)
     return [*peers, *grown, *roof, *extrapolation(record, idle, cost, options.gpu_tflops)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from measure import Figure, command, paired_ratio, say
-from sample_slides import SLIDES_OPTION, glassy_slide
+from sample_slides import SLIDES_OPTION, mostly_empty_slide
 
 from napari_pathsrgan.inference.cluster import Cluster, connected
 from napari_pathsrgan.inference.engine import load_model
@@ -32,7 +32,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     threads = max(1, cores // 2)
     torch.set_num_threads(threads)
-    path, _ = glassy_slide(options.slides, options.size // _4X_PER_20X)
+    path, _ = mostly_empty_slide(options.slides, options.size // _4X_PER_20X)
     seconds: dict[int, list[float]] = {0: [], 1: [], 2: []}
     with open_slide(path) as slide, tempfile.TemporaryDirectory() as scratch:
         view = super_resolve(slide, load_model("lite", "cpu", "fp32"))

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import tifffile
 
-from napari_pathsrgan.slides.foreground import Glass
+from napari_pathsrgan.slides.foreground import SlideBackground
 
-GLASS = Glass((238.0, 236.0, 240.0), 0.0)
+BACKGROUND = SlideBackground((238.0, 236.0, 240.0), 0.0)
 
 
 def texture(rows: int, cols: int, seed: int = 0) -> np.ndarray:
@@ -21,9 +21,9 @@ def texture(rows: int, cols: int, seed: int = 0) -> np.ndarray:
 
 
 def specimen(rows: int, cols: int, seed: int = 0, cells_end: float = 0.5) -> np.ndarray:
-    """(rows, cols, 3) uint8: cells on the left, slightly noisy glass on the right."""
+    """(rows, cols, 3) uint8: cells on the left, slightly noisy background on the right."""
     rng = np.random.default_rng(seed)
-    image = np.asarray(GLASS.white) + rng.integers(-1, 2, (rows, cols, 3))
+    image = np.asarray(BACKGROUND.white) + rng.integers(-1, 2, (rows, cols, 3))
     end = round(cols * cells_end)
     image[:, :end] = texture(rows, end, seed)
     return image.astype(np.uint8)

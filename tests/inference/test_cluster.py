@@ -105,7 +105,7 @@ def test_a_worker_loads_the_model_once(
         None,
         super_resolved.slide.fingerprint,
         super_resolved.product,
-        super_resolved.glass,
+        super_resolved.background,
         str(model),
         "cpu",
         "fp32",

@@ -20,11 +20,11 @@ from napari_pathsrgan.inference.winograd import WinogradGenerator
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.generator import Generator
-from napari_pathsrgan.slides.foreground import Glass
+from napari_pathsrgan.slides.foreground import SlideBackground
 from napari_pathsrgan.slides.resample import enlarge
 
 from .networks import SMALL, TINY, engine, lively, tiny_engine
-from .specimens import GLASS, specimen, texture
+from .specimens import BACKGROUND, specimen, texture
 
 HALO = 32
 
@@ -291,7 +291,7 @@ def test_rounding_is_to_the_nearest_level() -> None:
     assert np.all(model.apply(np.full((8, 8, 3), 100, np.uint8))[1] == 101)
 
 
-# --- glass ------------------------------------------------------------------------------------------------------
+# --- background ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -308,36 +308,36 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_a_window_of_glass_alone_runs_no_network(runs: list[int]) -> None:
+def test_a_window_of_background_alone_runs_no_network(runs: list[int]) -> None:
     model, image = tiny_engine(), specimen(64, 200, cells_end=0.25)
     runs.clear()
-    glass = image[:, 100:164]
-    mr, hr, _ = model.run(glass, 2, GLASS, halo=16)
+    background = image[:, 100:164]
+    mr, hr, _ = model.run(background, 2, BACKGROUND, halo=16)
     assert runs == []
-    assert np.array_equal(mr, enlarge(glass, 2)[32:-32, 32:-32])
-    assert np.array_equal(hr, enlarge(glass, 4)[64:-64, 64:-64])
-    mr, hr, _ = model.run(glass, 1, GLASS, halo=16)
+    assert np.array_equal(mr, enlarge(background, 2)[32:-32, 32:-32])
+    assert np.array_equal(hr, enlarge(background, 4)[64:-64, 64:-64])
+    mr, hr, _ = model.run(background, 1, BACKGROUND, halo=16)
     assert hr is None
     assert runs == []
-    model.run(image[:, 0:64], 2, GLASS, halo=16)
+    model.run(image[:, 0:64], 2, BACKGROUND, halo=16)
     assert runs == [2]
-    model.run(glass, 2, None, halo=16)
+    model.run(background, 2, None, halo=16)
     assert runs == [2, 2]
-    model.run(glass, 2, Glass(None), halo=16)
+    model.run(background, 2, SlideBackground(None), halo=16)
     assert runs == [2, 2, 2]
 
 
-def test_glass_around_the_core_is_enough_to_skip_it(runs: list[int]) -> None:
+def test_background_around_the_core_is_enough_to_skip_it(runs: list[int]) -> None:
     image = specimen(96, 96, cells_end=1 / 6)  # cells end 16 px before the core begins
     model = tiny_engine()
     runs.clear()
-    model.run(image[:, :], 2, GLASS, halo=32)
+    model.run(image[:, :], 2, BACKGROUND, halo=32)
     assert runs == []
 
 
-def test_cells_take_the_networks_pixels_and_far_glass_the_bicubic_ones() -> None:
+def test_cells_take_the_networks_pixels_and_far_background_the_bicubic_ones() -> None:
     model, image = tiny_engine(), specimen(64, 128)
-    _, mixed, _ = model.run(image, 2, GLASS)
+    _, mixed, _ = model.run(image, 2, BACKGROUND)
     _, computed, _ = model.run(image, 2)
     assert np.array_equal(mixed[:, : 4 * 64], computed[:, : 4 * 64])
     far = slice(4 * (64 + 17), 4 * 124)
@@ -345,34 +345,34 @@ def test_cells_take_the_networks_pixels_and_far_glass_the_bicubic_ones() -> None
     assert differing(computed[:, far], mixed[:, far]) > 0.1  # the network alone would differ there
 
 
-def test_no_border_shows_where_glass_begins() -> None:
-    """The network paints glass another colour; the change is spread over the ramp, with no step in it."""
+def test_no_border_shows_where_background_begins() -> None:
+    """The network paints background another colour; the change is spread over the ramp, with no step in it."""
     network = lively("lite", width=8, blocks1=1)
     for picture in (network.stage1.picture, network.stage2.picture):
         torch.nn.init.zeros_(picture.weight)
         torch.nn.init.constant_(picture.bias, -24 / 255)
     model = Engine(network, ModelCard(name="x", preset="lite"), "cpu", "fp32")
     image = np.full((64, 160, 3), 236, np.uint8)
-    image[::2] += 1  # glass, but no scanner's filling
+    image[::2] += 1  # background, but no scanner's filling
     image[:, :48] = texture(64, 48)
-    _, hr, _ = model.run(image, 2, Glass((236.5, 236.5, 236.5)))
+    _, hr, _ = model.run(image, 2, SlideBackground((236.5, 236.5, 236.5)))
     profile = hr[:, 4 * 54 :].astype(float).mean(axis=(0, 2))
     assert profile[0] == pytest.approx(236.5 - 24, abs=1)
     assert profile[-1] == pytest.approx(236.5, abs=1)
     assert np.abs(np.diff(profile)).max() <= 24 / (4 * 9) + 0.5  # nine pixels of ramp
-    # Across the border, steps between neighbours are no larger than on glass itself.
+    # Across the border, steps between neighbours are no larger than on background itself.
     steps = np.abs(np.diff(hr[:, 4 * 54 :].astype(int), axis=1)).max()
     assert steps <= 2
 
 
 @pytest.mark.parametrize("backend", ["torch", "winograd"])
 @pytest.mark.parametrize("halo", [16, 32])
-def test_windows_agree_where_glass_begins(backend: BackendName, halo: int) -> None:
+def test_windows_agree_where_background_begins(backend: BackendName, halo: int) -> None:
     """One tile ends right where the ramp does, so it takes the bicubic path whole; the big window mixes."""
     model, image = engine(backend=backend, **SMALL), specimen(160, 320, cells_end=0.3)
-    _, whole, _ = model.run(image, 2, GLASS)
+    _, whole, _ = model.run(image, 2, BACKGROUND)
     for left in range(64, 160, 8):
         window = image[64 - halo : 96 + halo, left - halo : left + 32 + halo]
-        _, hr, _ = model.run(window, 2, GLASS, halo=halo)
+        _, hr, _ = model.run(window, 2, BACKGROUND, halo=halo)
         wanted = whole[256:384, 4 * left : 4 * left + 128]
         assert np.array_equal(hr, wanted)

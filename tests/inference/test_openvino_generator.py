@@ -23,7 +23,7 @@ from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 from .networks import TINY, lively, write_tiny_model
-from .specimens import GLASS, specimen, texture, write_slide
+from .specimens import BACKGROUND, specimen, texture, write_slide
 
 PATIENCE_S = 60
 HALO = 32
@@ -70,7 +70,7 @@ def test_a_tile_alone_equals_the_same_pixels_of_one_big_pass() -> None:
     assert_same(alone, whole[4 * 40 : 4 * 72, 4 * 40 : 4 * 72])
     _, among_others, _ = computed.run(image, 2, halo=24)
     assert np.array_equal(alone, among_others[4 * 16 : 4 * 48, 4 * 16 : 4 * 48])
-    _, cells, _ = computed.run(specimen(64, 128), 2, GLASS)
+    _, cells, _ = computed.run(specimen(64, 128), 2, BACKGROUND)
     assert cells.shape == (256, 512, 3)
 
 

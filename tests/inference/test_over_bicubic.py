@@ -24,7 +24,7 @@ def residuals(factor: int, halo: int, scale: float = 0.05) -> torch.Tensor:
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("halo", [0, 2, 9])
-def test_nothing_taken_of_a_network_is_what_glass_is(factor: int, halo: int) -> None:
+def test_nothing_taken_of_a_network_is_what_background_is(factor: int, halo: int) -> None:
     none = np.zeros_like(WEIGHT)
     for is_residual in (True, False):
         computed = residuals(factor, halo)

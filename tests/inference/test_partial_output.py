@@ -31,7 +31,7 @@ def super_resolved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperRe
     """3 × 3 blocks in five levels, all of it cells."""
     path = write_slide(tmp_path_factory.mktemp("slide") / "slide.tiff", texture(300, 250))
     with open_slide(path) as slide:
-        view = super_resolve(slide, tiny_engine(), skip_glass=False)
+        view = super_resolve(slide, tiny_engine(), skip_background=False)
         view.grid = PyramidGrid.over_slide(slide.grid_shape(1.172), 1.172, coarsest_px=100)
         yield view
 

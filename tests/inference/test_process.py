@@ -26,7 +26,7 @@ from napari_pathsrgan.inference.process import InferenceProcess, ProcessModel
 from napari_pathsrgan.inference.window_buffer import LARGEST_WINDOW_PX, SLOTS, WindowBuffer
 
 from .networks import write_tiny_model
-from .specimens import GLASS, specimen, texture
+from .specimens import BACKGROUND, specimen, texture
 
 PATIENCE_S = 60
 """How long a start may take on a busy machine: it imports torch."""
@@ -89,13 +89,13 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-@pytest.mark.parametrize("glass", [None, GLASS], ids=["no glass", "glass"])
+@pytest.mark.parametrize("background", [None, BACKGROUND], ids=["no background", "background"])
 def test_pixels_are_those_computed_here(
-    shared: InferenceProcess, model: Path, here: Engine, stage: int, glass: object
+    shared: InferenceProcess, model: Path, here: Engine, stage: int, background: object
 ) -> None:
     window = specimen(80, 112)
-    mr, hr, computed = pixels(shared.submit(model, window, stage, glass, 16))
-    wanted_mr, wanted_hr, wanted = here.run(window, stage, glass, 16)
+    mr, hr, computed = pixels(shared.submit(model, window, stage, background, 16))
+    wanted_mr, wanted_hr, wanted = here.run(window, stage, background, 16)
     assert computed == wanted
     assert np.array_equal(mr, wanted_mr)
     assert (hr is None) == (wanted_hr is None) == (stage == 1)

@@ -23,7 +23,7 @@ from .specimens import specimen, write_slide
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slide]:
-    """A slide of 213 × 307 px at 4×: 267 × 384 input pixels, 3 × 3 blocks; its right third is glass."""
+    """A slide of 213 × 307 px at 4×: 267 × 384 input pixels, 3 × 3 blocks; its right third is background."""
     path = write_slide(tmp_path_factory.mktemp("slide") / "case.svs", specimen(213, 307, cells_end=0.66))
     with open_slide(path) as opened:
         yield opened
@@ -95,7 +95,7 @@ def test_levels_from_2_on_are_the_slides_own_pixels(
 def test_blocks_together_give_the_pixels_of_blocks_alone(view: SuperResolvedSlide) -> None:
     """What the window computes in one go, 2 × 2 blocks, to the bit as tiles computed one by one."""
     window = view.read_window(0, 1, 2, 2)
-    pictures = view.runner.run(window, 2, view.glass, view.runner.halo)
+    pictures = view.runner.run(window, 2, view.background, view.runner.halo)
     tiles = dict(view.cut_tiles(0, 1, 2, 2, pictures))
     assert set(tiles) == {view.key(level, row, col) for level in (0, 1) for row in (0, 1) for col in (1, 2)}
     for key, tile in tiles.items():
@@ -120,10 +120,10 @@ def test_bicubic_pixels_are_exact_for_any_region(view: SuperResolvedSlide) -> No
     assert np.array_equal(view.read_bicubic(0, 37, 101, 55, 200), big[37:92, 101:301])
 
 
-def test_glass_is_skipped_unless_told(slide: Slide) -> None:
+def test_background_is_skipped_unless_told(slide: Slide) -> None:
     model = tiny_engine()
-    assert super_resolve(slide, model).glass is not None
-    assert super_resolve(slide, model, skip_glass=False).glass is None
+    assert super_resolve(slide, model).background is not None
+    assert super_resolve(slide, model, skip_background=False).background is None
 
 
 def test_keys_tell_models_apart_but_share_slide_pixels(slide: Slide, view: SuperResolvedSlide) -> None:

@@ -49,7 +49,7 @@ class ProcessHere(InferenceProcess):
         self.deaths_to_come = 0
 
     def submit(
-        self, model: Path, window: Any, stage: int, glass: Any, halo: int, product: str = ""
+        self, model: Path, window: Any, stage: int, background: Any, halo: int, product: str = ""
     ) -> Future[Pictures | None]:
         self.windows.append((window.shape[:2], stage))
         future: Future[Pictures | None] = Future()
@@ -57,7 +57,7 @@ class ProcessHere(InferenceProcess):
             self.deaths_to_come -= 1
             future.set_exception(WorkerError("The inference process stopped.", "It is started again by itself."))
         else:
-            future.set_result(self.engine.run(window, stage, glass, halo))
+            future.set_result(self.engine.run(window, stage, background, halo))
         return future
 
 

@@ -166,8 +166,8 @@ def test_two_models_differ_where_one_of_them_draws_something() -> None:
 
 
 def test_the_usual_calibration_serves_where_there_are_no_cells(tmp_path: Path) -> None:
-    glass = np.random.default_rng(0).integers(236, 240, (200, 200, 3), dtype=np.uint8)
-    with open_slide(write_slide(tmp_path / "glass.tiff", glass)) as slide:
+    background = np.random.default_rng(0).integers(236, 240, (200, 200, 3), dtype=np.uint8)
+    with open_slide(write_slide(tmp_path / "background.tiff", background)) as slide:
         trust = TrustMap(super_resolve(slide, tiny_engine()))
         assert trust.calibration == Calibration()
         assert (trust[:] == 1).all()

@@ -29,7 +29,7 @@ from napari_pathsrgan.inference.execution import resume_execution
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
-from napari_pathsrgan.slides.foreground import Glass
+from napari_pathsrgan.slides.foreground import SlideBackground
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
@@ -61,7 +61,7 @@ def test_every_level_holds_the_exact_pixels(super_resolved: SuperResolvedSlide, 
     assert done == total == rows * cols
     there = sum(len(list(store.tiles(level))) for level in range(super_resolved.grid.n_levels))
     assert filled.tiles == filled.written == there
-    assert 0 < filled.glass_tiles < filled.written
+    assert 0 < filled.background_tiles < filled.written
     assert [count for count, _ in seen] == sorted(count for count, _ in seen)
 
 
@@ -85,7 +85,7 @@ class Meeting:
             with self._inner.at_once() as count:
                 yield count
 
-    def run(self, window: np.ndarray, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
+    def run(self, window: np.ndarray, stage: int, background: SlideBackground | None = None, halo: int = 0) -> Pictures:
         with self._lock:
             self._inside += 1
             self.most = max(self.most, self._inside)
@@ -93,7 +93,7 @@ class Meeting:
         with contextlib.suppress(threading.BrokenBarrierError):  # the last one may have nobody to meet
             self._met.wait(timeout=5)
         try:
-            return self._inner.run(window, stage, glass, halo)
+            return self._inner.run(window, stage, background, halo)
         finally:
             with self._lock:
                 self._inside -= 1
@@ -388,7 +388,7 @@ def test_blended_tiles_are_the_weighted_sum_of_overlapping_windows(tmp_path: Pat
             n_rows, n_cols = min(4, rows - 4 * row), min(4, cols - 4 * col)
             top, left = 512 * row - 32, 512 * col - 32
             _, hr, _ = view.runner.run(
-                slide.read_grid(1.172, top, left, 128 * n_rows + 64, 128 * n_cols + 64), 2, view.glass
+                slide.read_grid(1.172, top, left, 128 * n_rows + 64, 128 * n_cols + 64), 2, view.background
             )
             ys, xs = (
                 blend_axis_weights(size, 256, "linear", first=at == 0, last=at == 1)

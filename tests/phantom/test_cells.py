@@ -151,7 +151,7 @@ def test_background_share_decides_how_much_is_empty(share: float) -> None:
     assert np.mean(density == 0) == pytest.approx(share, abs=0.06)
 
 
-def test_glass_holds_nothing() -> None:
+def test_background_holds_nothing() -> None:
     specimen = Specimen(11, SIZE_UM, background_share=1.0)
     assert specimen.cells_in(0, 0, *SIZE_UM) == []
     assert not total(specimen, 0, 0, 100, 100, 20.0).any()

@@ -212,18 +212,18 @@ def test_downsamples_are_exact(rows: int, cols: int) -> None:
     assert max(level_shapes(*shape)[-1]) <= 1024
 
 
-def test_sparse_slide_is_glass_but_for_its_windows(tmp_path: Path) -> None:
+def test_sparse_slide_is_background_but_for_its_windows(tmp_path: Path) -> None:
     path = write_sparse_phantom(tmp_path / "huge.tiff", 8_000, 2, [(2048, 4096, 512, 512)])
     with openslide.OpenSlide(path) as slide:
         assert slide.dimensions >= (8_000, 8_000)
         assert slide.level_count == 3
         assert slide.properties["openslide.objective-power"] == "4"
         window = np.asarray(slide.read_region((4096, 2048), 0, (512, 512)).convert("RGB"))
-        glass = np.asarray(slide.read_region((6000, 6000), 0, (256, 256)).convert("RGB"))
+        background = np.asarray(slide.read_region((6000, 6000), 0, (256, 256)).convert("RGB"))
         coarse = np.asarray(slide.read_region((0, 0), 2, slide.level_dimensions[2]).convert("RGB"))
     assert window.std() > 10
-    assert glass.std() < 8
-    dark = np.argwhere(coarse.min(axis=-1) < glass.mean() - 30)
+    assert background.std() < 8
+    dark = np.argwhere(coarse.min(axis=-1) < background.mean() - 30)
     assert len(dark) > 20
     assert dark.min(axis=0).tolist() >= [127, 255]
     assert (dark.max(axis=0) <= [161, 289]).all()

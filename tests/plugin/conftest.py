@@ -62,7 +62,7 @@ def no_window_of_the_last_module() -> None:
 
 
 def draw_smear(rows: int, cols: int, seed: int = 3) -> np.ndarray:
-    """(rows, cols, 3) uint8: soft, dark blobs on bright, empty glass."""
+    """(rows, cols, 3) uint8: soft, dark blobs on bright, empty background."""
     rng = np.random.default_rng(seed)
     density = np.zeros((rows, cols), np.float32)
     for _ in range(rows * cols // 6000):

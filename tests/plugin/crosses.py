@@ -13,7 +13,7 @@ SIDE_UM = 820.4
 PLACES_UM = np.array(
     [(row, col) for row in (330.3, 380.8, 431.1, 482.7) for col in (311.9, 361.4, 412.2, 462.6, 509.3)]
 )
-_GLASS, _DARK = 235.0, 190.0
+_BACKGROUND, _DARK = 235.0, 190.0
 _ARM_UM = 9.0
 _HALVES = _ARM_UM, 2.5
 """Half the length and half the width of a cross's arms."""
@@ -34,14 +34,14 @@ def draw_crosses(mpp: float) -> np.ndarray:
         along, across = ([covered(part, at, half) for part, at in zip(parts, place, strict=True)] for half in _HALVES)
         both = np.outer(across[0], across[1])
         dark[parts] += np.outer(along[0], across[1]) + np.outer(across[0], along[1]) - both
-    return np.repeat((_GLASS - _DARK * dark).round().astype(np.uint8)[..., None], 3, axis=2)
+    return np.repeat((_BACKGROUND - _DARK * dark).round().astype(np.uint8)[..., None], 3, axis=2)
 
 
 @lru_cache
 def pyramid(mpp: float, blank: bool) -> tuple[np.ndarray, ...]:
-    """Of crosses or of empty glass, finest level first."""
+    """Of crosses or of empty background, finest level first."""
     pixels = draw_crosses(mpp)
-    levels = [np.full_like(pixels, round(_GLASS)) if blank else pixels]
+    levels = [np.full_like(pixels, round(_BACKGROUND)) if blank else pixels]
     while levels[-1].shape[0] % 2 == 0 and levels[-1].shape[0] > 150:
         rows, cols = (size // 2 for size in levels[-1].shape[:2])
         halved = levels[-1].reshape(rows, 2, cols, 2, 3).mean(axis=(1, 3))

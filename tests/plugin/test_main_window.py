@@ -27,7 +27,7 @@ def test_a_slide_opens_whole_in_three_panes(
     assert len(viewer.layers) == 3
     (shown,) = widget.session.shown.values()
     row, col = busiest_place_um(shown.super_resolved)
-    assert row < 0.8 * 1200 * 1.465  # the rest is glass
+    assert row < 0.8 * 1200 * 1.465  # the rest is background
     viewer.scene.camera.center = (row, col)
     viewer.scene.camera.zoom = 1 / 0.4
     wait_until_sharp(widget, 60)

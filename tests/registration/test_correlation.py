@@ -107,7 +107,7 @@ def test_gain_and_stain_do_not_matter() -> None:
     assert peak.correlation > 0.999
 
 
-def test_glass_matches_nothing() -> None:
+def test_background_matches_nothing() -> None:
     assert match(np.full((20, 20), 0.1, np.float32), cells(5, 60)).correlation == 0
     assert match(cells(5, 20), np.full((40, 40), 0.1, np.float32)).correlation == pytest.approx(0, abs=1e-3)
 

@@ -48,15 +48,15 @@ def test_other_slide_is_refused(slides: list[Slide], stranger: Slide) -> None:
         register_slides(stranger, *slides[1:])
 
 
-def test_glass_is_refused(slides: list[Slide], tmp_path: Path) -> None:
+def test_background_is_refused(slides: list[Slide], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    glass = (rng.normal(240, 1, (600, 600, 3))).astype(np.uint8)
+    background = (rng.normal(240, 1, (600, 600, 3))).astype(np.uint8)
     tifffile.imwrite(
-        tmp_path / "glass.tiff", glass, tile=(256, 256), photometric="rgb",
+        tmp_path / "background.tiff", background, tile=(256, 256), photometric="rgb",
         resolution=(1e4 / 1.465,) * 2, resolutionunit="CENTIMETER",
     )  # fmt: skip
     with (
-        open_slide(tmp_path / "glass.tiff") as low,
+        open_slide(tmp_path / "background.tiff") as low,
         pytest.raises(DifferentSlidesError, match="nothing but background"),
     ):
         register_slides(low, *slides[1:])

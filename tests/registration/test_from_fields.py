@@ -16,7 +16,7 @@ from napari_pathsrgan.registration.pairs import PairsFile
 
 
 def image(seed: int = 0, rows: int = 780, cols: int = 1220) -> np.ndarray:
-    """Dark discs on white; 330 × 210 µm at 0.27 µm/px, of which the right third is glass."""
+    """Dark discs on white; 330 × 210 µm at 0.27 µm/px, of which the right third is background."""
     image = np.full((rows, cols, 3), 245, np.uint8)
     rng = np.random.default_rng(seed)
     for _ in range(120):

@@ -155,7 +155,7 @@ def test_from_pairs_there_is_the_real_scan_and_figures(run: Run, tiny: Path, tmp
 
 
 def write_slide(path: Path) -> Path:
-    """1.2 mm of cells on the left and glass on the right."""
+    """1.2 mm of cells on the left and background on the right."""
     rng = np.random.default_rng(0)
     image = 238 + rng.integers(-1, 2, (820, 820, 3))
     image[:, :400] = cv2.GaussianBlur(rng.integers(0, 256, (820, 400, 3), np.uint8), (0, 0), 2)

@@ -1,4 +1,4 @@
-"""Glass: found where it is, by whatever window one looks through."""
+"""Background: found where it is, by whatever window one looks through."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_pathsrgan.slides.foreground import REACH_PX, Glass, estimate_glass, foreground_weight
+from napari_pathsrgan.slides.foreground import REACH_PX, SlideBackground, estimate_slide_background, foreground_weight
 from napari_pathsrgan.slides.open_slide import open_slide
 
 from .conftest import write_aperio
@@ -19,7 +19,7 @@ WHITE = (238, 234, 240)
 
 
 def scan(rows: int, cols: int, seed: int = 0, noise: float = 1.0) -> np.ndarray:
-    """(rows, cols, 3) uint8: cells on glass, a third of it covered."""
+    """(rows, cols, 3) uint8: cells on background, a third of it covered."""
     rng = np.random.default_rng(seed)
     density = np.zeros((rows, cols), np.float32)
     for _ in range(rows * cols // 1500):
@@ -30,12 +30,12 @@ def scan(rows: int, cols: int, seed: int = 0, noise: float = 1.0) -> np.ndarray:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-GLASS = Glass(tuple(map(float, WHITE)), 0.4)  # type: ignore[arg-type]
+BACKGROUND = SlideBackground(tuple(map(float, WHITE)), 0.4)  # type: ignore[arg-type]
 IMAGE = scan(420, 500)
-WEIGHT = foreground_weight(IMAGE, GLASS)
+WEIGHT = foreground_weight(IMAGE, BACKGROUND)
 
 
-def test_the_picture_has_cells_glass_and_borders() -> None:
+def test_the_picture_has_cells_background_and_borders() -> None:
     """Without all three the tests below could not fail."""
     assert np.mean(WEIGHT == 1) > 0.2
     assert np.mean(WEIGHT == 0) > 0.02
@@ -50,20 +50,20 @@ def test_a_weight_is_the_same_whatever_the_window(data: st.DataObject) -> None:
     left = data.draw(st.integers(0, cols - 2 * REACH_PX - 1))
     bottom = data.draw(st.integers(top + 2 * REACH_PX + 1, rows))
     right = data.draw(st.integers(left + 2 * REACH_PX + 1, cols))
-    weight = foreground_weight(IMAGE[top:bottom, left:right], GLASS)
+    weight = foreground_weight(IMAGE[top:bottom, left:right], BACKGROUND)
     inside = slice(REACH_PX, -REACH_PX)
     wanted = WEIGHT[top:bottom, left:right]
     assert np.array_equal(weight[inside, inside], wanted[inside, inside])
 
 
 def test_a_weight_looks_no_further_than_it_says() -> None:
-    """One dark pixel on glass moves weights up to 15 px away, so that enlarged ones move up to 16."""
+    """One dark pixel on background moves weights up to 15 px away, so that enlarged ones move up to 16."""
     flat = np.full((65, 65, 3), WHITE, np.uint8)
     flat[::2] -= 1
-    glass = Glass(tuple(map(float, WHITE)))  # type: ignore[arg-type]
-    assert not foreground_weight(flat, glass).any()
+    background = SlideBackground(tuple(map(float, WHITE)))  # type: ignore[arg-type]
+    assert not foreground_weight(flat, background).any()
     flat[32, 32] = 60
-    rows, cols = np.nonzero(foreground_weight(flat, glass))
+    rows, cols = np.nonzero(foreground_weight(flat, background))
     reach = max(np.abs(rows - 32).max(), np.abs(cols - 32).max())
     assert reach == REACH_PX - 1
 
@@ -72,7 +72,7 @@ def test_cells_are_foreground_with_their_surroundings() -> None:
     image = np.full((101, 101, 3), WHITE, np.uint8)
     image[::2, ::2] -= 1
     cv2.circle(image, (50, 50), 10, (200, 190, 210), -1)
-    weight = foreground_weight(image, GLASS)
+    weight = foreground_weight(image, BACKGROUND)
     distance = np.hypot(*(np.mgrid[:101, :101] - 50))
     assert np.all(weight[distance < 13] == 1)
     assert np.all(weight[distance > 40] == 0)
@@ -80,16 +80,16 @@ def test_cells_are_foreground_with_their_surroundings() -> None:
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0, 1.5])
-def test_noise_on_glass_is_not_foreground(tmp_path: Path, noise: float) -> None:
+def test_noise_on_background_is_not_foreground(tmp_path: Path, noise: float) -> None:
     image = np.clip(
         np.rint(np.asarray(WHITE) + np.random.default_rng(1).normal(0, noise, (600, 800, 3))), 0, 255
     ).astype(np.uint8)
     image[:, :300] = scan(600, 300, 2, noise)
     with open_slide(write_aperio(tmp_path / "noisy.svs", [image])) as slide:
-        glass = estimate_glass(slide, 1.172)
+        background = estimate_slide_background(slide, 1.172)
         window = slide.read_grid(1.172, 100, 500, 256, 256)
-    assert glass.white == pytest.approx(WHITE, abs=2)
-    assert foreground_weight(window, glass).mean() < 0.02
+    assert background.white == pytest.approx(WHITE, abs=2)
+    assert foreground_weight(window, background).mean() < 0.02
 
 
 def test_faint_cytoplasm_is_foreground(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_faint_cytoplasm_is_foreground(tmp_path: Path) -> None:
     image[200:400, 200:400] *= 10**-0.02
     pixels = np.rint(image).astype(np.uint8)
     with open_slide(write_aperio(tmp_path / "faint.svs", [pixels])) as slide:
-        glass = estimate_glass(slide, 1.465)
-    weight = foreground_weight(pixels, glass)
+        background = estimate_slide_background(slide, 1.465)
+    weight = foreground_weight(pixels, background)
     assert weight[210:390, 210:390].mean() > 0.95
     assert weight[450:, 450:].mean() < 0.02
 
@@ -108,37 +108,37 @@ def test_faint_cytoplasm_is_foreground(tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", [255, 0, 128])
 def test_a_scanners_filling_is_no_foreground(level: int) -> None:
     image = np.full((64, 64, 3), level, np.uint8)
-    assert not foreground_weight(image, GLASS).any()
+    assert not foreground_weight(image, BACKGROUND).any()
 
 
-def test_overexposed_glass_is_glass(tmp_path: Path) -> None:
+def test_overexposed_background_is_background(tmp_path: Path) -> None:
     image = np.full((600, 800, 3), 255, np.uint8)
     image[:, :300] = scan(600, 300, 2)
     with open_slide(write_aperio(tmp_path / "bright.svs", [image])) as slide:
-        weight = foreground_weight(slide.read_grid(1.172, 100, 500, 200, 200), estimate_glass(slide, 1.172))
+        weight = foreground_weight(slide.read_grid(1.172, 100, 500, 200, 200), estimate_slide_background(slide, 1.172))
     assert not weight.any()
 
 
-def test_where_there_is_no_glass_all_is_foreground(tmp_path: Path) -> None:
+def test_where_there_is_no_background_all_is_foreground(tmp_path: Path) -> None:
     crowded = (np.random.default_rng(0).random((500, 500, 3)) * 120).astype(np.uint8)
     with open_slide(write_aperio(tmp_path / "crowded.svs", [crowded])) as slide:
-        glass = estimate_glass(slide, 1.172)
-    assert glass.white is None
-    assert np.all(foreground_weight(crowded, glass) == 1)
+        background = estimate_slide_background(slide, 1.172)
+    assert background.white is None
+    assert np.all(foreground_weight(crowded, background) == 1)
 
 
-def test_glass_is_found_again_the_same(tmp_path: Path) -> None:
+def test_background_is_found_again_the_same(tmp_path: Path) -> None:
     path = write_aperio(tmp_path / "case.svs", [scan(700, 900)])
     found = []
     for _ in range(2):
         with open_slide(path) as slide:
-            found.append(estimate_glass(slide, 1.172))
+            found.append(estimate_slide_background(slide, 1.172))
     assert found[0] == found[1]
     assert found[0].white == pytest.approx(WHITE, abs=1.5)
-    assert 0 < found[0].noise < 0.6  # of the glass, though most of the slide is cells
+    assert 0 < found[0].noise < 0.6  # of the background, though most of the slide is cells
 
 
 def test_tolerances_grow_with_noise() -> None:
-    quiet, loud = Glass((240.0, 240.0, 240.0), 0.1), Glass((240.0, 240.0, 240.0), 3.0)
+    quiet, loud = SlideBackground((240.0, 240.0, 240.0), 0.1), SlideBackground((240.0, 240.0, 240.0), 3.0)
     assert (quiet.tint_tolerance, quiet.range_tolerance) == (5.0, 3.0)
     assert (loud.tint_tolerance, loud.range_tolerance) == (12.0, 21.0)

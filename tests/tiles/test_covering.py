@@ -63,7 +63,7 @@ def test_a_full_window_costs_at_most_a_third_more_than_it_keeps(halo: int, side_
     assert sum(rectangle.computed_px(halo) for rectangle in computed) <= 1.3 * 512**2
 
 
-def test_glass_between_cells_is_left_out_where_that_is_cheaper() -> None:
+def test_background_between_cells_is_left_out_where_that_is_cheaper() -> None:
     corners = np.zeros((512, 512), bool)
     corners[:100, :100] = corners[-100:, -100:] = True
     computed, _ = cover(corners, 16)

@@ -61,7 +61,7 @@ def test_crops_are_turned_and_mirrored_in_eight_ways() -> None:
     assert len(ways) == 8
 
 
-def test_structure_is_preferred_to_glass_but_glass_is_seen() -> None:
+def test_structure_is_preferred_to_background_but_background_is_seen() -> None:
     lr, mr, hr = (np.full((side, side, 3), 240, np.uint8) for side in (128, 256, 512))
     lr[:40, :40] = np.random.default_rng(0).integers(0, 255, (40, 40, 3))
     shares = [float(crop((lr, mr, hr), 16, np.random.default_rng(seed))[0].std() > 5) for seed in range(300)]
@@ -69,7 +69,7 @@ def test_structure_is_preferred_to_glass_but_glass_is_seen() -> None:
     assert 1.5 * one_place < np.mean(shares) < 0.9
 
 
-def test_jitter_keeps_glass_and_changes_what_it_should() -> None:
+def test_jitter_keeps_background_and_changes_what_it_should() -> None:
     triplet = tuple(image // 2 + 60 for image in numbered())
     rng = np.random.default_rng
     same = jitter(triplet, HOW, rng(0))

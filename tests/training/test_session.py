@@ -34,7 +34,7 @@ def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_c
     assert 0 < len(measuring) <= MEASURED_PATCHES
     assert card == model_card(tmp_path / "run")
     assert (card.name, card.licence, card.command, card.perceptual) == ("ours", "CC0", "…", "small")
-    assert card.halo_lr_px == 16  # the network looks at less, finding glass at that
+    assert card.halo_lr_px == 16  # the network looks at less, finding background at that
     assert card.training_data.startswith("“phantoms.zarr”: 1 single pictures seen through simulated scanners, ")
     assert card.training_data.endswith("1 left out and measured on. Slides: ward 3.")
     assert card.limits == "Computed pictures. Not for diagnosis. Of ward 3 alone."

@@ -237,7 +237,7 @@ def _describe(out: Path, region: RegionUm | Path | None, done: WriteSummary, sec
         "region": region,
         "tiles": done.tiles,
         "written": done.written,
-        "glass_tiles": done.glass_tiles,
+        "background_tiles": done.background_tiles,
         "redundancy": done.redundancy,
         "seconds": seconds,
         "unreadable_um": done.unreadable,
@@ -246,7 +246,8 @@ def _describe(out: Path, region: RegionUm | Path | None, done: WriteSummary, sec
 
 def _in_words(record: dict[str, Any]) -> list[str]:
     written, there = record["written"], record["tiles"] - record["written"]
-    cost = f"{thousands(record['glass_tiles'])} of them glass, {record['redundancy']:.2f} computed per pixel kept."
+    background, redundancy = thousands(record["background_tiles"]), record["redundancy"]
+    cost = f"{background} of them background, {redundancy:.2f} computed per pixel kept."
     lines = [f"Written: {record['out']}", f"{thousands(written)} tiles in {record['seconds']:.0f} s, {cost}"]
     if there:
         lines.append(f"{thousands(there)} tiles were there already, or could not be made.")

@@ -13,7 +13,7 @@ from napari_pathsrgan.evaluation.metrics import PatchModel, psnr, ssim
 from napari_pathsrgan.evaluation.on_pairs import BICUBIC, REAL, choose_rows
 from napari_pathsrgan.inference.super_resolved import Runner, SuperResolvedSlide
 from napari_pathsrgan.review.design import Design, PatchSet, draw_stratified, foreground_strata
-from napari_pathsrgan.slides.foreground import estimate_glass, foreground_weight
+from napari_pathsrgan.slides.foreground import estimate_slide_background, foreground_weight
 from napari_pathsrgan.slides.resample import enlarge
 
 if TYPE_CHECKING:
@@ -163,12 +163,12 @@ def _places(area: Area, mpp: float, wanted: int, least_foreground: float, rng: n
     corners = np.stack(np.unravel_index(rng.permutation(rows * cols), (rows, cols)), axis=1) * LR_PX
     centres = (corners + LR_PX / 2) * mpp
     labels = _labels(area, centres)
-    glass = estimate_glass(area.slide, mpp)
+    background = estimate_slide_background(area.slide, mpp)
     found = 0
     for index in [at for at, label in enumerate(labels) if label is not None][:_MOST_PROBES]:
         row, col = (int(part) for part in corners[index])
         picture = area.slide.read_grid(mpp, row, col, LR_PX, LR_PX)
-        foreground = float((foreground_weight(picture, glass) > 0.5).mean())
+        foreground = float((foreground_weight(picture, background) > 0.5).mean())
         if foreground >= least_foreground:
             yield _Place(area, row, col, labels[index] or "", foreground)
             found += 1

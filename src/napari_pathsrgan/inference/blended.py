@@ -101,7 +101,7 @@ class BlendedTileWriter:
                 if window is None:
                     yield 0, None
                     continue
-                mr, hr, _ = self._super_resolved.runner.run(window, stage=2, glass=self._super_resolved.glass)
+                mr, hr, _ = self._super_resolved.runner.run(window, stage=2, background=self._super_resolved.background)
                 assert hr is not None
                 yield hr.shape[0] * hr.shape[1], {1: mr, 0: hr}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_pathsrgan.inference.execution import BackendName, Precision
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
-    from napari_pathsrgan.slides.foreground import Glass
+    from napari_pathsrgan.slides.foreground import SlideBackground
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
     from napari_pathsrgan.tiles.product import Product
 
@@ -47,7 +47,7 @@ class Setup:
     fingerprint : str
     product : Product
         Of the slide and of the model, so that another file of the same name is not taken for it.
-    glass : Glass, optional
+    background : SlideBackground, optional
     model, device, precision, backend : str
         See `load_model`.
     threads : int
@@ -59,7 +59,7 @@ class Setup:
     mpp: float | None
     fingerprint: str
     product: Product
-    glass: Glass | None
+    background: SlideBackground | None
     model: str
     device: str
     precision: Precision
@@ -119,7 +119,7 @@ class Cluster:
             self._mpp,
             super_resolved.slide.fingerprint,
             super_resolved.product,
-            super_resolved.glass,
+            super_resolved.background,
             self._model,
             self._device,
             self._precision,
@@ -279,6 +279,6 @@ def _make_writer(setup: Setup) -> TileWriter:
         raise CheckpointError(
             f"A worker's model “{setup.model}” has other weights.", "Give a file that all workers see."
         )
-    view = SuperResolvedSlide(slide, engine, skip_glass=False)
-    view.glass = setup.glass
+    view = SuperResolvedSlide(slide, engine, skip_background=False)
+    view.background = setup.background
     return TileWriter(view, PyramidStore.open(setup.store))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.inference.select_backend import Network
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.models.generator import Generator
-    from napari_pathsrgan.slides.foreground import Glass
+    from napari_pathsrgan.slides.foreground import SlideBackground
     from napari_pathsrgan.types import Pixels
 
 MOST_AT_ONCE = 4
@@ -175,7 +175,7 @@ class Engine:
         assert pictures.hr is not None
         return pictures.mr, pictures.hr
 
-    def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
+    def run(self, window: Pixels, stage: int, background: SlideBackground | None = None, halo: int = 0) -> Pictures:
         """Super-resolve a window to 10×, and to 20× if asked.
 
         Parameters
@@ -184,8 +184,8 @@ class Engine:
             RGB at the input pixel size, with its context.
         stage : {1, 2}
             1 for the 10× picture alone.
-        glass : Glass, optional
-            Where given, glass takes the bicubic path: the network runs on as little of the window as cells allow.
+        background : SlideBackground, optional
+            Where given, background takes the bicubic path: the network runs on as little of the window as cells allow.
         halo : int
             Context to cut off on each side again, input pixels.
 
@@ -205,7 +205,7 @@ class Engine:
             raise ValueError(f"A halo of {halo} px uses up the whole {window.shape[0]}×{window.shape[1]} window.")
         scales = (2, 4)[:stage]
         height, width = (size - 2 * halo for size in window.shape[:2])
-        weight, computed, left = network_parts(window, glass, halo)
+        weight, computed, left = network_parts(window, background, halo)
         if computed == [Rectangle(0, 0, height, width)]:
             mr, *hr = self._compute(window, weight, scales, halo)
             return Pictures(mr, hr[0] if hr else None, computed)

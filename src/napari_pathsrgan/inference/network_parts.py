@@ -1,4 +1,4 @@
-"""Which parts of a window need the network, which are glass, and what comes of both."""
+"""Which parts of a window need the network, which are background, and what comes of both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.slides.foreground import Glass, foreground_weight
+from napari_pathsrgan.slides.foreground import SlideBackground, foreground_weight
 from napari_pathsrgan.tiles.covering import Rectangle, cover
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class NetworkParts(NamedTuple):
     weight : (H, W) float32 or None
         How much of the network's picture to take, over the whole window; None for all of it everywhere.
     computed, left : list of Rectangle
-        Where the network runs, and the glass that is only enlarged.
+        Where the network runs, and the background that is only enlarged.
     """
 
     weight: npt.NDArray[np.float32] | None
@@ -49,23 +49,23 @@ class NetworkParts(NamedTuple):
     left: list[Rectangle]
 
 
-def network_parts(window: Pixels, glass: Glass | None, halo: int) -> NetworkParts:
+def network_parts(window: Pixels, background: SlideBackground | None, halo: int) -> NetworkParts:
     """Find where a network is needed.
 
     Parameters
     ----------
     window : (H, W, 3) uint8
         Input pixels, with `halo` of context on each side.
-    glass : Glass, optional
-        None where nothing is to be taken for glass.
+    background : SlideBackground, optional
+        None where nothing is to be taken for background.
     halo : int
         Without one there is no context to compute a part with: it is all or nothing.
     """
     height, width = (size - 2 * halo for size in window.shape[:2])
     whole = [Rectangle(0, 0, height, width)]
-    if glass is None:
+    if background is None:
         return NetworkParts(None, whole, [])
-    weight = foreground_weight(window, glass)
+    weight = foreground_weight(window, background)
     # Enlarged weights reach one pixel further.
     taken = cv2.dilate(weight, np.ones((3, 3), np.uint8))[halo : halo + height, halo : halo + width] > 0
     if halo:

@@ -25,10 +25,11 @@ _REACH_PX = 2
 
 
 class OverBicubic:
-    """Makes pixels of what stages give: added to the bicubic enlargement, or mixed with it where cells fade into glass.
+    """Makes pixels of what stages give: added to the bicubic enlargement, or mixed with it where cells fade out.
 
-    On a CPU a pixel has the same bits whatever the window, and one whose weight is 0 those of glass that no network
-    saw. A graphics card enlarges by its own arithmetic: waiting for the CPU would take it longer than the network.
+    On a CPU a pixel has the same bits whatever the window, and one whose weight is 0 those of background that no
+    network saw. A graphics card enlarges by its own arithmetic: waiting for the CPU would take it longer than the
+    network.
 
     Parameters
     ----------

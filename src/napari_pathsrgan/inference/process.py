@@ -28,7 +28,7 @@ from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.execution import Execution
-    from napari_pathsrgan.slides.foreground import Glass
+    from napari_pathsrgan.slides.foreground import SlideBackground
     from napari_pathsrgan.tiles.product import Product
     from napari_pathsrgan.types import Pixels
 
@@ -134,7 +134,7 @@ class InferenceProcess:
         return self._send({"model": str(model), "product": product}, None, (0, 0))
 
     def submit(
-        self, model: Path, window: Pixels, stage: int, glass: Glass | None, halo: int, product: str = ""
+        self, model: Path, window: Pixels, stage: int, background: SlideBackground | None, halo: int, product: str = ""
     ) -> Future[Pictures | None]:
         """Compute a window, see `Engine.run`.
 
@@ -159,7 +159,7 @@ class InferenceProcess:
                     "shape": shape,
                     "stage": stage,
                     "halo": halo,
-                    "glass": None if glass is None else [glass.white, glass.noise],
+                    "background": None if background is None else [background.white, background.noise],
                 }
                 return self._send(message, slot, shape)
             except BaseException:
@@ -393,12 +393,14 @@ class ProcessModel:
         """None: the process settles it once it has loaded the model, and anew each time it is started."""
         return None
 
-    def submit(self, window: Pixels, stage: int, glass: Glass | None, halo: int) -> Future[Pictures | None]:
+    def submit(
+        self, window: Pixels, stage: int, background: SlideBackground | None, halo: int
+    ) -> Future[Pictures | None]:
         """See `InferenceProcess.submit`."""
-        return self.process.submit(self.path, window, stage, glass, halo, self.product.text)
+        return self.process.submit(self.path, window, stage, background, halo, self.product.text)
 
-    def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
+    def run(self, window: Pixels, stage: int, background: SlideBackground | None = None, halo: int = 0) -> Pictures:
         """See `Engine.run`; waits for the other process."""
-        pictures = self.submit(window, stage, glass, halo).result()
+        pictures = self.submit(window, stage, background, halo).result()
         assert pictures is not None
         return pictures

@@ -13,7 +13,7 @@ import numpy as np
 from dask.base import tokenize
 
 from napari_pathsrgan.inference.suitability import COARSEST_RATIO, refuse_unsuitable
-from napari_pathsrgan.slides.foreground import Glass, estimate_glass
+from napari_pathsrgan.slides.foreground import SlideBackground, estimate_slide_background
 from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, Window, block_window
 from napari_pathsrgan.tiles.product import BICUBIC, SCAN, Product
@@ -52,7 +52,7 @@ class Runner(Protocol):
     def execution(self) -> Execution | None:
         """How the network is computed; None where that is not settled."""
 
-    def run(self, window: Pixels, stage: int, glass: Glass | None = None, halo: int = 0) -> Pictures:
+    def run(self, window: Pixels, stage: int, background: SlideBackground | None = None, halo: int = 0) -> Pictures:
         """Super-resolve a window, see `Engine.run`."""
 
 
@@ -67,8 +67,8 @@ class SuperResolvedSlide:
     slide : Slide
     runner : Runner
         From `load_model`, or a `ProcessModel`.
-    skip_glass : bool
-        Whether empty glass takes the bicubic path.
+    skip_background : bool
+        Whether empty background takes the bicubic path.
 
     Raises
     ------
@@ -80,13 +80,13 @@ class SuperResolvedSlide:
         If the slide is a computed image or a map.
     """
 
-    def __init__(self, slide: Slide, runner: Runner, skip_glass: bool = True) -> None:
+    def __init__(self, slide: Slide, runner: Runner, skip_background: bool = True) -> None:
         refuse_unsuitable(slide, runner.card)
         self.slide = slide
         self.runner = runner
         mpp_in = runner.card.mpp_in
         self.grid = PyramidGrid.over_slide(slide.grid_shape(mpp_in), mpp_in)
-        self.glass = estimate_glass(slide, mpp_in) if skip_glass else None
+        self.background = estimate_slide_background(slide, mpp_in) if skip_background else None
 
     @property
     def resampling_note(self) -> str:
@@ -102,7 +102,7 @@ class SuperResolvedSlide:
     @property
     def levels(self) -> list[da.Array]:
         """Dask arrays of all levels, (rows, cols, 3) uint8, 20× first; computing them is exact and blocking."""
-        name = f"pathsrgan-{tokenize(self.slide.cache_id, self.product, self.slide.mpp, self.glass)}"
+        name = f"pathsrgan-{tokenize(self.slide.cache_id, self.product, self.slide.mpp, self.background)}"
         return [
             da.from_array(
                 LevelArray(self, level),
@@ -165,7 +165,7 @@ class SuperResolvedSlide:
             rows, cols = self.grid.tile_slices(level, row, col)
             return self.read(level, rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
         pictures = self.runner.run(
-            self.read_window(row, col, 1, 1), stage=2 - level, glass=self.glass, halo=self.runner.halo
+            self.read_window(row, col, 1, 1), stage=2 - level, background=self.background, halo=self.runner.halo
         )
         return dict(self.cut_tiles(row, col, 1, 1, pictures))[self.key(level, row, col)]
 
@@ -276,7 +276,7 @@ def assemble(grid: PyramidGrid, level: int, region: Window, tile: Callable[[int,
     return out
 
 
-def super_resolve(slide: Slide, model: Runner, skip_glass: bool = True) -> SuperResolvedSlide:
+def super_resolve(slide: Slide, model: Runner, skip_background: bool = True) -> SuperResolvedSlide:
     """See a slide through a model; nothing is computed yet.
 
     Parameters
@@ -285,8 +285,8 @@ def super_resolve(slide: Slide, model: Runner, skip_glass: bool = True) -> Super
         From `open_slide`.
     model : Runner
         From `load_model`.
-    skip_glass : bool
-        Whether empty glass takes the bicubic path, which costs no network run.
+    skip_background : bool
+        Whether empty background takes the bicubic path, which costs no network run.
 
     Returns
     -------
@@ -297,4 +297,4 @@ def super_resolve(slide: Slide, model: Runner, skip_glass: bool = True) -> Super
     SlideTooCoarseError, CardMismatchError
         If the model can't work on this slide.
     """
-    return SuperResolvedSlide(slide, model, skip_glass)
+    return SuperResolvedSlide(slide, model, skip_background)

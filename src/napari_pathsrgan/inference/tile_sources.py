@@ -192,7 +192,7 @@ class NetworkSource:
         runner = super_resolved.runner
         try:
             window = super_resolved.read_around(core)
-            future = runner.submit(window, stage, super_resolved.glass, runner.halo)
+            future = runner.submit(window, stage, super_resolved.background, runner.halo)
         except Exception as error:  # whatever it is: a job that never ends would hold its source for ever
             done({}, error)
             return

@@ -60,7 +60,7 @@ class WriteSummary:
     ----------
     tiles, written : int
         Tiles asked for, and those of them that were missing.
-    glass_tiles : int
+    background_tiles : int
         Of those written, the ones that took no network.
     computed_px, kept_px : int
         20× pixels that networks computed, with and without the halos.
@@ -70,7 +70,7 @@ class WriteSummary:
 
     tiles: int = 0
     written: int = 0
-    glass_tiles: int = 0
+    background_tiles: int = 0
     computed_px: int = 0
     kept_px: int = 0
     unreadable: tuple[RectangleUm, ...] = field(default=())
@@ -79,7 +79,7 @@ class WriteSummary:
         return WriteSummary(
             self.tiles + other.tiles,
             self.written + other.written,
-            self.glass_tiles + other.glass_tiles,
+            self.background_tiles + other.background_tiles,
             self.computed_px + other.computed_px,
             self.kept_px + other.kept_px,
             self.unreadable + other.unreadable,
@@ -107,7 +107,7 @@ def plan(grid: PyramidGrid, region: Region, blocks: int) -> tuple[list[Job], lis
     grid : PyramidGrid
     region : Region
     blocks : int
-        Side of the jobs of blocks, on the absolute grid: what is read at once, and cut into cells and glass.
+        Side of the jobs of blocks, on the absolute grid: what is read at once, and cut into cells and background.
 
     Returns
     -------
@@ -182,21 +182,21 @@ class TileWriter:
         super_resolved, halo = self._super_resolved, self._super_resolved.runner.halo
         window = super_resolved.read_window(*blocks)
         with self._network:
-            pictures = super_resolved.runner.run(window, stage=2, glass=super_resolved.glass, halo=halo)
+            pictures = super_resolved.runner.run(window, stage=2, background=super_resolved.background, halo=halo)
         cells = {
             (blocks.row + row, blocks.col + col)
             for part in pictures.computed
             for row, col in product(*(range(rows.start // CORE, -(-rows.stop // CORE)) for rows in part.slices()))
         }
-        written = glass_tiles = 0
+        written = background_tiles = 0
         for key, tile in super_resolved.cut_tiles(*blocks, pictures):
             block = (key.row, key.col)
             new = self._write(key.level, block, tile) if block in missing else 0
             written += new
-            glass_tiles += new if block not in cells else 0
+            background_tiles += new if block not in cells else 0
         return WriteSummary(
             written=written,
-            glass_tiles=glass_tiles,
+            background_tiles=background_tiles,
             computed_px=_HR_PER_LR * sum(part.computed_px(halo) for part in pictures.computed),
             kept_px=_HR_PER_LR * sum(part.height * part.width for part in pictures.computed),
         )

@@ -143,7 +143,7 @@ class TrustMap:
         """Compute one tile, (channels, height, width) uint8, cropped to the map.
 
         The first channel has 10 grey levels per expected deviation, the second one the difference in grey levels. Both
-        are `ABSENT` where nothing is computed, and at least 1 elsewhere, as on glass.
+        are `ABSENT` where nothing is computed, and at least 1 elsewhere, as on background.
         """
         core = self._cropped(Window(row * _TILE_PX, col * _TILE_PX, _TILE_PX, _TILE_PX))
         computed = self._computed(core)
@@ -199,11 +199,11 @@ class TrustMap:
 
     def _cells(self, scan: Pixels) -> float:
         """Share of a tile that the network worked on."""
-        glass = self._super_resolved.glass
-        if glass is None:
+        background = self._super_resolved.background
+        if background is None:
             return 1.0
         core = slice(MARGIN_PX, -MARGIN_PX)
-        return float((foreground_weight(scan, glass)[core, core] > 0).mean())
+        return float((foreground_weight(scan, background)[core, core] > 0).mean())
 
     def _around(self, core: Window) -> Pixels:
         """Read the computed picture of a window with its margin, mirrored at the slide's edges as the scan is."""
@@ -250,7 +250,9 @@ def _compute(super_resolved: SuperResolvedSlide, row: int, col: int, height: int
     top, left = row // SCALE, col // SCALE
     core = snap_window(top, left, -(-(row + height) // SCALE) - top, -(-(col + width) // SCALE) - left)
     runner = super_resolved.runner
-    pictures = runner.run(super_resolved.read_around(core), stage=2, glass=super_resolved.glass, halo=runner.halo)
+    pictures = runner.run(
+        super_resolved.read_around(core), stage=2, background=super_resolved.background, halo=runner.halo
+    )
     assert pictures.hr is not None
     first_row, first_col = row - core.row * SCALE, col - core.col * SCALE
     return pictures.hr[first_row : first_row + height, first_col : first_col + width]

@@ -24,7 +24,7 @@ import torch
 from napari_pathsrgan.errors import CheckpointError, PathSRGANError
 from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
 from napari_pathsrgan.inference.window_buffer import WindowBuffer
-from napari_pathsrgan.slides.foreground import Glass
+from napari_pathsrgan.slides.foreground import SlideBackground
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.execution import BackendName, Precision
@@ -47,8 +47,8 @@ def serve(
     ----------
     requests, answers : lines of text, text stream
         JSON. A request names ``id``, ``model`` (a file) and ``product`` (text of what must come of it, or
-        empty); with ``slot``, ``shape``, ``stage``, ``halo`` and ``glass`` it is a window to compute, without it only
-        loads the model.
+        empty); with ``slot``, ``shape``, ``stage``, ``halo`` and ``background`` it is a window to compute, without it
+        only loads the model.
     buffer : WindowBuffer
     device, precision, backend : str
         See `Engine`.
@@ -101,8 +101,8 @@ def _compute(engine: Engine, request: dict[str, Any], buffer: WindowBuffer) -> d
     began = time.perf_counter()
     slot = request["slot"]
     window = buffer.view(slot, "lr", *request["shape"])
-    glass = None if request["glass"] is None else Glass(*request["glass"])
-    mr, hr, computed = engine.run(window, request["stage"], glass, request["halo"])
+    background = None if request["background"] is None else SlideBackground(*request["background"])
+    mr, hr, computed = engine.run(window, request["stage"], background, request["halo"])
     buffer.view(slot, "mr", *mr.shape[:2])[:] = mr
     if hr is not None:
         buffer.view(slot, "hr", *hr.shape[:2])[:] = hr

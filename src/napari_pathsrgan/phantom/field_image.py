@@ -13,7 +13,7 @@ from napari_pathsrgan.phantom.cells import CellRecord, Specimen
 
 PHANTOM_UM = (280.0, 360.0)
 """Height and width of a synthetic field: about a camera's field at 40×."""
-_GLASS = 0.15
+_BACKGROUND = 0.15
 
 
 def phantom_field(seed: int) -> npt.NDArray[np.uint8]:
@@ -45,4 +45,4 @@ def phantom_cells(seed: int) -> list[CellRecord]:
 
 
 def _specimen(seed: int) -> Specimen:
-    return Specimen(seed, PHANTOM_UM, _GLASS)
+    return Specimen(seed, PHANTOM_UM, _BACKGROUND)

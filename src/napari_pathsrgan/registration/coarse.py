@@ -11,7 +11,7 @@ import numpy.typing as npt
 from napari_pathsrgan.errors import DifferentSlidesError
 from napari_pathsrgan.registration.correlation import Plane, absorption, masked_correlation, match, strongest
 from napari_pathsrgan.registration.offset_field import OffsetField
-from napari_pathsrgan.slides.foreground import estimate_glass
+from napari_pathsrgan.slides.foreground import estimate_slide_background
 
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.config import RegistrationConfig
@@ -90,7 +90,7 @@ def read_overview(slide: Slide, most_px: int = _OVERVIEW_PX) -> Overview:
     """See a slide as a whole, at a cost that does not grow with its size."""
     mpp = max(OVERVIEW_MPP, max(slide.extent_um) / most_px)
     plane = absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp)))
-    white = estimate_glass(slide, slide.mpp).white
+    white = estimate_slide_background(slide, slide.mpp).white
     background = float(np.percentile(plane, 1)) if white is None else 1 - float(white[1]) / 255
     return Overview(mpp, plane, background)
 

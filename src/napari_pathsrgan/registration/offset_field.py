@@ -19,7 +19,7 @@ _SLOPE, _CURVATURE = 0.01, 2e-5
 """What a drift is thought to be like, s.d.: µm per µm, and that per µm. Ours, measured: a plane instead, with 10
 neighbours, errs by a fifth more for one patch in twenty; half or twice the curvature changes nothing."""
 _STEEPEST = 0.02
-"""Steeper drifts than 2 % are not believed: stages and glass do not stretch, pixel sizes are known."""
+"""Steeper drifts than 2 % are not believed: stages and slides do not stretch, pixel sizes are known."""
 
 
 class OffsetField:

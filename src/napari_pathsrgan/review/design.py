@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Mode = Literal["single", "pair"]
 
 GREY = 128
-"""Grey level of the background behind every picture: neutral, and half as bright as glass."""
+"""Grey level of the window around every image: neutral, and half as bright as a slide's background."""
 
 _QUESTIONS = {
     "single": "How good is this picture? Judge whether it is clear and whether its texture looks natural.",

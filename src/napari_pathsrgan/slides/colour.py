@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def on_white(rgba: Pixels) -> Pixels:
-    """Put (H, W, 4) uint8 on white, as (H, W, 3) uint8: where a scanner left a gap, there is glass."""
+    """Put (H, W, 4) uint8 on white, as (H, W, 3) uint8: where a scanner left a gap, there is nothing."""
     alpha = rgba[..., 3:]
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(rgba[..., :3])

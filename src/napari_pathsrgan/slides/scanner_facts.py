@@ -18,7 +18,7 @@ from napari_pathsrgan.imaging.measured import NotMeasurable
 from napari_pathsrgan.imaging.sharpness import Optics, estimate_optics
 from napari_pathsrgan.imaging.spectrum import WINDOW_PX, cut_windows
 from napari_pathsrgan.slides.compression import JPEG, Compression, read_compression
-from napari_pathsrgan.slides.foreground import Glass, estimate_glass, foreground_weight
+from napari_pathsrgan.slides.foreground import SlideBackground, estimate_slide_background, foreground_weight
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
@@ -64,29 +64,32 @@ def scanner_facts(slide: Slide) -> ScannerFacts:
     compression = read_compression(slide)
     if not slide.is_calibrated:
         return ScannerFacts(compression, None, _UNCALIBRATED, _UNCALIBRATED)
-    glass = estimate_glass(slide, slide.mpp)
-    if glass.white is None:
+    background = estimate_slide_background(slide, slide.mpp)
+    if background.white is None:
         nothing = NotMeasurable("no background")
         return ScannerFacts(compression, None, nothing, nothing)
-    cells, empty = _places(slide, glass)
+    cells, empty = _places(slide, background)
     own = compression is not None and compression.method == JPEG
     earlier = None if own else find_jpeg_grid(cells[:_GRID_PLACES])
     return ScannerFacts(
-        compression, earlier, _background(empty, glass, compression), _optics(cells, empty, glass, slide, compression)
+        compression,
+        earlier,
+        _background(empty, background, compression),
+        _optics(cells, empty, background, slide, compression),
     )
 
 
-def _places(slide: Slide, glass: Glass) -> tuple[list[Pixels], list[Pixels]]:
+def _places(slide: Slide, background: SlideBackground) -> tuple[list[Pixels], list[Pixels]]:
     """Read places with cells and places without, drawn at random from an overview."""
     overview = cv2.blur(slide.thumbnail(_OVERVIEW_PX).astype(np.float32), (5, 5))  # noise is no cell
-    absorbed = 1 - overview[..., 1] / np.float32(np.asarray(glass.white)[1])
-    tinted = np.abs(overview - np.asarray(glass.white, np.float32)).max(axis=-1)
+    absorbed = 1 - overview[..., 1] / np.float32(np.asarray(background.white)[1])
+    tinted = np.abs(overview - np.asarray(background.white, np.float32)).max(axis=-1)
     reach = max(1, round(_PLACE_PX / 2 * overview.shape[0] / slide.level_shapes[0][0]))
     widest = cv2.dilate(tinted, np.ones((2 * reach + 1,) * 2, np.uint8))
     rng = np.random.default_rng(0)
     chosen = (
         _draw(rng, cv2.blur(absorbed, (2 * reach + 1,) * 2) > _CELL_ABSORPTION, _CELL_PLACES),
-        _draw(rng, widest < glass.tint_tolerance, _EMPTY_PLACES),
+        _draw(rng, widest < background.tint_tolerance, _EMPTY_PLACES),
     )
     cells, empty = ([_read(slide, place) for place in places] for places in chosen)
     return cells, empty
@@ -108,19 +111,21 @@ def _read(slide: Slide, place: npt.NDArray[np.float64]) -> Pixels:
     return slide.read_level(0, corners[0], corners[1], rows, cols)
 
 
-def _background(places: list[Pixels], glass: Glass, compression: Compression | None) -> Background | NotMeasurable:
-    empty = [foreground_weight(place, glass) == 0 for place in places]
+def _background(
+    places: list[Pixels], background: SlideBackground, compression: Compression | None
+) -> Background | NotMeasurable:
+    empty = [foreground_weight(place, background) == 0 for place in places]
     jpeg = None if compression is None else compression.jpeg
     phase = None if compression is None else compression.block_phase_px
     return estimate_background(places, empty, jpeg, phase or (0, 0))
 
 
 def _optics(
-    cells: list[Pixels], empty: list[Pixels], glass: Glass, slide: Slide, compression: Compression | None
+    cells: list[Pixels], empty: list[Pixels], background: SlideBackground, slide: Slide, compression: Compression | None
 ) -> Optics | NotMeasurable:
     jpeg = None if compression is None else compression.jpeg
     with_cells = cut_windows([place[..., 1] / 255 for place in cells])
     without = cut_windows([place[..., 1] / 255 for place in empty])
-    share = cut_windows([(foreground_weight(place, glass) == 0).astype(np.float64) for place in empty])
+    share = cut_windows([(foreground_weight(place, background) == 0).astype(np.float64) for place in empty])
     without = without[share.reshape(-1, WINDOW_PX**2).mean(axis=1) > _EMPTY_SHARE]
     return estimate_optics(with_cells, without, slide.mpp, None if jpeg is None else jpeg.luminance)

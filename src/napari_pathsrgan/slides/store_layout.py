@@ -21,7 +21,7 @@ OUR_KEY = "pathsrgan"
 STORE_VERSION = 2
 #: Said in these attributes of a map that belongs to a computed image; such a folder is no pyramid store.
 MAP_KEY = "map"
-#: Missing tiles show as empty glass.
+#: Missing tiles show as empty background.
 FILL_VALUE = 255
 #: Ours, measured on a 512² tile of cytology: 355 kB in 6 ms at level 1, 336 kB in 14 ms at level 5.
 ZSTD_LEVEL = 1

@@ -1,8 +1,9 @@
 """Which rectangles of a window a network runs on, so that it computes little that is thrown away.
 
-A rectangle is computed with a halo around it. Large ones share more of it, but carry glass along that nobody wants, and
-take memory. Ours, measured with `benchmarks/tile_loops.py` on 8,960 × 8,960 px of 20×, two at a time: rectangles of up
-to 384 px take 0.94 of the time of those of up to 256 px and 1.6 instead of 1.2 GB; up to 512 px, 1.00 and 1.9 GB.
+A rectangle is computed with a halo around it. Large ones share more of it, but carry background along that nobody
+wants, and take memory. Ours, measured with `benchmarks/tile_loops.py` on 8,960 × 8,960 px of 20×, two at a time:
+rectangles of up to 384 px take 0.94 of the time of those of up to 256 px and 1.6 instead of 1.2 GB; up to 512 px, 1.00
+and 1.9 GB.
 """
 
 from __future__ import annotations

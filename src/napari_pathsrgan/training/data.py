@@ -36,10 +36,10 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 MOST_CROPS = 4
 _CANDIDATES = 3
-"""Places looked at for a crop: the one with the most structure is taken, so that glass does not dominate."""
+"""Places looked at for a crop: the one with the most structure is taken, so that background does not dominate."""
 _PLAIN_SHARE = 0.15
 """Share of crops that take the first place, whatever it shows."""
-_GLASS_WEIGHT = 0.3
+_BACKGROUND_WEIGHT = 0.3
 """A patch without cells is drawn this often; one full of cells 1.3 times."""
 _NOISE_LEVELS = 40.0
 """Standard deviation of a scanner's noise at a jitter of 1, grey levels: 2 at 0.05."""
@@ -109,7 +109,7 @@ class PairsRounds(Dataset[Batch]):
             _refuse_other_mpp(file)
             own = file.rows("train")
             rows.append(np.stack([np.full(len(own), index), own], axis=1))
-            weights.append(_GLASS_WEIGHT + file.table["foreground"][own].astype(np.float64))
+            weights.append(_BACKGROUND_WEIGHT + file.table["foreground"][own].astype(np.float64))
         self.rows = np.concatenate(rows)
         if len(self.rows) < _FEWEST_PAIRS:
             raise OptionError(
@@ -196,7 +196,7 @@ def crop(triplet: tuple[Pixels, ...], side: int, rng: np.random.Generator) -> tu
 def jitter(triplet: tuple[Pixels, ...], how: Sampling, rng: np.random.Generator) -> tuple[Pixels, ...]:
     """Change colours: of all three alike as another stain would, of the input alone as another scanner would.
 
-    A colour's pixels go through white · (v / white)^γ, γ = exp(N(0, jitter)), so that glass stays glass.
+    A colour's pixels go through white · (v / white)^γ, γ = exp(N(0, jitter)), so that white stays white.
 
     Parameters
     ----------

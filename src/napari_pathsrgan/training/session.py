@@ -182,7 +182,7 @@ def _train(
 
 
 def _halo(network: Generator) -> int:
-    """Context that tiles take: the network's, and at least as much as finding glass takes."""
+    """Context that tiles take: the network's, and at least as much as finding background takes."""
     step = network.alignment_lr_px
     return max(network.halo_lr_px, -(-REACH_PX // step) * step)
 

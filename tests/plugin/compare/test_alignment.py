@@ -110,7 +110,7 @@ def test_two_on_each_other(bench: Bench, pair: tuple[int, int], um_per_px: float
 @pytest.mark.parametrize("um_per_px", ZOOMS)
 @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2), (2, 0)])
 def test_difference(bench: Bench, pair: tuple[int, int], um_per_px: float) -> None:
-    """Of crosses and empty glass: the difference is the crosses, in their places."""
+    """Of crosses and empty background: the difference is the crosses, in their places."""
     bench.add(scan_layer(MPPS[pair[0]]), scan_layer(MPPS[pair[1]], blank=True))
     bench.look(um_per_px)
     bench.comparison.set_mode(CompareMode.DIFFERENCE)

@@ -27,7 +27,7 @@ def swiped(shared_viewer: Any, qtbot: Any) -> Iterator[Comparison]:
     show_measures(shared_viewer)
     made = Comparison(shared_viewer)
     made.set_mode(CompareMode.SWIPE)
-    shared_viewer.scene.camera.center = (160.0, 160.0)  # empty glass, and nothing else
+    shared_viewer.scene.camera.center = (160.0, 160.0)  # empty background, and nothing else
     shared_viewer.scene.camera.zoom = 4.0
     qtbot.wait(100)
     yield made

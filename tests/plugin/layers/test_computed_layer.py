@@ -35,7 +35,7 @@ class Darkener:
     def __init__(self) -> None:
         self.runs = 0
 
-    def run(self, window: np.ndarray, stage: int, glass: Any = None, halo: int = 0) -> Pictures:
+    def run(self, window: np.ndarray, stage: int, background: Any = None, halo: int = 0) -> Pictures:
         self.runs += 1
         core = window[halo:-halo, halo:-halo] // 2
         mr, hr = (core.repeat(factor, 0).repeat(factor, 1) for factor in (2, 4))

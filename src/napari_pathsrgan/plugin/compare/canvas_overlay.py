@@ -129,7 +129,7 @@ class CanvasFront(QWidget):
             painter.drawLine(QLineF(pane.right() - 1 - length, pane.top() + 1, pane.right() - 1, pane.top() + 1))
         if self._cursor is not None and self.marks.cross:
             lines = [line for pane in self.marks.panes for line in cross_lines(self._cursor, pane, self.marks.panes)]
-            for colour, width in ((_HALO, 3), (_HAIR, 1)):  # dark, for the glass is bright
+            for colour, width in ((_HALO, 3), (_HAIR, 1)):  # dark, for the background is bright
                 painter.setPen(QPen(colour, width))
                 painter.drawLines(lines)
         painter.end()
