@@ -96,8 +96,12 @@ class Exports:
         remove(out)
 
     def is_equal(self, way: str, out: Path) -> bool:
-        """Whether an output holds what an undisturbed export holds, and nothing else."""
-        return out.exists() and content(out) == self.undisturbed[way]
+        """Whether an output holds what an undisturbed export holds, and nothing else; says what differs."""
+        here, wanted = content(out), self.undisturbed[way]
+        other = sorted(name for name in here.keys() | wanted.keys() if here.get(name) != wanted.get(name))
+        if other:
+            print(f"{out.name} differs in {len(other)} of {len(wanted)} files, such as {other[0]}", file=sys.stderr)
+        return not other
 
 
 def _write_slide(path: Path) -> Path:
@@ -109,6 +113,8 @@ def _write_slide(path: Path) -> Path:
 
 def content(out: Path) -> dict[str, bytes]:
     """All files of an output by their names in it."""
+    if not out.exists():
+        return {}
     files = [out] if out.is_file() else sorted(path for path in out.rglob("*") if path.is_file())
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
@@ -145,11 +151,18 @@ def kill(exports: Exports, way: str, chance: random.Random) -> str:
     time.sleep(chance.uniform(0, exports.seconds[way]))
     os.kill(process, signal.SIGKILL)
     killed = ended(process) == -signal.SIGKILL
-    complete = not killed and exports.is_equal(way, out)
-    code = 0 if complete else exports.run(way, out)
-    good = code == 0 and exports.is_equal(way, out) and not leftovers(out)
+    if not killed or _is_complete(way, out):  # killed as it removed the tiles of a finished output, at the latest
+        code, good = 0, exports.is_equal(way, out)
+    else:
+        code = exports.run(way, out)
+        good = code == 0 and exports.is_equal(way, out) and not leftovers(out)
     remove(out)
     return ("resumed, equal" if killed else "too late to kill") if good else f"WRONG: code {code}"
+
+
+def _is_complete(way: str, out: Path) -> bool:
+    """Whether an output is there that is not gone on with."""
+    return out.exists() and way in ("sharded", "TIFF")
 
 
 def move(exports: Exports, way: str, chance: random.Random) -> str:
@@ -182,7 +195,7 @@ def full_disk(exports: Exports, way: str, _chance: random.Random) -> str:
         out = disk / f"case{WAYS[way][0]}"
         limit = None if make_room else _FILE_LIMIT_BYTES
         code = exports.run(way, out, limit)
-        whole = out.exists() and way in ("sharded", "TIFF")
+        whole = _is_complete(way, out)
         if make_room:
             make_room()
         good = code == REFUSED and not whole and exports.run(way, out) == 0 and exports.is_equal(way, out)

@@ -86,7 +86,12 @@ def tiles_place(path: Path) -> Path:
     tiles = _beside(path)
     if not path.exists():
         return tiles
-    if output_kind(path).write_file or tiles.exists():
+    if tiles.exists():  # an earlier run was stopped as it removed them, or something else was put there since
+        raise OutputError(
+            f"{path} exists already, beside tiles of an earlier run in {tiles.name}.",
+            "Remove the tiles if the output is complete, or the output to go on with the tiles.",
+        )
+    if output_kind(path).write_file:
         raise OutputError(f"{path} exists already.", "Choose another name, or remove what is there.")
     PyramidStore.open(path)  # refuses what isn't ours, or is finished
     return path

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,7 +37,6 @@ from napari_pathsrgan.slides.tile_file import decode_tile, encode_tile, write_ti
 if TYPE_CHECKING:
     from napari_pathsrgan.types import Pixels
 
-_LEFTOVER_AGE_S = 60.0
 """A temporary file that old is nobody's any more: a tile is written in milliseconds."""
 
 
@@ -332,11 +330,10 @@ class PyramidStore:
                     yield row, col
 
     def remove_leftovers(self) -> None:
-        """Remove the temporary files of processes that were killed while they wrote; younger ones may be in use."""
+        """Remove the temporary files of writers that were killed; only for the store's one writer."""
         for file in self.path.rglob("*.partial"):
             with contextlib.suppress(OSError):
-                if time.time() - file.stat().st_mtime > _LEFTOVER_AGE_S:
-                    file.unlink()
+                file.unlink()
 
     def _address(self, level: int, row: int, col: int) -> str:
         """Name a tile among all tiles of all slides and models."""
