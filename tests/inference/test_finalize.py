@@ -133,3 +133,17 @@ def test_shards_whose_folder_is_moved_away_are_an_error(super_resolved: SuperRes
         finish(tiles, out / "case.ome.zarr", progress=move)
     assert not (out / "case.ome.zarr").exists()
     assert tiles.exists()
+
+
+@pytest.mark.parametrize("name", ["case.ome.zarr", "case.ome.tiff"])
+def test_tiles_beside_a_finished_output_are_named_and_kept(
+    super_resolved: SuperResolvedSlide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tiles = tiles_folder(tmp_path / name)
+    write_whole_slide(super_resolved, tiles, region=(0, 0, 30, 30))
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda *_, **__: None)
+        finish(tiles, tmp_path / name)
+    with pytest.raises(OutputError, match=rf"beside tiles of an earlier run in {name}.tiles. Remove the tiles if"):
+        tiles_folder(tmp_path / name)
+    assert tiles.exists()
