@@ -21,7 +21,15 @@ from napari_pathsrgan.models.generator import Generator
 from napari_pathsrgan.models.initialisation import initialise
 from napari_pathsrgan.models.receptive_field import measure_context
 
-SMALL: dict[str, dict[str, int]] = {"paper": {"width": 2}}
+SMALL: dict[str, dict[str, int]] = {
+    "edsr": {"width": 4, "blocks": 3},
+    "paper": {"width": 2},
+    "progansr": {"width": 4, "growth": 2, "layers": 2, "units1": 2, "units2": 1},
+    "srcnn": {"width": 4},
+    "srresnet": {"width": 4, "blocks": 2},
+    "vdsr": {"width": 3, "layers": 4},
+    "wang": {"width": 2},
+}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES.names())
@@ -29,7 +37,7 @@ def test_every_network_says_what_tiles_have_to_know(name: str) -> None:
     architecture = ARCHITECTURES.find(name)
     assert architecture.name == name
     assert GRID_STEP_LR_PX % architecture.alignment_lr_px == 0
-    assert context_lr_px(architecture, architecture.options()) % architecture.alignment_lr_px == 0
+    assert context_lr_px(architecture, architecture.options(**SMALL.get(name, {}))) % architecture.alignment_lr_px == 0
 
 
 @pytest.mark.parametrize("name", [each.name for each in ARCHITECTURES.all() if each.foreign is None])

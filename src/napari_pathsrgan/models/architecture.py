@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 GRID_STEP_LR_PX = 8
 """Windows begin and end on multiples of it; an architecture's alignment divides it."""
 
+ONE_PHASE: Mapping[str, Any] = MappingProxyType({"epochs": (0, 0, 12), "learning_rates": (1e-4, 1e-4, 1e-4)})
+"""Training settings of networks that have no stage 1 to begin with: both stages at once, as long as 6 + 6 epochs."""
+
 
 class ArchitectureOptions(BaseModel):
     """What a network can be built with; each field has a default and is recorded on the model's card."""

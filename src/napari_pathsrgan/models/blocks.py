@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +34,9 @@ class SteadyConv2d(nn.Conv2d):
         return super().forward(x)
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3) -> SteadyConv2d:
-    """Build a convolution that keeps height and width."""
-    return SteadyConv2d(inputs, outputs, kernel, padding=kernel // 2)
+def conv(inputs: int, outputs: int, kernel: int = 3, bias: bool = True) -> SteadyConv2d:
+    """Build a convolution that keeps height and width; one that a batch normalisation follows needs no bias."""
+    return SteadyConv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
 
 
 def centre(x: Tensor, height: int, width: int) -> Tensor:
@@ -156,6 +157,13 @@ class BicubicEnlargement(nn.Module):
         kernel = torch.einsum("ay,bx->abyx", taps, taps).reshape(factor**2, 1, 5, 5)
         self.register_buffer("kernel", kernel.float(), persistent=False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Follow a network to its device, but stay in float32 when the network is cast to fewer bits."""
+        exact = self.kernel
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.kernel = exact.to(self.kernel.device)
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) float → (N, C, factor·H, factor·W) in the kernel's dtype, float32."""
         batch, channels, height, width = x.shape
@@ -185,4 +193,57 @@ class ShuffleUp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) float → (N, outputs, 2H, 2W)."""
         out: Tensor = self.activation(functional.pixel_shuffle(self.conv(x), 2))
+        return out
+
+
+class ImageHandOver(nn.Module):
+    """A stage 1 that hands its 10× image on instead of its features (Ma et al. 2020, Table IV).
+
+    Parameters
+    ----------
+    stage : nn.Module
+        Its last layer is ``picture``.
+    """
+
+    def __init__(self, stage: nn.Module) -> None:
+        super().__init__()
+        self.stage = stage
+
+    @property
+    def picture(self) -> nn.Module:
+        """The convolution to the 10× image."""
+        assert isinstance(self.stage.picture, nn.Module)
+        return self.stage.picture
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) → the image (N, 3, 2H, 2W), twice."""
+        _, image = self.stage(lr)
+        return image, image
+
+
+class FromImage(nn.Module):
+    """A stage 2 that begins with a 9×9 convolution from an image to features.
+
+    Parameters
+    ----------
+    stage : nn.Module
+        Its last layer is ``picture``.
+    width : int
+        Channels of the features.
+    """
+
+    def __init__(self, stage: nn.Module, width: int) -> None:
+        super().__init__()
+        self.head = conv(3, width, 9)
+        self.stage = stage
+
+    @property
+    def picture(self) -> nn.Module:
+        """The convolution to the 20× image."""
+        assert isinstance(self.stage.picture, nn.Module)
+        return self.stage.picture
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) → image (N, 3, 2H, 2W)."""
+        out: Tensor = self.stage(self.head(image))
         return out

@@ -164,7 +164,7 @@ class Generator(nn.Module):
 
     @property
     def _dtype(self) -> torch.dtype:
-        return next(self.stage1.parameters()).dtype
+        return next(self.stage2.parameters()).dtype
 
     def cast_stages(self, dtype: torch.dtype) -> None:
         """Cast the stages' weights, leaving the bicubic skip in float32."""

@@ -54,6 +54,11 @@ def initialise_dense(generator: Generator) -> None:
         initialise(stage.picture, _RESIDUAL_SCALE if generator.bicubic_skip else 1.0, slope=1.0)
 
 
+def initialise_residual(last: nn.Module) -> None:
+    """Initialise the convolution that gives a residual image: it begins small."""
+    initialise(last, _RESIDUAL_SCALE, slope=1.0)
+
+
 def initialise_near_bicubic(generator: Generator) -> None:
     """Initialise a generator whose images are residuals on a bicubic enlargement: the residuals begin small."""
     initialise(generator, 0.5)

@@ -9,6 +9,8 @@ from pydantic import Field
 from napari_pathsrgan.models.architecture import Architecture, ArchitectureOptions
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from napari_pathsrgan.models.generator import Generator
 
 
@@ -23,11 +25,19 @@ class PaperOptions(ArchitectureOptions):
         See `blocks.DenseAdditionBlock`.
     bicubic_skip : bool
         Add the bicubic enlargement to both images; off as published.
+    body1, body2 : {"dense", "srresnet"}
+        What the stages consist of: dense blocks as published, or an SRResNet of 15 and of 5 blocks (Table IV,
+        experiments 1 to 3).
+    hand_over : {"features", "image"}
+        What stage 2 gets of stage 1: its feature maps as published, or the 10× image (Table IV).
     """
 
     width: int = Field(default=64, ge=0, le=128)
     dense_sum: Literal["running", "literal"] = "running"
     bicubic_skip: Annotated[bool, Field(strict=False)] = False
+    body1: Literal["dense", "srresnet"] = "dense"
+    body2: Literal["dense", "srresnet"] = "dense"
+    hand_over: Literal["features", "image"] = "features"
 
 
 class Paper(Architecture):
@@ -40,15 +50,36 @@ class Paper(Architecture):
 
     def build(self, options: PaperOptions) -> Generator:
         """See `Architecture.build`."""
-        from napari_pathsrgan.models.dense_stages import DenseUNet, StackingStage
         from napari_pathsrgan.models.generator import Generator
         from napari_pathsrgan.models.initialisation import initialise_dense
 
-        width = options.width
-        stage1 = DenseUNet((width, 2 * width, 4 * width), dense_sum=options.dense_sum)
-        network = Generator(stage1, StackingStage(width), options.bicubic_skip)
+        network = Generator(_stage1(options), _stage2(options), options.bicubic_skip)
         initialise_dense(network)
         return network
+
+
+def _stage1(options: PaperOptions) -> nn.Module:
+    from napari_pathsrgan.models.blocks import ImageHandOver
+    from napari_pathsrgan.models.dense_stages import DenseUNet
+    from napari_pathsrgan.models.residual_stages import SrresnetStage1
+
+    width, dense = options.width, options.body1 == "dense"
+    stage = (
+        DenseUNet((width, 2 * width, 4 * width), dense_sum=options.dense_sum)
+        if dense
+        else SrresnetStage1(width, 15, picture_kernel=9)
+    )
+    return ImageHandOver(stage) if options.hand_over == "image" else stage
+
+
+def _stage2(options: PaperOptions) -> nn.Module:
+    from napari_pathsrgan.models.blocks import FromImage
+    from napari_pathsrgan.models.dense_stages import StackingStage
+    from napari_pathsrgan.models.residual_stages import SrresnetStage2
+
+    width = options.width
+    stage = StackingStage(width) if options.body2 == "dense" else SrresnetStage2(width, width, 5)
+    return FromImage(stage, width) if options.hand_over == "image" else stage
 
 
 ARCHITECTURE = Paper()
