@@ -45,7 +45,8 @@ def test_a_window_with_the_context_gives_the_pixels_of_one_big_pass(name: str) -
     """Those of `authors` are compared in the tests of the engine: it comes in one size."""
     torch.manual_seed(0)
     network = build_generator(name, **SMALL.get(name, {})).eval()
-    exact = ARCHITECTURES.find(name).approximate_context_lr_px is None
+    architecture = ARCHITECTURES.find(name)
+    exact = architecture.approximate_context_lr_px(architecture.options(**SMALL.get(name, {}))) is None
     if not exact:
         initialise(network, 0.4)  # about as local as a trained one: of a random U-Net every pixel depends on all
     halo, core, edge = network.halo_lr_px, 16, network.halo_lr_px + 8

@@ -59,9 +59,6 @@ class Architecture(ABC):
     options : type of ArchitectureOptions
     alignment_lr_px : int
         A window's sides and its place on the slide must be multiples of it: 8 for three poolings by 2.
-    approximate_context_lr_px : int or None
-        Context that tiles take although the network looks farther, where the exact context would cost too much. Tiles
-        then equal the same pixels of one big pass within one grey level. None: the exact context is measured and taken.
     training : mapping of str to value
         Settings of a `TrainingConfig` that this network is trained with unless the user says otherwise.
     foreign : ForeignCheckpoint or None
@@ -71,7 +68,6 @@ class Architecture(ABC):
     name: ClassVar[str]
     options: ClassVar[type[ArchitectureOptions]] = ArchitectureOptions
     alignment_lr_px: ClassVar[int] = 1
-    approximate_context_lr_px: ClassVar[int | None] = None
     training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     foreign: ClassVar[ForeignCheckpoint | None] = None
 
@@ -84,6 +80,14 @@ class Architecture(ABC):
         options : ArchitectureOptions
             Of the type that `options` names.
         """
+
+    def approximate_context_lr_px(self, options: Any) -> int | None:
+        """Tell the context that tiles take although the network looks farther, where the exact one would cost too much.
+
+        Tiles then equal the same pixels of one big pass within one grey level. None, the default: the exact context is
+        measured and taken.
+        """
+        return None
 
     def trim(self, network: Generator) -> bool:
         """Change a network so that it computes only pixels whose context lies in the window, and say whether it can.

@@ -78,13 +78,14 @@ def context_lr_px(architecture: Architecture, options: ArchitectureOptions) -> i
     OptionError
         If the network looks at more than a window can hold, and its architecture names no approximate context.
     """
-    if architecture.approximate_context_lr_px is not None:
-        return architecture.approximate_context_lr_px
+    approximate = architecture.approximate_context_lr_px(options)
+    if approximate is not None:
+        return approximate
     with torch.random.fork_rng(devices=[]):  # a training's own random numbers stay as they are
         context = measure_context(architecture.build(options), architecture.alignment_lr_px)
     if context is None:
         raise OptionError(
             f"The network “{architecture.name}” looks at more than a window can hold, so its tiles can't be computed.",
-            "Give its architecture an approximate_context_lr_px.",
+            "Let its architecture's approximate_context_lr_px tell one.",
         )
     return context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from napari_pathsrgan.models.blocks import ShuffleUp, conv
@@ -74,6 +76,21 @@ class EdsrStage2(nn.Module):
         return out
 
 
+class _Norm(nn.BatchNorm2d):
+    """A batch normalisation without its count of batches: a whole number, which nothing reads."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.num_batches_tracked = None
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *more: Any
+    ) -> None:
+        """Add no count where weights come without one: torch does so for weights older than the count."""
+        known = {**local_metadata, "version": 2}
+        super()._load_from_state_dict(state_dict, prefix, known, *more)
+
+
 class SrresnetBlock(nn.Module):
     """Convolution, batch normalisation, PReLU, convolution and batch normalisation, added to the input.
 
@@ -86,8 +103,8 @@ class SrresnetBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            conv(width, width, bias=False), nn.BatchNorm2d(width), nn.PReLU(),
-            conv(width, width, bias=False), nn.BatchNorm2d(width),
+            conv(width, width, bias=False), _Norm(width), nn.PReLU(),
+            conv(width, width, bias=False), _Norm(width),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,7 +126,7 @@ class SrresnetFeatures(nn.Module):
         super().__init__()
         self.head = nn.Sequential(conv(inputs, width, 9), nn.PReLU())
         self.blocks = nn.Sequential(
-            *(SrresnetBlock(width) for _ in range(blocks)), conv(width, width, bias=False), nn.BatchNorm2d(width)
+            *(SrresnetBlock(width) for _ in range(blocks)), conv(width, width, bias=False), _Norm(width)
         )
         self.upsample = ShuffleUp(width, width, nn.PReLU())
 

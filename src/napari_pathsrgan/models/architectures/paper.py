@@ -46,7 +46,10 @@ class Paper(Architecture):
     name = "paper"
     options = PaperOptions
     alignment_lr_px = 8  # three poolings
-    approximate_context_lr_px = 32  # it looks some 200 px far, but hardly: see benchmarks/exactness.py
+
+    def approximate_context_lr_px(self, options: PaperOptions) -> int | None:
+        """See `Architecture`: its U-Net looks some 200 px far, but hardly; measured by benchmarks/exactness.py."""
+        return 32 if options.body1 == "dense" else None
 
     def build(self, options: PaperOptions) -> Generator:
         """See `Architecture.build`."""
