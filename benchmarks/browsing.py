@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_pathsrgan.plugin.compare.canvas import CanvasParts
-from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20, ViewKind
+from napari_pathsrgan.inference.tile_service import ComputeSettings
+from napari_pathsrgan.plugin.compare.canvas import CanvasAccess
+from napari_pathsrgan.plugin.layers.view_kinds import SR_10, SR_20, ViewKind
 from napari_pathsrgan.plugin.main_window import open_window
-from napari_pathsrgan.plugin.viewer.computing import SessionSettings
 from napari_pathsrgan.plugin.widgets import screen
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Browser:
         show_scan: bool = True,
         memory_bytes: int | None = None,
     ) -> None:
-        settings = SessionSettings(cache_folder=None)
+        settings = ComputeSettings(cache_folder=None)
         if memory_bytes is not None:
-            settings = SessionSettings(cache_folder=None, memory_bytes=memory_bytes)
+            settings = ComputeSettings(cache_folder=None, memory_bytes=memory_bytes)
         began = time.perf_counter()
         self.viewer: napari.Viewer
         self.widget: SuperResolutionWidget
@@ -77,8 +77,8 @@ class Browser:
         """Seconds from the call to the first picture of all three panes."""
         self.session = self.widget.session
         self._problems: list[object] = []
-        self.session.problem.connect(self._problems.append)
-        self.scan, self.shown = next(iter(self.session.shown.items()))
+        self.session.compute.problem.connect(self._problems.append)
+        self.scan, self.shown = next(iter(self.session.slides.items()))
         self.scan.visible = show_scan
         for kind in (SR_10, SR_20):
             self.session.set_kind_shown(self.scan, kind, kind in kinds)
@@ -87,8 +87,8 @@ class Browser:
         self.drawings = 0
         """How often the canvas was drawn."""
         self._refreshed = 0
-        self.session.advanced.connect(self._note_refresh)
-        self._parts = CanvasParts(self.viewer)
+        self.session.compute.progressed.connect(self._note_refresh)
+        self._parts = CanvasAccess(self.viewer)
         self._parts.on_draw(self._note_drawing)
         self._fit_canvas()
         self.work(lambda: self.process.status.device != "")
@@ -96,8 +96,8 @@ class Browser:
     @property
     def process(self) -> InferenceProcess:
         """The window's inference process."""
-        assert self.session.computing is not None
-        return self.session.computing.process
+        assert self.session.compute.service is not None
+        return self.session.compute.service.process
 
     def close(self) -> None:
         """Close the window and end its process."""
@@ -158,8 +158,8 @@ class Browser:
         def quiet() -> bool:
             nonlocal held, since
             ready, wanted = self.session.progress()
-            if len(self.session.cache) != held or ready < wanted:
-                held, since = len(self.session.cache), time.perf_counter()
+            if len(self.session.compute.cache) != held or ready < wanted:
+                held, since = len(self.session.compute.cache), time.perf_counter()
             return time.perf_counter() - since > quiet_s
 
         self.work(quiet)

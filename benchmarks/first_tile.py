@@ -15,7 +15,7 @@ from browsing import MPP_20, Browser, browser, some_large_screen
 from measure import Figure, command, paired_ratio
 from sample_slides import HUGE_PX, SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.layers.computed_layer import SR_20
+from napari_pathsrgan.plugin.layers.view_kinds import SR_20
 
 _FIRST_UM = (190.0, 310.0)
 """Centre of the first view, from the corner of the place with cells: the whole view lies on cells."""

@@ -17,7 +17,7 @@ from measure import Figure, command
 from qtpy.QtCore import QTimer
 from sample_slides import HUGE_PX, SLIDES_OPTION, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20
+from napari_pathsrgan.plugin.layers.view_kinds import SR_10, SR_20
 
 BOUND_MIB = 256
 _MIB = 2**20
@@ -39,20 +39,20 @@ class Sampler:
         self.inference_mib: list[float] = []
         self.cache_mib: list[float] = []
         self.tiles_mib = 0.0
-        keep = window.session.cache.put
+        keep = window.session.compute.cache.put
 
         def put(key: object, tile: object) -> bool:
             self.tiles_mib += tile.nbytes / _MIB  # type: ignore[attr-defined]
             return keep(key, tile)  # type: ignore[arg-type]
 
-        window.session.cache.put = put  # type: ignore[method-assign]
+        window.session.compute.cache.put = put  # type: ignore[method-assign]
 
     def sample(self) -> None:
         """Take one sample."""
         self.window_mib.append(self._own.memory_info().rss / _MIB)
         pid = self._window.process.pid
         self.inference_mib.append(psutil.Process(pid).memory_info().rss / _MIB if pid is not None else 0.0)
-        self.cache_mib.append(self._window.session.cache.nbytes / _MIB)
+        self.cache_mib.append(self._window.session.compute.cache.nbytes / _MIB)
 
     def peak_mib(self, begin: int, end: int) -> float:
         """Largest sum of both processes over some samples."""

@@ -14,7 +14,7 @@ from measure import Figure, command, percentile
 from qtpy.QtCore import Qt, QTimer
 from sample_slides import CELLS_PX, SCAN_MPP, SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20
+from napari_pathsrgan.plugin.layers.view_kinds import SR_10, SR_20
 
 _HEARTBEAT_MS = 5
 _STEP_MS = 16
@@ -86,10 +86,10 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             for number, (gaps, shown) in enumerate(((computed, True), (plain, False))):
                 for layer in layers:
                     layer.visible = shown
-                window.session.cache.clear()
+                window.session.compute.cache.clear()
                 row_um = cells_origin_um(SMALL_PX) + _MARGIN_UM + (2 * turn + number + 1) * spacing
                 gaps.extend(pan(window, row_um, options.seconds))
-                arrived += len(window.session.cache) if shown else 0
+                arrived += len(window.session.compute.cache) if shown else 0
     runs = f"{options.turns} × {options.seconds:g} s each, in turns"
     return [
         Figure(

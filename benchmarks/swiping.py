@@ -16,8 +16,8 @@ from measure import Figure, command, percentile
 from qtpy.QtWidgets import QApplication
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
-from napari_pathsrgan.plugin.compare.modes import CompareMode
-from napari_pathsrgan.plugin.layers.computed_layer import SR_20
+from napari_pathsrgan.plugin.compare import modes
+from napari_pathsrgan.plugin.layers.view_kinds import SR_20
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.compare.comparison import Comparison
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         layer = comparison.second
         count = options.steps
         acts: dict[str, Callable[[int], None]] = {
-            "swipe": lambda number: comparison.front.divider_moved.emit(number / count),
+            "swipe": lambda number: comparison.overlay.divider_moved.emit(number / count),
             "slice": lambda _: layer.refresh(thumbnail=False, extent=False, highlight=False),
             "draw": lambda _: None,
         }
@@ -76,7 +76,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
 def _compare(window: Browser) -> Comparison:
     comparison = window.widget.comparison
-    comparison.set_mode(CompareMode.SWIPE)
+    comparison.set_mode(modes.SWIPE)
     place = cells_origin_um(SMALL_PX) + _MARGIN_UM
     window.look(place, place, _SCREEN_MPP)
     window.work(at_least_s=3.0)

@@ -20,12 +20,12 @@ from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.imaging.objective import OBJECTIVES
 from napari_pathsrgan.imaging.scanner import random_settings
+from napari_pathsrgan.inference.tile_service import ComputeSettings
 from napari_pathsrgan.phantom.image_slide import write_image_slide
-from napari_pathsrgan.plugin.compare.modes import CompareMode
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
 from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.sample_data import phantom_path
-from napari_pathsrgan.plugin.viewer.browsing_session import SessionSettings
 from napari_pathsrgan.plugin.widgets.screen import some_screen
 from napari_pathsrgan.registration.fields import read_image
 
@@ -35,9 +35,9 @@ FIELD_MPP = 0.27
 
 def photograph(slide: Path, name: str, screen_um_per_px: float) -> None:
     """Open a slide in three panes, wait until it is sharp, and write the window."""
-    viewer, widget = open_window(slide, None, "lite", SessionSettings(cache_folder=None))
+    viewer, widget = open_window(slide, None, "lite", ComputeSettings(cache_folder=None))
     viewer.window.resize(1680, 840)
-    shown = next(iter(widget.session.shown.values()))
+    shown = next(iter(widget.session.slides.values()))
     viewer.scene.camera.center = busiest_place_um(shown.super_resolved)
     viewer.scene.camera.zoom = 1 / screen_um_per_px
     print(f"{name}: sharp after {wait_until_sharp(widget):.1f} s")
@@ -49,23 +49,23 @@ def photograph(slide: Path, name: str, screen_um_per_px: float) -> None:
 
 def photograph_comparisons(slide: Path, screen_um_per_px: float) -> None:
     """Open a slide, and write the window in each way of comparing."""
-    viewer, widget = open_window(slide, None, "lite", SessionSettings(cache_folder=None), "Cytology phantom")
+    viewer, widget = open_window(slide, None, "lite", ComputeSettings(cache_folder=None), "Cytology phantom")
     viewer.window.resize(1280, 640)
     comparison = widget.comparison
-    shown = next(iter(widget.session.shown.values()))
+    shown = next(iter(widget.session.slides.values()))
     viewer.scene.camera.center = busiest_place_um(shown.super_resolved)
     viewer.scene.camera.zoom = 1 / screen_um_per_px
-    for mode in CompareMode:
+    for mode in modes.compare_modes():
         comparison.set_mode(mode)
         wait_until_sharp(widget)
         canvas = comparison.canvas
         QTest.mouseMove(canvas, QPoint(canvas.width() // 7, canvas.height() // 2))
-        comparison.hold(mode is CompareMode.FLICKER)
+        comparison.hold(mode is modes.FLICKER)
         began = time.monotonic()
         while time.monotonic() - began < 0.5:
             QApplication.processEvents()
         picture = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-        picture.save(IMAGES / f"compare-{mode.name.lower().replace('_', '-')}.jpg", quality=82)
+        picture.save(IMAGES / f"compare-{mode.name.lower().replace(' ', '-')}.jpg", quality=82)
         comparison.hold(False)
     widget.end()
     viewer.close()

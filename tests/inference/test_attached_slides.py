@@ -8,7 +8,7 @@ from typing import Any
 from napari_pathsrgan.inference.attached_slides import AttachedSlides
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.tiles.grid import TileKey
-from napari_pathsrgan.tiles.product import BICUBIC, SCAN, Product
+from napari_pathsrgan.tiles.product import SCAN, Product
 
 FIRST, SECOND = Product("computed", "a"), Product("computed", "b")
 
@@ -32,7 +32,7 @@ def test_a_tile_is_made_through_the_slide_and_model_of_its_key() -> None:
     assert sources.find(key("one", FIRST)) is views[0]
     assert sources.find(key("one", SECOND)) is views[1]
     assert sources.find(key("two", SECOND._replace(content="consistency"))) is views[2]
-    assert sources.find(key("two", BICUBIC)) is views[2]
+    assert sources.find(key("two", Product("bicubic"))) is views[2]
     assert sources.find(key("one", SCAN)) in views[:2]
     for nobodys in (
         key("two", FIRST),

@@ -27,10 +27,10 @@ from napari._qt._qapp_model.qactions import init_qactions
 from napari.plugins import _initialize_plugins
 from qtpy.QtCore import QEvent
 
+from napari_pathsrgan.inference import tile_service
 from napari_pathsrgan.inference.process import InferenceProcess, WorkerStatus
+from napari_pathsrgan.inference.tile_service import ComputeSettings
 from napari_pathsrgan.models.card import ModelCard
-from napari_pathsrgan.plugin.viewer import computing
-from napari_pathsrgan.plugin.viewer.computing import SessionSettings
 from napari_pathsrgan.plugin.viewer.super_resolution_widget import SuperResolutionWidget
 from napari_pathsrgan.review.design import Design, PatchSet
 from napari_pathsrgan.review.key import Key, new_key_path
@@ -199,7 +199,7 @@ def shared_process(running_process: InferenceProcess, monkeypatch: pytest.Monkey
         leases.append(Lease(running_process))
         return leases[-1]
 
-    monkeypatch.setattr(computing, "InferenceProcess", lend)
+    monkeypatch.setattr(tile_service, "InferenceProcess", lend)
     return leases
 
 
@@ -231,12 +231,12 @@ class Window:
     @property
     def shown(self) -> Any:
         """The only slide there is."""
-        (shown,) = self.session.shown.values()
+        (shown,) = self.session.slides.values()
         return shown
 
     def view(self, name: str) -> tuple[Any, Any]:
-        """Layer and view of the kind whose name begins so."""
-        return next(pair for kind, pair in self.shown.views.items() if kind.name.startswith(name))
+        """Layer and view of the kind whose title begins so."""
+        return next(pair for kind, pair in self.shown.views.items() if kind.title.startswith(name))
 
     def until(self, condition: Callable[[], Any]) -> None:
         self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(PATIENCE_S * 1000))
@@ -271,7 +271,7 @@ class Window:
 
     def wait_quiet(self) -> None:
         """Wait until nothing is left to do, what is fetched ahead included."""
-        scheduler = self.session.computing.scheduler
+        scheduler = self.session.compute.service.scheduler
         self.until(lambda: not scheduler._queue() and not scheduler._running)
         self.settle(0.4)
 
@@ -311,7 +311,7 @@ def shared_viewer(qapp: Any) -> Iterator[Any]:
 
 def add_dock(viewer: Any, qtbot: Any, model: str | Path, cache_folder: Path | None, **settings: Any) -> Window:
     """Put our dock into a viewer; no disk cache unless asked for."""
-    chosen = SessionSettings(**{"device": "cpu", "precision": "fp32", **settings, "cache_folder": cache_folder})
+    chosen = ComputeSettings(**{"device": "cpu", "precision": "fp32", **settings, "cache_folder": cache_folder})
     dock = SuperResolutionWidget(viewer, chosen, model)
     viewer.window.add_dock_widget(dock, name="Super-resolution", area="right")
     window = Window(viewer, dock, qtbot)

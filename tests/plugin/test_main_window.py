@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import CheckpointError, ScreenError, SlideNotFoundError
+from napari_pathsrgan.inference.tile_service import ComputeSettings
 from napari_pathsrgan.plugin import main_window, sample_data
 from napari_pathsrgan.plugin.demo import busiest_place_um, wait_until_sharp
-from napari_pathsrgan.plugin.viewer.computing import SessionSettings
 from napari_pathsrgan.plugin.widgets import screen
 
-SETTINGS = SessionSettings("cpu", "fp32", cache_folder=None)
+SETTINGS = ComputeSettings("cpu", "fp32", cache_folder=None)
 
 
 @pytest.mark.usefixtures("shared_process")
@@ -25,7 +25,7 @@ def test_a_slide_opens_whole_in_three_panes(
     assert viewer.title == "My slide · PathSRGAN"
     assert widget.form.slides.currentText() == "My slide"
     assert len(viewer.layers) == 3
-    (shown,) = widget.session.shown.values()
+    (shown,) = widget.session.slides.values()
     row, col = busiest_place_um(shown.super_resolved)
     assert row < 0.8 * 1200 * 1.465  # the rest is background
     viewer.scene.camera.center = (row, col)

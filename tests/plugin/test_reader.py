@@ -14,7 +14,7 @@ from npe2 import PluginManifest
 from napari_pathsrgan.errors import PathSRGANError, SlideChangedError
 from napari_pathsrgan.plugin.layers.scan_layer import COMPUTED_KEY
 from napari_pathsrgan.plugin.reader import get_reader, read_slides
-from napari_pathsrgan.plugin.viewer.slide_view_model import ShownSlide
+from napari_pathsrgan.plugin.viewer.slide_view_model import SlideViewModel
 from napari_pathsrgan.slides.dicom_folder import series_of_slide
 from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
@@ -50,7 +50,7 @@ def test_computed_views_are_of_the_slide_that_the_layer_shows(tmp_path: Path) ->
     ((_, parameters, _),) = read_slides(str(path))
     write_slide(path, draw_smear(200, 200, seed=5))
     with pytest.raises(SlideChangedError, match=r"case.svs was changed or replaced"):
-        ShownSlide.open(SimpleNamespace(metadata=parameters["metadata"]), None)  # type: ignore[arg-type]
+        SlideViewModel.open(SimpleNamespace(metadata=parameters["metadata"]), None)  # type: ignore[arg-type]
 
 
 def test_a_computed_picture_is_called_computed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from napari_pathsrgan.inference.suitability import COARSEST_RATIO, refuse_unsuit
 from napari_pathsrgan.slides.foreground import SlideBackground, estimate_slide_background
 from napari_pathsrgan.slides.resample import enlarge
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey, Window, block_window
-from napari_pathsrgan.tiles.product import BICUBIC, SCAN, Product
+from napari_pathsrgan.tiles.product import SCAN, Product
 from napari_pathsrgan.tiles.viewport import split_index
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class SuperResolvedSlide:
 
     def makes(self, product: Product) -> bool:
         """Whether tiles of a product of this slide can be made through this model."""
-        return product in (SCAN, BICUBIC, self.product, self.product._replace(content="consistency"))
+        return not product.model or product._replace(content=self.product.content) == self.product
 
     def read(self, level: int, row: int, col: int, height: int, width: int) -> Pixels:
         """Read a region of a level, computing what has to be computed.

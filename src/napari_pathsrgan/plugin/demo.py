@@ -12,11 +12,11 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.errors import OutputError, WorkerError
+from napari_pathsrgan.inference.tile_service import ComputeSettings
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.plugin.main_window import open_window
 from napari_pathsrgan.plugin.sample_data import SAMPLE_NAME, SAMPLE_SEED, SAMPLE_SIZE_UM
-from napari_pathsrgan.plugin.viewer.computing import SessionSettings
 from napari_pathsrgan.plugin.viewer.overview_map import visible_um
 from napari_pathsrgan.plugin.widgets.screen import some_screen
 
@@ -74,7 +74,7 @@ def run_demo(out_dir: Path, tell: Callable[[str], None] = print, size_um: float 
             tell(f"Making a phantom slide of {size_um / 1000:g} × {size_um / 1000:g} mm …")
             phantom = write_phantom(out_dir / "phantom", size_um, SAMPLE_SEED, magnifications=(4,))
             tell("Opening it in three panes …" if real else "Opening it in three panes, on a virtual screen …")
-            settings = SessionSettings(cache_folder=None)
+            settings = ComputeSettings(cache_folder=None)
             viewer, widget = open_window(phantom.scans[4], None, "lite", settings, SAMPLE_NAME)
         except BaseException:
             shutil.rmtree(out_dir, ignore_errors=True)
@@ -95,7 +95,7 @@ def run_demo(out_dir: Path, tell: Callable[[str], None] = print, size_um: float 
 def _look_and_write(
     viewer: napari.Viewer, widget: SuperResolutionWidget, out_dir: Path, tell: Callable[[str], None]
 ) -> list[Path]:
-    shown = next(iter(widget.session.shown.values()))
+    shown = next(iter(widget.session.slides.values()))
     viewer.window.resize(1800, 900)
     viewer.scene.camera.center = busiest_place_um(shown.super_resolved)
     viewer.scene.camera.zoom = 1 / SCREEN_UM_PER_PX

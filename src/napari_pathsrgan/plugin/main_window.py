@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pathsrgan.inference.tile_service import ComputeSettings
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.plugin.layers.scan_layer import slide_layer
 from napari_pathsrgan.plugin.registration.registration_widget import RegistrationWidget
-from napari_pathsrgan.plugin.viewer.computing import SessionSettings
 from napari_pathsrgan.plugin.viewer.super_resolution_widget import SuperResolutionWidget
 from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 from napari_pathsrgan.slides.open_slide import open_slide
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_window(
-    path: Path, mpp: float | None, model: str | Path, settings: SessionSettings, name: str = ""
+    path: Path, mpp: float | None, model: str | Path, settings: ComputeSettings, name: str = ""
 ) -> tuple[napari.Viewer, SuperResolutionWidget]:
     """Open a viewer with a slide and the super-resolution dock.
 
@@ -29,7 +29,7 @@ def open_window(
         Pixel size, for slides that don't say it, µm.
     model : str or Path
         See `models.zoo.find_model`.
-    settings : SessionSettings
+    settings : ComputeSettings
     name : str
         What the user knows the slide by; the file's name otherwise.
 
@@ -92,7 +92,7 @@ def view(
         widget = RegistrationWidget(viewer, path)
         viewer.window.add_dock_widget(widget, name="Registration", area="right")
     else:
-        _, widget = open_window(path, mpp, model, SessionSettings(device=device, precision=precision, backend=backend))
+        _, widget = open_window(path, mpp, model, ComputeSettings(device=device, precision=precision, backend=backend))
     try:
         napari.run()
     finally:

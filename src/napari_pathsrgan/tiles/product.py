@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Literal, NamedTuple
 
-Content = Literal["scan", "bicubic", "computed", "consistency"]
-"""The slide's own pixels; those enlarged; what a network makes of them; that under the map of where it disagrees."""
 PrecisionClass = Literal["exact", "int8"]
 """Precisions of one class give the same pixels but for a grey level here and there; int8 is a preview."""
 Merge = Literal["exact", "blended"]
@@ -21,7 +19,9 @@ class Product(NamedTuple):
 
     Attributes
     ----------
-    content : {"scan", "bicubic", "computed", "consistency"}
+    content : str
+        "scan", the slide's own pixels; "computed", what a network makes of them; or the name of a derived image, such
+        as "bicubic".
     model : str
         Hash of the network's weights, also where they are a mixture of two models; empty where no network is involved.
     precision : {"exact", "int8"}
@@ -30,7 +30,7 @@ class Product(NamedTuple):
         Short hash of the scanner that the network was told of; empty for a network that is told nothing.
     """
 
-    content: Content = "scan"
+    content: str = "scan"
     model: str = ""
     precision: PrecisionClass = "exact"
     merge: Merge = "exact"
@@ -48,4 +48,3 @@ class Product(NamedTuple):
 
 
 SCAN = Product("scan")
-BICUBIC = Product("bicubic")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.plugin.crosses import PLACES_UM, find_crosses, scan_layer
 
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.compare.comparison import Comparison
-from napari_pathsrgan.plugin.compare.modes import CompareMode
 
 HALF_PIXEL_UM = 0.293 / 2
 CENTRE_UM = (380.8, 412.2)
@@ -51,7 +51,7 @@ class Bench:
         um_per_px = 1 / (self.viewer.scene.camera.zoom * ratio)
         centre = np.array(self.viewer.scene.camera.center[-2:])
         found = []
-        for rect in panes or [pane.rect for pane in self.comparison._parts.panes()]:
+        for rect in panes or [pane.rect for pane in self.comparison._canvas.panes()]:
             top, left = (rect.top() + _LABEL_PX) * ratio, rect.left() * ratio
             size = np.array([rect.height() - _LABEL_PX, rect.width()]) * ratio
             inner = canvas[int(np.ceil(top)) : int(top + size[0]), int(np.ceil(left)) : int(left + size[1])]
@@ -68,7 +68,7 @@ def bench(shared_viewer: Any, qtbot: Any) -> Iterator[Bench]:
     shared_viewer.window.resize(1300, 700)
     made = Bench(shared_viewer, qtbot)
     yield made
-    made.comparison.end()
+    made.comparison.close()
     shared_viewer.layers.clear()
 
 
@@ -86,19 +86,19 @@ def test_side_by_side(bench: Bench, um_per_px: float) -> None:
 def test_two_on_each_other(bench: Bench, pair: tuple[int, int], um_per_px: float) -> None:
     bench.add(*(scan_layer(MPPS[index]) for index in pair))
     comparison = bench.comparison
-    comparison.set_mode(CompareMode.SWIPE)
+    comparison.set_mode(modes.SWIPE)
     bench.look(um_per_px)
     for place in (0.0, 0.5, 1.0):
-        comparison.front.divider_moved.emit(place)
+        comparison.overlay.divider_moved.emit(place)
         errors = bench.errors()
         assert len(errors) >= 2
         assert max(errors) < HALF_PIXEL_UM
-    comparison.set_mode(CompareMode.LENS)
-    comparison.front.lens_moved.emit(0.4, 0.5)
+    comparison.set_mode(modes.LENS)
+    comparison.overlay.lens_moved.emit(0.4, 0.5)
     errors = bench.errors()
     assert len(errors) >= 2
     assert max(errors) < HALF_PIXEL_UM
-    comparison.set_mode(CompareMode.FLICKER)
+    comparison.set_mode(modes.FLICKER)
     for held in (False, True):
         comparison.hold(held)
         errors = bench.errors()
@@ -113,8 +113,8 @@ def test_difference(bench: Bench, pair: tuple[int, int], um_per_px: float) -> No
     """Of crosses and empty background: the difference is the crosses, in their places."""
     bench.add(scan_layer(MPPS[pair[0]]), scan_layer(MPPS[pair[1]], blank=True))
     bench.look(um_per_px)
-    bench.comparison.set_mode(CompareMode.DIFFERENCE)
-    difference = bench.comparison.difference
+    bench.comparison.set_mode(modes.DIFFERENCE)
+    difference = bench.comparison.derived
     difference.colormap, difference.contrast_limits = "gray", (0, 255)
     difference.colorbar.visible = False
     errors = bench.errors()
@@ -131,9 +131,9 @@ def test_pictures_of_the_same_cancel_out(bench: Bench, pair: tuple[int, int]) ->
         second.translate = np.array(second.translate) + shift_um
         bench.add(first, second)
         bench.look(0.293)
-        bench.comparison.set_mode(CompareMode.DIFFERENCE)
+        bench.comparison.set_mode(modes.DIFFERENCE)
         bench.qtbot.wait(60)
-        difference = bench.comparison.difference
+        difference = bench.comparison.derived
         part = slice(round(300 / difference.scale[0]), round(500 / difference.scale[0]))
         left[shift_um] = float(difference.data[0][part, part].astype(float).mean())
         bench.viewer.layers.clear()

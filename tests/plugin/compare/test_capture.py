@@ -11,9 +11,9 @@ from PIL import Image
 from tests.plugin.crosses import scan_layer
 
 from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.compare.capture import write_capture
 from napari_pathsrgan.plugin.compare.comparison import Comparison
-from napari_pathsrgan.plugin.compare.modes import CompareMode
 from napari_pathsrgan.plugin.viewer.overview_map import show_measures
 
 
@@ -26,19 +26,19 @@ def swiped(shared_viewer: Any, qtbot: Any) -> Iterator[Comparison]:
     shared_viewer.add_layer(second)
     show_measures(shared_viewer)
     made = Comparison(shared_viewer)
-    made.set_mode(CompareMode.SWIPE)
+    made.set_mode(modes.SWIPE)
     shared_viewer.scene.camera.center = (160.0, 160.0)  # empty background, and nothing else
     shared_viewer.scene.camera.zoom = 4.0
     qtbot.wait(100)
     yield made
-    made.end()
+    made.close()
     shared_viewer.layers.clear()
 
 
 def test_a_capture_holds_labels_divider_and_scale_bar(
     shared_viewer: Any, swiped: Comparison, tmp_path: Path, qtbot: Any
 ) -> None:
-    path = write_capture(shared_viewer, swiped.front, tmp_path / "figure")
+    path = write_capture(shared_viewer, swiped.overlay, tmp_path / "figure")
     assert path == tmp_path / "figure.png"
     assert [one.name for one in tmp_path.iterdir()] == ["figure.png"]
     with Image.open(path) as file:
@@ -69,9 +69,9 @@ def test_a_failed_capture_is_a_sentence_and_leaves_what_was_there(
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OutputError, match=r"figure.png can't be written: No space left on device\. Free some"):
-        write_capture(shared_viewer, swiped.front, path)
+        write_capture(shared_viewer, swiped.overlay, path)
     assert path.read_bytes() == b"before"
     assert [one.name for one in tmp_path.iterdir()] == ["figure.png"]
     monkeypatch.undo()
     with pytest.raises(OutputError, match="No such file"):
-        write_capture(shared_viewer, swiped.front, tmp_path / "nowhere" / "figure.png")
+        write_capture(shared_viewer, swiped.overlay, tmp_path / "nowhere" / "figure.png")

@@ -12,20 +12,19 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QLabel
 from tests.plugin.crosses import scan_layer
 
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.compare.comparison import Comparison
 from napari_pathsrgan.plugin.compare.keys import (
     HOLD_KEY,
-    MODE_KEYS,
     NEXT_KEY,
     WHOLE_KEY,
     ZOOM_KEYS,
     CompareKeys,
     used_keys,
 )
-from napari_pathsrgan.plugin.compare.modes import CompareMode
 from napari_pathsrgan.plugin.compare.panel import ComparePanel
 
-OURS = (*MODE_KEYS.values(), *ZOOM_KEYS.values(), WHOLE_KEY, NEXT_KEY, HOLD_KEY)
+OURS = (*(mode.key for mode in modes.compare_modes()), *ZOOM_KEYS.values(), WHOLE_KEY, NEXT_KEY, HOLD_KEY)
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def comparison(shared_viewer: Any) -> Iterator[Comparison]:
     shared_viewer.add_layer(scan_layer(0.586))
     made = Comparison(shared_viewer)
     yield made
-    made.end()
+    made.close()
     shared_viewer.layers.clear()
 
 
@@ -78,12 +77,12 @@ def test_keys_choose_the_mode_and_go_with_the_dock(
     shared_viewer: Any, qtbot: Any, comparison: Comparison, keys: CompareKeys
 ) -> None:
     assert not keys.taken
-    for mode in (*list(CompareMode)[1:], CompareMode.SIDE_BY_SIDE):
-        press(shared_viewer, qtbot, MODE_KEYS[mode])
+    for mode in (*modes.compare_modes()[1:], modes.SIDE_BY_SIDE):
+        press(shared_viewer, qtbot, mode.key)
         assert comparison.mode is mode
     keys.release()
-    press(shared_viewer, qtbot, MODE_KEYS[CompareMode.LENS])
-    assert comparison.mode is CompareMode.SIDE_BY_SIDE
+    press(shared_viewer, qtbot, modes.LENS.key)
+    assert comparison.mode is modes.SIDE_BY_SIDE
 
 
 @pytest.mark.usefixtures("keys")
@@ -102,13 +101,13 @@ def test_zoom_presets_show_a_scan_s_pixels_one_to_one(shared_viewer: Any, qtbot:
 
 @pytest.mark.usefixtures("keys")
 def test_flicker_lasts_as_long_as_the_key_is_held(shared_viewer: Any, qtbot: Any, comparison: Comparison) -> None:
-    comparison.set_mode(CompareMode.FLICKER)
+    comparison.set_mode(modes.FLICKER)
     press(shared_viewer, qtbot, HOLD_KEY, hold=True)
     assert comparison.held
     qtbot.keyRelease(shared_viewer.window._qt_viewer.canvas.native, HOLD_KEY)
     qtbot.waitUntil(lambda: not comparison.held)  # napari waits for an auto-repeat
     press(shared_viewer, qtbot, HOLD_KEY, hold=True)
-    comparison.front.left.emit()  # the release goes to another window
+    comparison.overlay.left.emit()  # the release goes to another window
     assert not comparison.held
     qtbot.keyRelease(shared_viewer.window._qt_viewer.canvas.native, HOLD_KEY)
     qtbot.wait(150)
@@ -121,13 +120,13 @@ def test_a_key_in_a_menu_or_of_a_layer_is_said_to_be_taken(
     panel = ComparePanel(comparison, keys)
     qtbot.addWidget(panel)
     action = window.menuBar().actions()[0].menu().addAction("Another plugin's")
-    action.setShortcut(QKeySequence(MODE_KEYS[CompareMode.FLICKER]))
+    action.setShortcut(QKeySequence(modes.FLICKER.key))
     shortcut = QShortcut(QKeySequence(ZOOM_KEYS[10]), window)
     layer = shared_viewer.layers[0]
     layer.bind_key(NEXT_KEY, lambda _layer: None)
     assert not keys.taken
     panel.more.expand(animate=False)
-    assert keys.taken == {MODE_KEYS[CompareMode.FLICKER], ZOOM_KEYS[10], NEXT_KEY}
+    assert keys.taken == {modes.FLICKER.key, ZOOM_KEYS[10], NEXT_KEY}
     said = [label.text() for label in panel.more.findChildren(QLabel) if "taken by another" in label.text()]
     assert len(said) == 3
     assert f"Zoom to 4× 10× 20× 40× ({ZOOM_KEYS[10]} taken by another)" in said
@@ -138,26 +137,26 @@ def test_a_key_in_a_menu_or_of_a_layer_is_said_to_be_taken(
     qtbot.wait(10)
     keys.give_way()
     assert not keys.taken
-    press(shared_viewer, qtbot, MODE_KEYS[CompareMode.FLICKER])
-    assert comparison.mode is CompareMode.FLICKER
+    press(shared_viewer, qtbot, modes.FLICKER.key)
+    assert comparison.mode is modes.FLICKER
 
 
 def test_keys_follow_what_the_user_sets_meanwhile(
     shared_viewer: Any, qtbot: Any, comparison: Comparison, keys: CompareKeys
 ) -> None:
-    key = MODE_KEYS[CompareMode.SWIPE]
+    key = modes.SWIPE.key
     shortcuts = get_settings().shortcuts
     before = dict(shortcuts.shortcuts)
     try:
         shortcuts.shortcuts = {**before, "napari:toggle_theme": [coerce_keybinding(key)]}
         assert keys.taken == {key}
         press(shared_viewer, qtbot, key)
-        assert comparison.mode is CompareMode.SIDE_BY_SIDE
+        assert comparison.mode is modes.SIDE_BY_SIDE
     finally:
         shortcuts.shortcuts = before
     assert not keys.taken
     press(shared_viewer, qtbot, key)
-    assert comparison.mode is CompareMode.SWIPE
+    assert comparison.mode is modes.SWIPE
 
 
 def test_what_another_plugin_put_in_the_place_of_ours_is_not_unbound(

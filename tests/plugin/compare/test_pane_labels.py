@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_pathsrgan.plugin.compare.pane_labels import draw_label, fit_label
 
-NAME = "case-17-of-the-long-series · SR-20× computed · 293 nm per px"
+NAME = "case-17-of-the-long-series · SR-20× computed · lite · 0.293 µm/px"
 
 
 @pytest.mark.parametrize("width", [900, 300, 160, 90, 60, 30])

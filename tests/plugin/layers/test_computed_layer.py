@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import LayerTooLargeError
+from napari_pathsrgan.inference.derived_source import DerivedSource
 from napari_pathsrgan.inference.network_parts import Pictures
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.models.card import ModelCard
-from napari_pathsrgan.plugin.layers.computed_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
-from napari_pathsrgan.plugin.viewer.bicubic_source import BicubicSource
-from napari_pathsrgan.plugin.viewer.trust_source import TrustSource
+from napari_pathsrgan.plugin.layers.computed_layer import SlideView
+from napari_pathsrgan.plugin.layers.view_kinds import BICUBIC, CONSISTENCY, SR_10, SR_20
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.tiles.cache import TileCache
 from napari_pathsrgan.tiles.grid import TileKey, TilePart
-from napari_pathsrgan.tiles.product import BICUBIC as ENLARGED
 from napari_pathsrgan.tiles.product import SCAN, Product
 from napari_pathsrgan.tiles.scheduler import TileState
 
@@ -150,14 +149,14 @@ def test_the_coarsest_level_asks_for_nothing(make_view: Any, super_resolved: Sup
     )
     coarsest.preview[0:100, 0:100]
     assert notebook.lists[view] == ([], [])
-    assert not view.wanted
+    assert not view.requested
 
 
 def test_coarse_levels_never_run_the_network(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
     view, _, _ = make_view(SR_20)
     view.levels()[2].preview[100:400, 100:400]
-    assert {key.level for key in view.wanted} == {2}
-    assert {key.product for key in view.wanted} == {SCAN}
+    assert {key.level for key in view.requested} == {2}
+    assert {key.product for key in view.requested} == {SCAN}
     view.levels()[2][100:400, 100:400]
     assert super_resolved.runner.runs == 0
 
@@ -167,7 +166,7 @@ REGION = slice(400, 1100), slice(700, 1500)
 
 
 def at_rest(view: SlideView, rows: slice = REGION[0], cols: slice = REGION[1]) -> None:
-    view.look(0, rows, cols, at_rest=True)
+    view.request_visible(0, rows, cols, at_rest=True)
 
 
 def test_a_moving_view_asks_for_whole_tiles_and_one_at_rest_for_what_is_in_sight(make_view: Any) -> None:
@@ -214,7 +213,7 @@ def test_napari_slicing_anew_for_tiles_that_came_changes_no_requests(make_view: 
     assert notebook.lists == before
     view.levels()[0].preview[400:1100, 828:1628]
     assert {key.part for key in notebook.lists[view][0]} == {None}
-    view.forget()
+    view.cancel_requests()
     view.levels()[0].preview[400:1100, 828:1628]
     assert view in notebook.lists
 
@@ -250,7 +249,7 @@ def test_what_lies_beyond_the_edge_is_drawn_when_it_comes(make_view: Any) -> Non
     assert not view.shows({key for key in notebook.lists[view][1] if (key.row, key.col) == (3, 3)})
 
 
-@pytest.mark.parametrize("kind", [BICUBIC, TRUST], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [BICUBIC, CONSISTENCY], ids=lambda kind: kind.name)
 def test_other_pictures_come_in_whole_tiles(make_view: Any, kind: Any) -> None:
     view, _, notebook = make_view(kind)
     at_rest(view)
@@ -261,9 +260,9 @@ def test_forgetting_empties_the_requests(make_view: Any) -> None:
     view, _, notebook = make_view(SR_20)
     view.levels()[0].preview[0:400, 0:400]
     assert len(notebook.lists) == 2
-    view.forget()
+    view.cancel_requests()
     assert not notebook.lists
-    assert not view.wanted
+    assert not view.requested
 
 
 def test_exchange_keeps_the_arrays_and_refuses_another_grid(make_view: Any, slide_path: Path) -> None:
@@ -274,14 +273,14 @@ def test_exchange_keeps_the_arrays_and_refuses_another_grid(make_view: Any, slid
         runner = Darkener()
         runner.product = Product("computed", "another")
         new = Notebook(TileCache(2**28))
-        view.exchange(SuperResolvedSlide(slide, runner), new)
+        view.set_model(SuperResolvedSlide(slide, runner), new)
         assert not old.lists
         level.preview[0:400, 0:400]
         assert {key.product.model for key in new.lists[view][0]} == {"another"}
         coarser = Darkener()
         coarser.card = ModelCard(name="x", preset="lite", mpp_in=1.2, mpp_mr=0.6, mpp_hr=0.3, halo_lr_px=16)
         with pytest.raises(ValueError, match="grid"):
-            view.exchange(SuperResolvedSlide(slide, coarser), new)
+            view.set_model(SuperResolvedSlide(slide, coarser), new)
 
 
 class NowPool:
@@ -297,11 +296,11 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     region = np.s_[100:300, 100:300]
     level.preview[region]
     (key,) = notebook.lists[view][0]
-    assert key.product == ENLARGED
-    source = BicubicSource(lambda _: super_resolved, NowPool())
-    assert source.accepts(key)
-    assert not source.accepts(super_resolved.key(0, 0, 0))
-    assert not source.accepts(super_resolved.key(2, 0, 0))
+    assert key.product == Product("bicubic")
+    lane = DerivedSource(lambda _: super_resolved, NowPool(), BICUBIC, cache.get)
+    assert lane.accepts(key)
+    assert not lane.accepts(super_resolved.key(0, 0, 0))
+    assert not lane.accepts(super_resolved.key(2, 0, 0))
     told: list[Any] = []
     source.start((key,), lambda tiles, error: told.append((tiles, error)))
     ((tiles, error),) = told
@@ -312,14 +311,14 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
 
 
 def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
-    view, cache, notebook = make_view(TRUST)
+    view, cache, notebook = make_view(CONSISTENCY)
     level = view.levels()[0]
     level.preview[600:900, 700:800]
     (key,) = notebook.lists[view][0]
     assert key.product == Product("consistency", "darkener")
-    source = TrustSource(lambda _: super_resolved, NowPool(), cache.get)
-    assert source.accepts(key)
-    assert not any(map(source.accepts, (super_resolved.key(0, 0, 0), TileKey("s", ENLARGED, 0, 0, 0))))
+    lane = DerivedSource(lambda _: super_resolved, NowPool(), CONSISTENCY, cache.get)
+    assert lane.accepts(key)
+    assert not any(map(lane.accepts, (super_resolved.key(0, 0, 0), TileKey("s", Product("bicubic"), 0, 0, 0))))
     told: list[Any] = []
     for wanted in (key, key._replace(level=1)):
         source.start((wanted,), lambda tiles, error: told.append((dict(tiles), error)))
@@ -329,20 +328,20 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
     fine, coarse = (next(iter(tiles.values())) for tiles, _ in told)
     assert (fine.shape, coarse.shape) == ((512, 512, 3), (256, 256, 3))
     np.testing.assert_array_equal(level.preview[600:900, 700:800], level[600:900, 700:800])
-    source = TrustSource(lambda _: None, NowPool(), cache.get)
-    source.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
+    lane = DerivedSource(lambda _: None, NowPool(), CONSISTENCY, cache.get)
+    lane.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
     assert told[-1] == ({}, None)
 
 
 def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    key = TileKey(super_resolved.slide.cache_id, ENLARGED, 0, 0, 0)
+    key = TileKey(super_resolved.slide.cache_id, Product("bicubic"), 0, 0, 0)
 
     def fail(*_: Any) -> None:
         raise OSError("gone")
 
     monkeypatch.setattr(super_resolved, "read_bicubic", fail)
     for found in (super_resolved, None):
-        source = BicubicSource(lambda _, found=found: found, NowPool())
-        source.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
+        lane = DerivedSource(lambda _, found=found: found, NowPool(), BICUBIC, lambda _: None)
+        lane.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
     assert told == [({}, "gone"), ({}, "None")]

@@ -15,7 +15,7 @@ from napari.layers import Image
 from tests.plugin.conftest import Window, draw_smear, write_slide
 
 from napari_pathsrgan.errors import LayerTooLargeError
-from napari_pathsrgan.plugin.compare.modes import CompareMode
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.layers.names import safe_name
 
 pytestmark = pytest.mark.usefixtures("shared_process")
@@ -31,7 +31,7 @@ def small_slide_path(folder: Path) -> Path:
 def window(make_window: Callable[..., Window], small_slide_path: Path) -> Window:
     """A slide of which nothing is sharp, and nothing gets sharp."""
     window = make_window()
-    window.session.set_paused(True)
+    window.session.compute.set_paused(True)
     window.open(small_slide_path)
     return window
 
@@ -65,7 +65,7 @@ def test_drawing_takes_previews_and_computes_nothing(window: Window, shared_proc
     window.look(100, 100, 0.3)
     level, rows, cols, drawn = window.drawn(layer)
     assert level == 0, "napari slices in another way than `live_layer` knows"
-    assert view.wanted, "napari no longer draws from the previews of a `LiveImage`"
+    assert view.wanted, "napari no longer draws from the previews of a `PreviewImage`"
     np.testing.assert_array_equal(drawn, view.compose(0, rows, cols))
     layer.locked_data_level = 1
     window.settle()
@@ -130,24 +130,24 @@ def test_all_layers_are_saved_under_their_names_and_labels_beside_them(
 def test_the_scan_is_saved_copied_and_split_as_it_was_scanned(
     window: Window, small_slide_path: Path, tmp_path: Path
 ) -> None:
-    (layer,) = window.session.shown
+    (layer,) = window.session.slides
     scanned = tifffile.imread(small_slide_path)
     (path,) = layer.save(str(tmp_path / "scan.tif"))
     np.testing.assert_array_equal(tifffile.imread(path), scanned)
     (duplicate,) = menu(window, actions._duplicate_layer, layer)
     np.testing.assert_array_equal(duplicate.data[0], scanned)
     window.settle()
-    assert list(window.session.shown) == [layer]  # a copy is no slide of its own
+    assert list(window.session.slides) == [layer]  # a copy is no slide of its own
     channels = menu(window, actions._split_rgb, layer)
     np.testing.assert_array_equal(channels[2].data[0], scanned[..., 2])
     window.settle()
-    assert not window.session.shown
+    assert not window.session.slides
 
 
 def test_the_difference_is_saved_and_made_into_labels_exact_whatever_is_drawn(window: Window, tmp_path: Path) -> None:
-    window.dock.comparison.set_mode(CompareMode.DIFFERENCE)
+    window.dock.comparison.set_mode(modes.DIFFERENCE)
     window.settle()
-    difference = window.dock.comparison.difference
+    difference = window.dock.comparison.derived
     drawn = np.asarray(difference.data[0].preview)
     (path,) = difference.save(str(tmp_path / "difference.tif"))
     saved = tifffile.imread(path)
@@ -181,7 +181,7 @@ def test_what_is_too_large_is_refused_in_a_sentence_and_nothing_has_changed(
 
 def test_a_scan_too_large_for_memory_is_refused(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_pathsrgan.plugin.layers.preview_layer.LARGEST_COPY_PX", 2**10)
-    (layer,) = window.session.shown
+    (layer,) = window.session.slides
     with pytest.raises(LayerTooLargeError, match="150 × 170 px"):
         np.asarray(layer.data)
 

@@ -61,13 +61,13 @@ def test_scans_come_beside_their_slide_where_they_were_registered(
     make_window: Callable[..., Window], scans: dict[int, Path], pairs_path: Path
 ) -> None:
     window = make_window(scans[4])
-    window.dock.requests.add_scans(pairs_path)
+    window.dock.compare_actions.add_scans(pairs_path)
     window.settle()
     assert [layer.name.split(" · ")[0] for layer in window.viewer.layers] == [
         "4× scan", "SR-10× computed", "SR-20× computed", "10× scan", "20× scan",
     ]  # fmt: skip
     assert not any(SLIDE_KEY in layer.metadata for layer in list(window.viewer.layers)[1:])
-    assert len(window.dock.comparison._parts.panes()) == 5
+    assert len(window.dock.comparison._canvas.panes()) == 5
     assert window.dock.form.slides.count() == 1
     for place in PLACES_UM[[0, 7, 19]]:
         window.look(*place, 0.3)
@@ -82,9 +82,9 @@ def test_scans_can_be_swiped_and_go_with_their_slide(
     make_window: Callable[..., Window], scans: dict[int, Path], pairs_path: Path
 ) -> None:
     window = make_window(scans[4])
-    window.dock.requests.add_scans(pairs_path)
+    window.dock.compare_actions.add_scans(pairs_path)
     window.settle()
-    window.dock.requests.add_scans(pairs_path)  # again: not twice
+    window.dock.compare_actions.add_scans(pairs_path)  # again: not twice
     window.settle()
     assert len(window.viewer.layers) == 5
     comparison = window.dock.comparison
@@ -107,8 +107,8 @@ def test_another_slide_s_pairs_file_is_refused_in_a_sentence(
     make_window: Callable[..., Window], slide_path: Path, pairs_path: Path, tmp_path: Path
 ) -> None:
     window = make_window(slide_path)
-    window.dock.requests.add_scans(pairs_path)
+    window.dock.compare_actions.add_scans(pairs_path)
     assert "pairs.zarr holds no registration of case-17." in window.dock.messages.text
-    window.dock.requests.add_scans(tmp_path)
+    window.dock.compare_actions.add_scans(tmp_path)
     assert tmp_path.name in window.dock.messages.text
     assert len(window.viewer.layers) == 3

@@ -8,9 +8,9 @@ import pytest
 
 from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.inference.cache_folder import cache_settings, default_folder, folder_in_use
+from napari_pathsrgan.inference.tile_service import ComputeSettings
 from napari_pathsrgan.plugin.viewer import advanced_panel
 from napari_pathsrgan.plugin.viewer.advanced_panel import AdvancedPanel
-from napari_pathsrgan.plugin.viewer.computing import SessionSettings
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 @pytest.fixture
 def panel(qtbot: Any, questions: list[bool]) -> AdvancedPanel:
-    made = AdvancedPanel(SessionSettings())
+    made = AdvancedPanel(ComputeSettings())
     qtbot.addWidget(made)
     return made
 
@@ -32,7 +32,7 @@ def panel(qtbot: Any, questions: list[bool]) -> AdvancedPanel:
 def test_views_are_kept_once_the_user_has_said_yes_and_from_then_on(
     panel: AdvancedPanel, questions: list[bool]
 ) -> None:
-    told: list[SessionSettings] = []
+    told: list[ComputeSettings] = []
     panel.settings_changed.connect(told.append)
     assert not panel.keep_on_disk.isChecked()
     questions += [False, True]
@@ -42,7 +42,7 @@ def test_views_are_kept_once_the_user_has_said_yes_and_from_then_on(
     assert folder_in_use() is None
     panel.keep_on_disk.click()
     assert told[-1].cache_folder == folder_in_use() == default_folder()
-    assert SessionSettings().cache_folder == default_folder()
+    assert ComputeSettings().cache_folder == default_folder()
     panel.keep_on_disk.click()  # no question: nothing is lost by it
     assert told[-1].cache_folder is None
     assert not cache_settings().keep
@@ -67,7 +67,7 @@ def test_an_answer_that_cannot_be_remembered_is_told_and_holds_for_the_session(
 
 def test_clearing_asks_first(panel: AdvancedPanel, questions: list[bool]) -> None:
     asked: list[bool] = []
-    panel.clear_asked.connect(lambda: asked.append(True))
+    panel.clear_requested.connect(lambda: asked.append(True))
     assert not panel.clear_disk.isEnabled()
     panel.show_disk_use(5_000_000)
     questions += [False, True]

@@ -15,12 +15,14 @@ from napari.utils._dask_utils import _DASK_CACHE
 from tests.plugin.conftest import Lease, Window
 
 from napari_pathsrgan.errors import SlideGoneError, SlideNotFoundError, SlideUnreadableError
+from napari_pathsrgan.inference import tile_service
 from napari_pathsrgan.inference.cache_folder import CacheFolder
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.models.zoo import user_folder
-from napari_pathsrgan.plugin.layers.computed_layer import BICUBIC, SR_10, SR_20, TRUST, SlideView
-from napari_pathsrgan.plugin.viewer import advanced_panel, computing
+from napari_pathsrgan.plugin.layers.computed_layer import SlideView
+from napari_pathsrgan.plugin.layers.view_kinds import BICUBIC, CONSISTENCY, SR_10, SR_20
+from napari_pathsrgan.plugin.viewer import advanced_panel
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.slides.slide import Slide
@@ -70,7 +72,7 @@ def test_every_level_is_drawn_at_once_and_becomes_exactly_the_dask_level(
     for um_per_px in (7.0, 3.5, 2.0, 0.8, 0.25):
         window.look(500, 600, um_per_px)
         window.look(650, 800, um_per_px)  # a pan, with tiles outstanding
-        window.until(lambda: not window.session.cache.missing({key.whole for key in shown.wanted()}))
+        window.until(lambda: not window.session.compute.cache.missing({key.whole for key in shown.requested()}))
         window.settle(1.0)  # what is beyond the edge may wait for its drawing
         for kind, (layer, _) in shown.views.items():
             level, rows, cols, pixels = window.drawn(layer)
@@ -114,10 +116,10 @@ def test_of_two_slides_one_goes_and_the_other_goes_on(
     assert window.viewer.layers[5].name == "case-18 · SR-20× computed · 293 nm per px"
     window.look(300, 400, 0.3)
     window.wait_sharp()
-    first = next(source for source in window.session.shown if source is not second)
+    first = next(source for source in window.session.slides if source is not second)
     window.viewer.layers.remove(first)
     assert window.viewer.layers[0].name == "4× scan · 1465 nm per px"
-    assert list(window.session.shown) == [second]
+    assert list(window.session.slides) == [second]
     window.look(600, 700, 0.3)
     window.wait_sharp()
     level, rows, cols, pixels = window.drawn(window.view("SR-20")[0])
@@ -129,8 +131,8 @@ def test_one_file_opened_twice_is_served_until_both_are_gone(
 ) -> None:
     window = make_window(slide_path)
     window.open(slide_path)
-    assert len(window.session.shown) == 2
-    window.viewer.layers.remove(next(iter(window.session.shown)))
+    assert len(window.session.slides) == 2
+    window.viewer.layers.remove(next(iter(window.session.slides)))
     window.look(500, 600, 0.3)
     window.wait_sharp()
     assert window.dock.messages.text == ""
@@ -146,7 +148,7 @@ def test_another_model_is_swapped_in_place(
     layer, view = window.view("SR-20")
     levels = list(layer.data)
     dark = window.drawn(layer)[3].mean()
-    with window.qtbot.waitSignal(window.session.exchanged, timeout=30_000):
+    with window.qtbot.waitSignal(window.session.model_set, timeout=30_000):
         window.dock.choose_model(other_model_path)
         assert view.super_resolved.runner.path == model_path  # until the other one has been loaded
     assert window.dock.form.models.currentText() == "other"
@@ -179,15 +181,15 @@ def test_trust_is_the_computed_view_with_orange_where_it_disagrees(
     window = make_window(slide_path)
     window.look(500, 600, 0.3)
     window.wait_sharp()
-    window.dock.form.boxes[TRUST].click()
-    assert [*window.shown.kinds()] == [SR_10, SR_20, TRUST]
+    window.dock.form.boxes[CONSISTENCY].click()
+    assert [*window.shown.kinds()] == [SR_10, SR_20, CONSISTENCY]
     window.wait_sharp()
-    layer, _ = window.shown.views[TRUST]
+    layer, _ = window.shown.views[CONSISTENCY]
     level, rows, cols, pixels = window.drawn(layer)
     assert level == 0
     np.testing.assert_array_equal(pixels, np.asarray(layer.data[0][rows, cols]))
-    window.dock.form.boxes[TRUST].click()
-    assert TRUST not in window.shown.views
+    window.dock.form.boxes[CONSISTENCY].click()
+    assert CONSISTENCY not in window.shown.views
 
 
 def test_other_settings_keep_the_layers(
@@ -197,22 +199,22 @@ def test_other_settings_keep_the_layers(
     window.look(500, 600, 0.3)
     window.wait_sharp()
     layers = list(window.viewer.layers)
-    before, scheduler = window.session.computing, window.session.computing.scheduler
-    window.session.set_paused(True)
+    before, scheduler = window.session.compute.service, window.session.compute.service.scheduler
+    window.session.compute.set_paused(True)
     window.dock.advanced.precision.setCurrentText("fp32")
     window.dock.advanced.device.setCurrentText("auto")
     window.dock.advanced.device.activated.emit(0)
-    assert window.session.computing is not before
-    assert window.session.settings.device == "auto"
+    assert window.session.compute.service is not before
+    assert window.session.compute.settings.device == "auto"
     assert shared_process[0].closed
     assert not shared_process[1].closed
     assert list(window.viewer.layers) == layers
     for _, view in window.shown.views.values():
-        assert view._scheduler is window.session.computing.scheduler is not scheduler
+        assert view._scheduler is window.session.compute.service.scheduler is not scheduler
         assert view.super_resolved is window.shown.super_resolved
         assert view.super_resolved.runner.process is shared_process[1]
-    assert window.session.computing.scheduler.paused
-    window.session.set_paused(False)
+    assert window.session.compute.service.scheduler.paused
+    window.session.compute.set_paused(False)
     window.look(1200, 1300, 0.3)
     window.wait_sharp()
     assert shared_process[1].runs > 0
@@ -253,7 +255,7 @@ def test_the_second_visit_is_sharp_from_disk_until_it_is_cleared(
     picture = window.drawn(window.view("SR-20")[0])[3].copy()
 
     window.viewer.layers.clear()
-    assert window.session.computing is None
+    assert window.session.compute.service is None
     window.open(slide_path)
     window.look(500, 600, 0.3)
     window.wait_sharp()
@@ -282,7 +284,7 @@ def test_a_full_disk_is_told_once(
     monkeypatch.setattr(PyramidStore, "write", fail)
     window = make_window(slide_path, cache_folder=tmp_path / "kept")
     told: list[Any] = []
-    window.session.problem.connect(told.append)
+    window.session.compute.problem.connect(told.append)
     for row_um in (500, 1200):
         window.look(row_um, 600, 0.3)
         window.wait_sharp()
@@ -306,17 +308,17 @@ def test_a_slide_that_went_away_is_told_once_until_it_is_back(
     monkeypatch.setattr(OpenSlideSource, "read", read_if_there)
     window = make_window(path)
     told: list[Any] = []
-    window.session.problem.connect(told.append)
+    window.session.compute.problem.connect(told.append)
     noticed: list[str] = []
     monkeypatch.setattr("napari.utils.notifications.show_warning", noticed.append)
     monkeypatch.setattr("napari_pathsrgan.plugin.layers.scan_layer.QUIET_S", 3600.0)
 
     def look(row_um: float, col_um: float) -> None:
         """Look at a place, and wait until all of it is there or given up."""
-        before = window.shown.wanted()
+        before = window.shown.requested()
         window.look(row_um, col_um, 0.3)
-        window.until(lambda: window.shown.wanted() != before)
-        scheduler = window.session.computing.scheduler
+        window.until(lambda: window.shown.requested() != before)
+        scheduler = window.session.compute.service.scheduler
         window.until(lambda: (seen := scheduler.progress()).wanted and seen.ready + seen.failed == seen.wanted)
         window.settle(0.3)
 
@@ -423,7 +425,7 @@ def test_drawing_never_computes_and_pausing_says_so(make_window: Callable[..., W
     assert soft.std() > 1  # a picture, though a soft one
     ready, wanted = window.session.progress()
     assert ready == 0 < wanted
-    assert not any(key.level < 2 for key in window.session.cache._tiles)
+    assert not any(key.level < 2 for key in window.session.compute.cache._tiles)
     assert window.dock.progress.counts.text() == f"Paused: 0 of {wanted} sharp"
     assert window.dock.progress.pause.text() == "Resume"
     window.dock.progress.pause.click()
@@ -438,19 +440,19 @@ def test_what_is_wanted_follows_the_camera_where_napari_does_not_slice(
     make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
 ) -> None:
     window = make_window(slide_path)
-    window.session.set_paused(True)
+    window.session.compute.set_paused(True)
     _, view = window.view("SR-20")
     window.look(800, 800, 0.4)
-    before = {key for key in view.wanted if key.level == 0}
+    before = {key for key in view.requested if key.level == 0}
     window.look(760, 830, 0.05)  # within the level
     window.settle(0.3)
-    after = {key.whole for key in view.wanted if key.level == 0}
+    after = {key.whole for key in view.requested if key.level == 0}
     assert after < {key.whole for key in before}
     assert TileKey(*window.shown.identity, 0, int(760 / 0.293 / 512), int(830 / 0.293 / 512)) in after
     window.look(880, 1100, 8.0)  # the coarsest level
     window.settle(0.3)
     assert window.session.progress() == (0, 0)
-    window.session.set_paused(False)
+    window.session.compute.set_paused(False)
     window.settle(0.3)
     assert shared_process[-1].runs == 0
     assert "as scanned" in window.dock.progress.counts.text()
@@ -460,17 +462,17 @@ def test_hiding_a_view_drops_its_requests_and_removing_it_keeps_the_others(
     make_window: Callable[..., Window], slide_path: Path, shared_process: list[Lease]
 ) -> None:
     window = make_window(slide_path)
-    window.session.set_paused(True)
+    window.session.compute.set_paused(True)
     window.look(500, 600, 0.3)
     layer, view = window.view("SR-20")
     layer.visible = False
-    assert not view.wanted
-    assert not any(key.level == 0 for key in window.session.computing.scheduler._requests.visible())
+    assert not view.requested
+    assert not any(key.level == 0 for key in window.session.compute.service.scheduler._wishes.visible())
     assert not window.dock.form.boxes[SR_20].isChecked()
-    window.session.set_paused(False)
+    window.session.compute.set_paused(False)
     layer.visible = True
     window.settle(0.3)
-    assert view.wanted
+    assert view.requested
 
     window.viewer.layers.remove(window.view("SR-10")[0])
     assert list(window.shown.views) == [SR_20]
@@ -485,7 +487,7 @@ def test_hiding_a_view_drops_its_requests_and_removing_it_keeps_the_others(
     boxes[SR_10].click()
     window.settle()
     kinds = [layer.name.split(" · ")[0] for layer in window.viewer.layers]
-    assert kinds == ["4× scan", SR_10.name, SR_20.name, BICUBIC.name]
+    assert kinds == ["4× scan", SR_10.title, SR_20.title, BICUBIC.title]
     boxes[None].click()
     assert not window.viewer.layers[0].visible
 
@@ -497,7 +499,11 @@ def test_removing_a_slide_ends_everything_and_it_can_be_opened_again(
     slide = window.shown.slide
 
     def everything_has_ended() -> bool:
-        return shared_process[-1].closed and window.session.computing is None and len(window.session.cache) == 0
+        return (
+            shared_process[-1].closed
+            and window.session.compute.service is None
+            and len(window.session.compute.cache) == 0
+        )
 
     for layer, _ in list(window.shown.views.values()):
         window.viewer.layers.remove(layer)
@@ -513,7 +519,7 @@ def test_removing_a_slide_ends_everything_and_it_can_be_opened_again(
     window.wait_sharp()
     window.viewer.layers.remove(window.shown.source)
     assert everything_has_ended()
-    assert window.session.shown == {}
+    assert window.session.slides == {}
     assert len(window.viewer.layers) == 0
     assert window.dock.empty.isVisible()
 
@@ -529,22 +535,22 @@ def test_the_first_sharp_tile_of_a_view_is_awaited_and_the_last(
     window = make_window(slide_path)
     window.look(600, 900, 0.3)
     session = window.session
-    session.set_paused(True)
+    session.compute.set_paused(True)
     window.wait_quiet()
-    session.cache.clear()
-    first, *between, last = sorted(key for key in window.shown.wanted() if key.level < SLIDE_LEVEL)
+    session.compute.cache.clear()
+    first, *between, last = sorted(key for key in window.shown.requested() if key.level < SLIDE_LEVEL)
     assert between
     assert not session._is_awaited({first})  # it has been dropped again
     for key in (first, *between, last):
         rows, cols = window.shown.super_resolved.grid.tile_slices(*key.place, key.part)
-        session.cache.put(key, np.zeros((rows.stop - rows.start, cols.stop - cols.start, 3), np.uint8))
+        session.compute.cache.put(key, np.zeros((rows.stop - rows.start, cols.stop - cols.start, 3), np.uint8))
         assert session._is_awaited({key}) == (key in (first, last))
 
 
 def test_an_int8_preview_is_called_one_and_its_tiles_are_no_others(
     make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(computing, "InferenceProcess", InferenceProcess)  # the shared one computes in fp32 alone
+    monkeypatch.setattr(tile_service, "InferenceProcess", InferenceProcess)  # the shared one computes in fp32 alone
     window = make_window(slide_path)
     session = window.session
     window.look(600, 900, 0.3)
@@ -555,7 +561,7 @@ def test_an_int8_preview_is_called_one_and_its_tiles_are_no_others(
     session.restart(replace(session.settings, precision="int8"))
     window.wait_sharp()
     assert layer.name == f"{name} · int8 preview"
-    assert session.computing.process.status.precision == "int8"
+    assert session.compute.service.process.status.precision == "int8"
     assert "int8 preview, off by" in window.dock.progress.speed.text()
     off = np.abs(window.drawn(layer)[3].astype(int) - exact)
     assert off.max() > 0

@@ -22,8 +22,8 @@ def own_models() -> str:
 
 
 def _use(window: Window, share: int) -> None:
-    with window.qtbot.waitSignal(window.session.exchanged, timeout=30_000):
-        window.dock.form.natural.slider.setValue(share)
+    with window.qtbot.waitSignal(window.session.model_set, timeout=30_000):
+        window.dock.form.fidelity.slider.setValue(share)
     window.settle()
     window.wait_sharp()
 
@@ -33,10 +33,10 @@ def test_the_picture_lies_between_those_of_both_models(
 ) -> None:
     window = make_window(slide_path)
     window.look(500, 600, 0.3)
-    assert not window.dock.form.natural.isVisible()  # the test's usual model was not trained from another
-    with window.qtbot.waitSignal(window.session.exchanged, timeout=30_000):
+    assert not window.dock.form.fidelity.isVisible()  # the test's usual model was not trained from another
+    with window.qtbot.waitSignal(window.session.model_set, timeout=30_000):
         window.dock.choose_model(own_models)
-    slider = window.dock.form.natural
+    slider = window.dock.form.fidelity
     assert slider.isVisible()
     assert slider.slider.value() == 10
     window.settle()
@@ -60,10 +60,10 @@ def test_a_faithful_model_that_is_gone_is_told_and_the_slider_goes_back(
     make_window: Callable[..., Window], slide_path: Path, own_models: str
 ) -> None:
     window = make_window(slide_path)
-    with window.qtbot.waitSignal(window.session.exchanged, timeout=30_000):
+    with window.qtbot.waitSignal(window.session.model_set, timeout=30_000):
         window.dock.choose_model(own_models)
     (user_folder() / "calm.safetensors").unlink()
-    window.dock.form.natural.slider.setValue(3)
+    window.dock.form.fidelity.slider.setValue(3)
     window.settle()
     assert "no model “calm”" in window.dock.messages.text
-    assert window.dock.form.natural.slider.value() == 10
+    assert window.dock.form.fidelity.slider.value() == 10

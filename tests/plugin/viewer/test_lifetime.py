@@ -45,25 +45,25 @@ def nothing_left(qtbot: Any) -> Iterator[None]:
 def browse(window: Window) -> int:
     """Look somewhere and return the inference process's id."""
     window.look(500, 600, 0.4)
-    window.until(lambda: window.session.computing.process.pid)
-    return window.session.computing.process.pid
+    window.until(lambda: window.session.compute.service.process.pid)
+    return window.session.compute.service.process.pid
 
 
 def test_a_killed_process_comes_back_and_says_so(make_own_window: Callable[..., Window], slide_path: Path) -> None:
     window = make_own_window(slide_path)
     pid = browse(window)
-    window.until(lambda: window.session.computing.process.status.device)
+    window.until(lambda: window.session.compute.service.process.status.device)
     os.kill(pid, signal.SIGKILL)
     window.until(lambda: window.dock.messages.text)
     assert "started again" in window.dock.messages.text
     window.look(900, 1000, 0.4)
     window.wait_sharp()
-    assert window.session.computing.process.pid not in (None, pid)
+    assert window.session.compute.service.process.pid not in (None, pid)
 
     window.dock.advanced.precision.setCurrentText("fp32")
     dock = window.viewer.window.add_dock_widget(SuperResolutionWidgetless(), name="other")
     window.viewer.window.remove_dock_widget(dock)
-    assert window.session.computing is not None  # another dock's end is none of ours
+    assert window.session.compute.service is not None  # another dock's end is none of ours
 
 
 class SuperResolutionWidgetless(QPushButton):
@@ -105,8 +105,8 @@ def test_closing_the_window_ends_everything(
     make_own_window: Callable[..., Window], slide_path: Path, way: str, tmp_path: Path
 ) -> None:
     window = make_own_window(slide_path, show=way != "never shown", cache_folder=tmp_path)
-    window.session._load(window.shown.super_resolved.runner.path)
-    window.until(lambda: window.session.computing.process.pid)
+    window.session.compute.load(window.shown.super_resolved.runner.path)
+    window.until(lambda: window.session.compute.service.process.pid)
     assert our_threads()
     assert our_buffers()
     session = window.session
@@ -117,7 +117,7 @@ def test_closing_the_window_ends_everything(
         window.viewer.close()
     QApplication.processEvents()
     assert time.monotonic() - began < ENDS_WITHIN_S
-    assert session.computing is None
+    assert session.compute.service is None
     assert not worker_pids()
     assert not our_threads()
     if way == "window's button":
@@ -134,7 +134,7 @@ def test_a_refused_close_ends_nothing(
     monkeypatch.setattr(type(qt_window), "closeEvent", lambda self, event: event.ignore())
     assert not qt_window.close()
     window.settle()
-    assert window.session.computing is not None
+    assert window.session.compute.service is not None
     monkeypatch.undo()
 
 
@@ -163,7 +163,7 @@ def test_closing_the_dock_ends_everything_and_it_can_be_opened_again(
             dock_widget.title.close_button.click()
         else:
             viewer.window.remove_dock_widget(dock_widget)
-        assert session.computing is None
+        assert session.compute.service is None
         assert eventually(lambda: not worker_pids(), ENDS_WITHIN_S)
         assert not our_threads()
         assert len(viewer.layers) == 1

@@ -86,7 +86,7 @@ def test_the_shaded_area_is_what_was_computed(make_window: Callable[..., Window]
     side_um = CORE * 1.172
     assert extent_um == (blocks.shape[0] * side_um, blocks.shape[1] * side_um)
     assert blocks[int(600 / side_um), int(900 / side_um)]
-    whole = [key for key in window.session.cache._tiles if key.level < 2 and key.part is None]
+    whole = [key for key in window.session.compute.cache._tiles if key.level < 2 and key.part is None]
     assert blocks.sum() == len({(key.row, key.col) for key in whole})
 
 

@@ -9,8 +9,8 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
 from tests.plugin.conftest import Window, draw_smear, write_model, write_slide
 
-from napari_pathsrgan.plugin.compare.modes import CompareMode
-from napari_pathsrgan.plugin.layers.computed_layer import SR_10, SR_20
+from napari_pathsrgan.plugin.compare import modes
+from napari_pathsrgan.plugin.layers.view_kinds import SR_10, SR_20
 
 pytestmark = pytest.mark.usefixtures("shared_process")
 
@@ -24,7 +24,7 @@ def test_without_a_slide_the_dock_says_what_to_do(make_window: Callable[..., Win
     window.settle()
     assert window.dock.empty.isVisible()  # not a slide
     assert not window.viewer.canvas.grid.enabled
-    assert window.session.computing is None
+    assert window.session.compute.service is None
 
 
 def test_the_dock_fits_320_px_and_every_control_explains_itself(
@@ -75,7 +75,7 @@ def test_a_2x_slide_is_shown_as_scanned_with_a_sentence(make_window: Callable[..
     assert len(window.viewer.layers) == 1
     assert "coarse.svs has 2.93 µm/px, about 2×" in window.dock.messages.text
     assert window.dock.form.facts.text() == "Shown as scanned only"
-    assert window.session.computing is None
+    assert window.session.compute.service is None
     assert not window.dock.progress.isVisible()
     assert not window.dock.form.boxes[SR_20].isChecked()
     window.dock.form.boxes[SR_10].click()
@@ -96,7 +96,7 @@ def test_a_model_of_other_pixel_sizes_gets_new_layers_in_the_same_places(
 ) -> None:
     other = write_model(tmp_path / "finer.safetensors", 0.0, mpp_in=1.0, mpp_mr=0.5, mpp_hr=0.25)
     window = make_window(slide_path)
-    with window.qtbot.waitSignal(window.session.exchanged, timeout=60_000):
+    with window.qtbot.waitSignal(window.session.model_set, timeout=60_000):
         window.dock.choose_model(other)
     assert [layer.name for layer in window.viewer.layers] == [
         "4× scan · 1465 nm per px",
@@ -111,13 +111,13 @@ def test_labels_break_rather_than_being_cut_off(make_window: Callable[..., Windo
     window = make_window(slide_path)
     window.viewer.window.resize(1700, 500)
     window.settle(0.4)
-    assert ("SR-10× computed · 586 nm per px",) in window.dock.comparison.labels.lines
+    assert ("SR-10× computed · darkener · 0.586 µm/px",) in window.dock.comparison.labels.lines
     window.viewer.window.resize(1050, 500)
     window.settle(0.4)
     broken = window.dock.comparison.labels.lines[1]
     assert len(broken) > 1
-    assert " ".join(broken).replace("· ", "") == "SR-10× computed 586 nm per px"
-    window.dock.comparison.set_mode(CompareMode.ONE)
+    assert " ".join(broken).replace("· ", "") == "SR-10× computed darkener 0.586 µm/px"
+    window.dock.comparison.set_mode(modes.ONE)
     assert not window.viewer.canvas.grid.enabled
 
 
@@ -134,8 +134,8 @@ def test_a_layer_the_user_renamed_keeps_its_name(
 def test_memory_is_bounded_by_what_is_set(make_window: Callable[..., Window], slide_path: Path) -> None:
     window = make_window(slide_path, memory_bytes=64 * 2**20)
     window.dock.advanced.memory.setValue(128)
-    assert window.session.cache.max_bytes == 128 * 2**20
-    assert window.session.settings.memory_bytes == 128 * 2**20
+    assert window.session.compute.cache.max_bytes == 128 * 2**20
+    assert window.session.compute.settings.memory_bytes == 128 * 2**20
 
 
 def test_an_unknown_device_is_told_and_can_be_corrected(make_window: Callable[..., Window], slide_path: Path) -> None:
@@ -163,4 +163,4 @@ def test_async_slicing_draws_the_same(
     level, rows, cols, pixels = window.drawn(layer)
     np.testing.assert_array_equal(pixels, window.shown.super_resolved.levels[level][rows, cols].compute())
     window.viewer.layers.clear()
-    assert window.session.computing is None
+    assert window.session.compute.service is None

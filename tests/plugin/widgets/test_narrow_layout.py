@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QScrollArea, QWidget
 from tests.plugin.conftest import Window
 
-from napari_pathsrgan.plugin.compare.modes import CompareMode
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.review.review_widget import ReviewWidget
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Section
 
@@ -65,7 +65,7 @@ def open_sections(dock: QWidget) -> None:
 def test_the_dock_super_resolution_is_whole(make_window: Callable[..., Window], slide_path: Path, qtbot: QtBot) -> None:
     window = make_window(slide_path)
     window.settle(0.5)
-    window.dock.comparison.set_mode(CompareMode.SWIPE)
+    window.dock.comparison.set_mode(modes.SWIPE)
     assert_whole(window.dock, qtbot)
     open_sections(window.dock)
     assert_whole(window.dock, qtbot)

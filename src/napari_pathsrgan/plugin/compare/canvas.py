@@ -1,4 +1,4 @@
-"""What comparing needs of napari's canvas beyond its models: the widget, the panes, a layer's visual.
+"""Access to napari's canvas beyond its models: the widget, the panes, a layer's visual.
 
 napari has no way to say "this layer only left of the cursor". Its clipping planes do nothing for images, and a layer
 whose array leaves pixels out has to be sliced, put together and uploaded anew for every step of a drag. So we hang a
@@ -28,14 +28,14 @@ CAMERA_PIXEL_UM = 5.86
 
 @dataclass(frozen=True)
 class Pane:
-    """One picture's place on the canvas.
+    """One image's place on the canvas.
 
     Attributes
     ----------
     layers : tuple of Image
         What is shown in it, the undermost first; without hidden ones.
     box : ViewBox
-        Marks made its children are drawn over the pictures, in pixels from its upper-left corner.
+        Marks made its children are drawn over the images, in pixels from its upper-left corner.
     rect : QRectF
         Where it lies on the canvas, pixels.
     """
@@ -45,7 +45,7 @@ class Pane:
     rect: QRectF
 
 
-class CanvasParts:
+class CanvasAccess:
     """Finds a viewer's canvas.
 
     Parameters
@@ -74,10 +74,11 @@ class CanvasParts:
     @property
     def widget(self) -> QWidget:
         """What the canvas is drawn on; mouse and keys come here first."""
-        return self._qt_viewer.canvas.native
+        native: QWidget = self._qt_viewer.canvas.native
+        return native
 
     def on_draw(self, callback: Callable[[Any], None]) -> None:
-        """Have something looked after each time, before the canvas is drawn."""
+        """Call something each time before the canvas is drawn."""
         self._qt_viewer.canvas.events.draw.connect(callback)
 
     def off_draw(self, callback: Callable[[Any], None]) -> None:

@@ -1,6 +1,6 @@
-"""What lies on the canvas like a sheet of glass: cross-hair, divider, the lens's rim, and the marks of work.
+"""A transparent widget over the canvas: cross-hair, divider, the lens's rim, and marks of panes being computed.
 
-A widget of Qt's, so that a cross-hair that follows the mouse does not have the pictures drawn anew, which is
+It is a widget of Qt's, so that a cross-hair that follows the mouse does not have the images drawn anew, which is
 slow without a graphics card. Mouse and wheel come here before they come to napari, and go on to it but for what is the
 divider's and the lens's: napari would pan along, zoom on the double-click, and change its layer on Alt+wheel.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt, Signal
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from qtpy.QtWidgets import QWidget
 
 GRASP_PX = 6.0
@@ -25,7 +25,7 @@ _LIGHT, _DARK, _WORK = QColor(255, 255, 255, 230), QColor(0, 0, 0, 130), QColor(
 
 
 @dataclass(frozen=True)
-class Marks:
+class OverlayState:
     """What is drawn; places in pixels of the canvas.
 
     Attributes
@@ -45,8 +45,8 @@ class Marks:
     lens: tuple[QPointF, float] | None = None
 
 
-class CanvasFront(QWidget):
-    """Draws `Marks` and tells what the mouse does with them.
+class CanvasOverlay(QWidget):
+    """Draws an `OverlayState` and signals what the mouse does with it.
 
     Parameters
     ----------
@@ -59,20 +59,20 @@ class CanvasFront(QWidget):
         To this share of the canvas's width.
     lens_moved : Signal(float, float)
         To these shares of the canvas's width and height.
-    lens_turned : Signal(float)
+    lens_scrolled : Signal(float)
         Notches of the wheel, away from the user.
-    left : Signal()
+    focus_lost : Signal()
         The canvas no longer has the keyboard.
     """
 
     divider_moved = Signal(float)
     lens_moved = Signal(float, float)
-    lens_turned = Signal(float)
-    left = Signal()
+    lens_scrolled = Signal(float)
+    focus_lost = Signal()
 
     def __init__(self, canvas: QWidget) -> None:
         super().__init__(canvas)
-        self.marks = Marks()
+        self.state = OverlayState()
         self._canvas = canvas
         self._cursor: QPointF | None = None
         self._working: tuple[tuple[QRectF, float], ...] = ()
@@ -82,22 +82,22 @@ class CanvasFront(QWidget):
         canvas.installEventFilter(self)
         self._fit()
 
-    def end(self) -> None:
-        """Go away."""
+    def teardown(self) -> None:
+        """Leave the canvas."""
         self._canvas.removeEventFilter(self)
         self._hover(False)
         self.hide()
         self.setParent(None)
         self.deleteLater()
 
-    def set_marks(self, marks: Marks) -> None:
-        """Draw these from now on."""
-        if marks != self.marks:
-            self.marks = marks
+    def set_state(self, state: OverlayState) -> None:
+        """Draw another state."""
+        if state != self.state:
+            self.state = state
             self._fit()
 
     def set_working(self, working: Sequence[tuple[QRectF, float]]) -> None:
-        """Mark panes that are being worked on, each with the share that is still to come."""
+        """Mark panes that are being computed, each with the share that is not sharp yet."""
         if tuple(working) != self._working:
             self._working = tuple(working)
             self._fit()
@@ -112,8 +112,8 @@ class CanvasFront(QWidget):
     def _fit(self) -> None:
         """Cover no more than what is drawn: where no graphics card helps, each pixel of it costs with each drawing."""
         width, height = self.canvas_size
-        whole = self.marks.divider is not None or self.marks.lens is not None
-        whole = whole or (self._cursor is not None and self.marks.cross)
+        whole = self.state.divider is not None or self.state.lens is not None
+        whole = whole or (self._cursor is not None and self.state.cross)
         lowest = max((pane.top() + 3 for pane, _ in self._working), default=0)
         self.setGeometry(0, 0, width, height if whole else int(lowest))
         self.setVisible(whole or lowest > 0)
@@ -127,22 +127,22 @@ class CanvasFront(QWidget):
             painter.setPen(QPen(_WORK, 2))
             length = min(_WORK_PX, pane.width() / 3) * max(share, 0.1)
             painter.drawLine(QLineF(pane.right() - 1 - length, pane.top() + 1, pane.right() - 1, pane.top() + 1))
-        if self._cursor is not None and self.marks.cross:
-            lines = [line for pane in self.marks.panes for line in cross_lines(self._cursor, pane, self.marks.panes)]
+        if self._cursor is not None and self.state.cross:
+            lines = [line for pane in self.state.panes for line in cross_lines(self._cursor, pane, self.state.panes)]
             for colour, width in ((_HALO, 3), (_HAIR, 1)):  # dark, for the background is bright
                 painter.setPen(QPen(colour, width))
-                painter.drawLines(lines)
+                painter.drawLines(lines)  # type: ignore[call-overload]  # PyQt's stubs lack it
         painter.end()
 
     def draw_edges(self, painter: QPainter) -> None:
-        """Draw divider and rim alone: they belong into a picture that is kept."""
+        """Draw divider and rim alone, as captures have them."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for colour, width in ((_DARK, 4), (_LIGHT, 1.5)):
             painter.setPen(QPen(colour, width))
-            if self.marks.divider is not None:
-                painter.drawLine(QLineF(self.marks.divider, 0, self.marks.divider, self._canvas.height()))
-            if self.marks.lens is not None:
-                centre, radius = self.marks.lens
+            if self.state.divider is not None:
+                painter.drawLine(QLineF(self.state.divider, 0, self.state.divider, self._canvas.height()))
+            if self.state.lens is not None:
+                centre, radius = self.state.lens
                 painter.drawEllipse(centre, radius, radius)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
@@ -150,24 +150,29 @@ class CanvasFront(QWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Look at what comes to the canvas first; True keeps it from napari."""
-        kind = event.type() if event is not None else None
-        if watched is not self._canvas or kind is None:
+        if watched is not self._canvas or event is None:
             return False
-        if kind == QEvent.Type.Resize:
+        if isinstance(event, QMouseEvent):
+            return self._on_mouse(event)
+        if isinstance(event, QWheelEvent):
+            return self._on_wheel(event)
+        if event.type() == QEvent.Type.Resize:
             self._fit()
-        elif kind == QEvent.Type.FocusOut:
-            self.left.emit()
-        elif kind == QEvent.Type.Leave:
+        elif event.type() == QEvent.Type.FocusOut:
+            self.focus_lost.emit()
+        elif event.type() == QEvent.Type.Leave:
             self._move(None)
-        elif kind == QEvent.Type.MouseMove:
+        return False
+
+    def _on_mouse(self, event: QMouseEvent) -> bool:
+        kind = event.type()
+        if kind == QEvent.Type.MouseMove:
             return self._on_move(event.position(), event.buttons() != Qt.MouseButton.NoButton)
-        elif kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick):
+        if kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick):
             return self._on_press(event)
-        elif kind == QEvent.Type.MouseButtonRelease and self._dragged:
+        if kind == QEvent.Type.MouseButtonRelease and self._dragged:
             self._dragged = False
             return True
-        elif kind == QEvent.Type.Wheel:
-            return self._on_wheel(event)
         return False
 
     def _on_move(self, place: QPointF, pressed: bool) -> bool:
@@ -176,13 +181,13 @@ class CanvasFront(QWidget):
         if self._dragged:
             self.divider_moved.emit(min(max(place.x() / width, 0.0), 1.0))
             return True
-        if self.marks.divider is not None:
+        if self.state.divider is not None:
             self._hover(self._near(place))
-        elif self.marks.lens is not None:
+        elif self.state.lens is not None:
             self.lens_moved.emit(place.x() / width, place.y() / height)
         return False
 
-    def _on_press(self, event: Any) -> bool:
+    def _on_press(self, event: QMouseEvent) -> bool:
         if event.button() != Qt.MouseButton.LeftButton or not self._near(event.position()):
             return False
         if event.type() == QEvent.Type.MouseButtonDblClick:
@@ -190,15 +195,15 @@ class CanvasFront(QWidget):
         self._dragged = event.type() == QEvent.Type.MouseButtonPress
         return True
 
-    def _on_wheel(self, event: Any) -> bool:
-        if self.marks.lens is None or not event.modifiers() & Qt.KeyboardModifier.AltModifier:
+    def _on_wheel(self, event: QWheelEvent) -> bool:
+        if self.state.lens is None or not event.modifiers() & Qt.KeyboardModifier.AltModifier:
             return False
         turned = event.angleDelta()
-        self.lens_turned.emit((turned.y() or turned.x()) / 120)  # Qt turns the wheel sideways while Alt is held
+        self.lens_scrolled.emit((turned.y() or turned.x()) / 120)  # Qt turns the wheel sideways while Alt is held
         return True
 
     def _near(self, place: QPointF) -> bool:
-        return self.marks.divider is not None and abs(place.x() - self.marks.divider) <= GRASP_PX
+        return self.state.divider is not None and abs(place.x() - self.state.divider) <= GRASP_PX
 
     def _hover(self, over: bool) -> None:
         if over and self._shape is None:
@@ -209,7 +214,7 @@ class CanvasFront(QWidget):
             self._shape = None
 
     def _move(self, place: QPointF | None) -> None:
-        if self.marks.cross and place != self._cursor:
+        if self.state.cross and place != self._cursor:
             self._cursor = place
             self._fit()
         self._cursor = place

@@ -1,4 +1,4 @@
-"""What is compared as a picture file: with names, divider and scale bar, for a paper or a message."""
+"""Writes what is compared as an image file, with labels, divider and scale bar, for a paper or a message."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import napari
     import numpy.typing as npt
 
-    from napari_pathsrgan.plugin.compare.canvas_overlay import CanvasFront
+    from napari_pathsrgan.plugin.compare.canvas_overlay import CanvasOverlay
 
 _DPI = 300
 
 
-def write_capture(viewer: napari.Viewer, front: CanvasFront, path: Path) -> Path:
+def write_capture(viewer: napari.Viewer, overlay: CanvasOverlay, path: Path) -> Path:
     """Write the canvas as PNG, whole or not at all.
 
     Parameters
     ----------
     viewer : napari.Viewer
-    front : CanvasFront
+    overlay : CanvasOverlay
         Its divider and lens are drawn over the canvas.
     path : Path
         Gets ``.png`` where it lacks it. A file of that name is replaced.
@@ -43,7 +43,7 @@ def write_capture(viewer: napari.Viewer, front: CanvasFront, path: Path) -> Path
         If it can't be.
     """
     path = path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
-    picture = Image.fromarray(photograph(viewer, front))
+    picture = Image.fromarray(photograph(viewer, overlay))
     try:
         with atomic_replace(path) as partial:
             picture.save(partial, format="PNG", dpi=(_DPI, _DPI))
@@ -54,7 +54,7 @@ def write_capture(viewer: napari.Viewer, front: CanvasFront, path: Path) -> Path
     return path
 
 
-def photograph(viewer: napari.Viewer, front: CanvasFront) -> npt.NDArray[np.uint8]:
+def photograph(viewer: napari.Viewer, overlay: CanvasOverlay) -> npt.NDArray[np.uint8]:
     """Draw the canvas as it is seen, without the screen's own magnification: (H, W, 3) uint8."""
     text = viewer.canvas.overlays.text
     shown, text.visible = text.visible, False
@@ -63,13 +63,13 @@ def photograph(viewer: napari.Viewer, front: CanvasFront) -> npt.NDArray[np.uint
     finally:
         text.visible = shown
     height, width = canvas.shape[:2]
-    image = QImage(canvas.data, width, height, 4 * width, QImage.Format.Format_RGBA8888).convertToFormat(
+    image = QImage(canvas.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).convertToFormat(
         QImage.Format.Format_ARGB32_Premultiplied
     )
     painter = QPainter(image)
-    shown_width, shown_height = front.canvas_size
+    shown_width, shown_height = overlay.canvas_size
     painter.scale(width / shown_width, height / shown_height)
-    front.draw_edges(painter)
+    overlay.draw_edges(painter)
     painter.end()
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     pixels = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)

@@ -1,11 +1,11 @@
-"""Pictures of one place looked at against each other: side by side, swiped, through a lens, in turns, subtracted.
+"""Compares images of one place on the canvas: side by side, or two on each other.
 
 Any image layers can be compared, whatever their pixel sizes: layers lie in µm, the camera is one, and napari draws
-each from its own pixels. Side by side is napari's grid. In the other modes two layers lie on each other, both drawn,
-and `clip_filter` decides which of them is seen where. So both are sharpened like any other layer, a key or a drag
-shows the other one at once, and what isn't compared is hidden and costs nothing. `benchmarks/swiping.py` sets a step
-of a drag against drawing the canvas and against slicing a layer anew. Where the CPU draws, drawing is most of all
-three; a step saves the slicing, the putting together and the upload.
+each from its own pixels. Side by side is napari's grid. In the other modes (`modes`) two layers lie on each other,
+both drawn, and `clip_filter` decides which of them is seen where. So both are sharpened like any other layer, a key or
+a drag shows the other one at once, and what isn't compared is hidden and costs nothing. `benchmarks/swiping.py`
+compares a step of a drag with drawing the canvas and with slicing a layer anew. Where the CPU draws, drawing is most of
+all three; a step saves the slicing, the composing and the upload.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 from qtpy.QtCore import QObject, QPointF, QTimer, Signal
 
-from napari_pathsrgan.plugin.compare.canvas import CanvasParts
-from napari_pathsrgan.plugin.compare.canvas_overlay import CanvasFront, Marks
-from napari_pathsrgan.plugin.compare.clip_filter import Part, Stencils
-from napari_pathsrgan.plugin.compare.difference_layer import DIFFERENCE_KEY, DifferenceLayer
-from napari_pathsrgan.plugin.compare.modes import CompareMode
-from napari_pathsrgan.plugin.compare.pane_labels import Label, PaneLabels
+from napari_pathsrgan.plugin.compare.canvas import CanvasAccess
+from napari_pathsrgan.plugin.compare.canvas_overlay import CanvasOverlay, OverlayState
+from napari_pathsrgan.plugin.compare.clip_filter import Clip, LayerClips
+from napari_pathsrgan.plugin.compare.derived_layer import DERIVED_KEY, DerivedLayer
+from napari_pathsrgan.plugin.compare.modes import ONE, SIDE_BY_SIDE, CompareMode, Handle, Label
+from napari_pathsrgan.plugin.compare.pane_labels import PaneLabels
+from napari_pathsrgan.plugin.layers.names import pane_label
 
 if TYPE_CHECKING:
     import napari
@@ -34,12 +35,14 @@ LENS_PX, LEAST_LENS_PX, LENS_STEP = 140.0, 30.0, 1.15
 
 
 class Comparison(QObject):
-    """The pictures of one viewer, and how they are looked at.
+    """The images of one viewer, and how they are compared.
 
     Attributes
     ----------
     changed : Signal()
-        Mode, pictures, or what there is to choose from.
+        Mode, images, or what there is to choose from.
+    alone, first, second : Image or None
+        The image shown alone, and the two compared; None in panes.
 
     Parameters
     ----------
@@ -51,235 +54,242 @@ class Comparison(QObject):
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
-        self._parts = CanvasParts(viewer)
-        self.viewer = self._parts.viewer
-        self.mode = CompareMode.SIDE_BY_SIDE
+        self._canvas = CanvasAccess(viewer)
+        self.viewer = self._canvas.viewer
+        self.mode: CompareMode = SIDE_BY_SIDE
         self.alone: Image | None = None
         self.first: Image | None = None
         self.second: Image | None = None
-        self._difference = DifferenceLayer(self.viewer, self)
+        self._derived = DerivedLayer(self.viewer, self)
         self.held = False
         self.cross = True
         self._divider = 0.5
         self._lens = (0.5, 0.5, LENS_PX)
         self._visible_before: dict[Image, bool] = {}
         self._arranging = False
-        self._stencils = Stencils(self._parts)
-        self.labels = PaneLabels(self._parts, self._wanted_labels)
-        self.front = CanvasFront(self._parts.widget)
+        self._clips = LayerClips(self._canvas)
+        self.labels = PaneLabels(self._canvas, self._make_labels)
+        self.overlay = CanvasOverlay(self._canvas.widget)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._on_layers)
-        self.front.divider_moved.connect(self._on_divider)
-        self.front.lens_moved.connect(self._on_lens)
-        self.front.lens_turned.connect(self._on_turned)
-        self.front.left.connect(lambda: self.hold(False))
+        self._timer.timeout.connect(self._update_layers)
+        self.overlay.divider_moved.connect(self._on_divider)
+        self.overlay.lens_moved.connect(self._on_lens)
+        self.overlay.lens_scrolled.connect(self._on_lens_scrolled)
+        self.overlay.focus_lost.connect(lambda: self.hold(False))
         self._events = (self.viewer.layers.events.inserted, self.viewer.layers.events.removed)
         for event in self._events:
-            event.connect(self._note_layers)
-        self._parts.on_draw(self._before_drawing)
+            event.connect(self._on_layers_changed)
+        self._canvas.on_draw(self._before_drawing)
 
     @property
     def canvas(self) -> QWidget:
-        """What the pictures are drawn on."""
-        return self._parts.widget
+        """What the images are drawn on."""
+        return self._canvas.widget
 
     @property
-    def difference(self) -> Image | None:
-        """The layer that shows a difference, while one does."""
-        return self._difference.layer
+    def derived(self) -> Image | None:
+        """The layer made of the two images, while one is shown."""
+        return self._derived.layer
 
     # ------------------------------------------------------------------ choosing
 
-    def pictures(self) -> list[Image]:
+    def images(self) -> list[Image]:
         """Layers that can be compared, in the order of the layer list."""
         return [
             layer
             for layer in self.viewer.layers
-            if isinstance(layer, Image) and layer.ndim == 2 and DIFFERENCE_KEY not in layer.metadata
+            if isinstance(layer, Image) and layer.ndim == 2 and DERIVED_KEY not in layer.metadata
         ]
 
     def set_mode(self, mode: CompareMode) -> None:
-        """Look at the pictures in another way; stays as it is where there are too few."""
-        pictures = self.pictures()
-        if mode is not self.mode and len(pictures) > mode.of_two:
-            if self.mode is CompareMode.SIDE_BY_SIDE:
-                self._visible_before = {layer: layer.visible for layer in pictures}
-            self._fill(pictures)
+        """Compare in another mode; the mode stays as it is where there are too few images."""
+        images = self.images()
+        if mode != self.mode and images and len(images) >= mode.n_images:
+            if self.mode.in_panes:
+                self._visible_before = {layer: layer.visible for layer in images}
+            self._choose_first_images(images)
             self.mode, self.held = mode, False
             self._arrange()
         self.changed.emit()
 
     def choose(self, first: Image | None = None, second: Image | None = None) -> None:
-        """Look at other pictures; choosing what the other side shows exchanges the two."""
+        """Compare other images; choosing the one on the other side swaps the two."""
         before = self.alone, self.first, self.second
-        if self.mode is CompareMode.ONE:
+        if self.mode.n_images == 1:
             self.alone = first or self.alone
         elif first is not None:
             self.first, self.second = first, self.first if first is self.second else self.second
         elif second is not None:
             self.first, self.second = self.second if second is self.first else self.first, second
-        if (self.alone, self.first, self.second) != before and self.mode is not CompareMode.SIDE_BY_SIDE:
+        if (self.alone, self.first, self.second) != before and not self.mode.in_panes:
             self._arrange()
         self.changed.emit()
 
-    def next_picture(self) -> None:
-        """Show the next picture; of two, the other one is the next."""
-        if self.mode is CompareMode.SIDE_BY_SIDE:
-            self.set_mode(CompareMode.ONE)
+    def next_image(self) -> None:
+        """Show the next image; of two, the second one is replaced."""
+        if self.mode.in_panes:
+            self.set_mode(ONE)
             return
-        pictures = self.pictures()
-        turning = self.second if self.mode.of_two else self.alone
-        following = [*pictures[pictures.index(turning) + 1 :], *pictures]
-        if self.mode.of_two:
+        images = self.images()
+        replaced = self._compared()[-1]
+        following = [*images[images.index(replaced) + 1 :], *images]
+        if self.mode.n_images == 2:
             self.choose(second=next(layer for layer in following if layer is not self.first))
         else:
             self.choose(first=following[0])
 
     def hold(self, held: bool) -> None:
-        """Show the second picture whole for as long as a key is held."""
-        if held != self.held and (not held or self.mode.may_hold):
+        """Show the second image alone for as long as a key is held."""
+        if held != self.held and (not held or self.mode.can_hold):
             self.held = held
             self._show()
 
     def set_cross(self, shown: bool) -> None:
-        """Mark the cursor's place in every pane, or don't."""
+        """Show the cursor's place in every pane, or don't."""
         self.cross = shown
-        self._show_front()
+        self._update_overlay()
 
     def show_working(self, missing: Callable[[Image], float]) -> None:
-        """Mark the panes whose pictures are being worked on; `missing` tells a layer's share still to come."""
-        working = [
-            (pane.rect, max((missing(layer) for layer in pane.layers), default=0.0)) for pane in self._parts.panes()
-        ]
-        self.front.set_working([(rect, share) for rect, share in working if share > 0])
+        """Mark the panes whose images are being computed.
 
-    def end(self) -> None:
-        """Let go of the canvas; the layers stay, as they were side by side."""
+        Parameters
+        ----------
+        missing : callable (Image) -> float
+            Gives the share of what is in sight of a layer that is not sharp yet, 0 to 1.
+        """
+        working = [
+            (pane.rect, max((missing(layer) for layer in pane.layers), default=0.0)) for pane in self._canvas.panes()
+        ]
+        self.overlay.set_working([(rect, share) for rect, share in working if share > 0])
+
+    def close(self) -> None:
+        """Leave the canvas; the layers stay, as they were side by side."""
         self._timer.stop()
         for event in self._events:
-            event.disconnect(self._note_layers)
-        if self.mode is not CompareMode.SIDE_BY_SIDE:
-            self.mode = CompareMode.SIDE_BY_SIDE
+            event.disconnect(self._on_layers_changed)
+        if not self.mode.in_panes:
+            self.mode = SIDE_BY_SIDE
             self._arrange()
-        self._parts.off_draw(self._before_drawing)
-        self._stencils.show({})
+        self._canvas.off_draw(self._before_drawing)
+        self._clips.set_clips({})
         self.labels.clear()
-        self.front.end()
+        self.overlay.teardown()
 
     # ------------------------------------------------------------------ arranging
 
-    def _fill(self, pictures: Sequence[Image]) -> None:
-        """Begin with the first and the last of what is seen: the scan, and the finest picture computed of it."""
-        seen = [layer for layer in pictures if layer.visible] or list(pictures)
-        if self.alone not in pictures:
+    def _choose_first_images(self, images: Sequence[Image]) -> None:
+        """Begin with the first and the last of what is seen: the scan, and the finest image computed of it."""
+        seen = [layer for layer in images if layer.visible] or list(images)
+        if self.alone not in images:
             self.alone = seen[-1]
-        if self.first not in pictures:
-            self.first = next(layer for layer in [*seen, *pictures] if layer is not self.second)
-        if self.second not in pictures:
-            others = [layer for layer in [*pictures, *seen] if layer is not self.first]
+        if self.first not in images:
+            self.first = next(layer for layer in [*seen, *images] if layer is not self.second)
+        if self.second not in images:
+            others = [layer for layer in [*images, *seen] if layer is not self.first]
             self.second = others[-1] if others else None
 
     def _compared(self) -> list[Image]:
-        """Pictures that the mode shows; in side by side, whatever was shown before."""
-        if self.mode is CompareMode.SIDE_BY_SIDE:
+        """Images that the mode shows; in panes, whatever was shown before."""
+        if self.mode.in_panes:
             return [layer for layer, visible in self._visible_before.items() if visible]
-        return [self.first, self.second] if self.mode.of_two else [self.alone]
+        chosen = [self.first, self.second] if self.mode.n_images == 2 else [self.alone]
+        return [layer for layer in chosen if layer is not None]
 
     def _arrange(self) -> None:
         self._arranging = True
         try:
-            self._difference.drop()
-            self.viewer.canvas.grid.enabled = self.mode is CompareMode.SIDE_BY_SIDE
+            self._derived.remove()
+            self.viewer.canvas.grid.enabled = self.mode.in_panes
             compared = self._compared()
-            for layer in self.pictures():
+            for layer in self.images():
                 layer.visible = layer in compared
-            if self.mode is CompareMode.SIDE_BY_SIDE:
+            if self.mode.in_panes:
                 self.alone = self.first = self.second = None
-            elif self.mode is CompareMode.DIFFERENCE:
-                self._difference.show(self.first, self.second)
+            elif self.mode.derive is not None:
+                self._derived.show(self.mode.derive, *compared)
         finally:
             self._arranging = False
         self._show()
 
-    def _note_layers(self, event: Any) -> None:
+    def _on_layers_changed(self, _event: Any) -> None:
         if not self._arranging:
             self._timer.start(0)  # napari has not finished
 
-    def _on_layers(self) -> None:
-        """Show all that is there: a picture has come, which is to be seen, or one of those compared has gone."""
-        pictures = self.pictures()
-        gone = self.mode is CompareMode.DIFFERENCE and not self._difference.seen
-        known = set(self._compared()) <= set(pictures) <= {*self._visible_before}
-        if self.mode is not CompareMode.SIDE_BY_SIDE and (gone or not known):
-            self._visible_before = {layer: self._visible_before.get(layer, layer.visible) for layer in pictures}
-            self.mode = CompareMode.SIDE_BY_SIDE
+    def _update_layers(self) -> None:
+        """Go back to panes where an image has come, which is to be seen, or one of those compared has gone."""
+        images = self.images()
+        gone = self.mode.derive is not None and not self._derived.is_shown
+        known = set(self._compared()) <= set(images) <= {*self._visible_before}
+        if not self.mode.in_panes and (gone or not known):
+            self._visible_before = {layer: self._visible_before.get(layer, layer.visible) for layer in images}
+            self.mode = SIDE_BY_SIDE
             self._arrange()
         self.changed.emit()
 
     # ------------------------------------------------------------------ showing
 
     def _show(self) -> None:
-        self._stencils.show(self._stencilled())
-        self._show_front()
+        self._clips.set_clips(self._make_clips())
+        self._update_overlay()
 
-    def _stencilled(self) -> dict[Image, Part]:
-        first, second = self.mode.parts(self.held)
-        wanted = {self.first: first, self.second: second} if self.mode.of_two else {}
-        return {layer: part for layer, part in wanted.items() if part is not Part.ALL}
+    def _make_clips(self) -> dict[Image, Clip]:
+        forced = (False, True) if self.held else (None, None)
+        return {
+            layer: Clip(region, force)
+            for layer, region, force in zip(self._compared(), self.mode.regions, forced, strict=False)
+        }
 
-    def _show_front(self) -> None:
-        width, height = self.front.canvas_size
-        swiped = self.mode is CompareMode.SWIPE and not self.held
-        lens = self.mode is CompareMode.LENS and not self.held
+    def _update_overlay(self) -> None:
+        width, height = self.overlay.canvas_size
+        handle = Handle.NONE if self.held else self.mode.handle
         x, y, radius = self._lens
-        panes = tuple(pane.rect for pane in self._parts.panes())
-        self.front.set_marks(
-            Marks(
+        panes = tuple(pane.rect for pane in self._canvas.panes())
+        self.overlay.set_state(
+            OverlayState(
                 panes,
                 self.cross and len(panes) > 1,
-                self._divider * width if swiped else None,
-                (QPointF(x * width, y * height), radius) if lens else None,
+                self._divider * width if handle is Handle.DIVIDER else None,
+                (QPointF(x * width, y * height), radius) if handle is Handle.LENS else None,
             )
         )
-        if self.mode is CompareMode.LENS:
-            self._stencils.move(x, y, radius, width, height)
-        else:
-            self._stencils.move(self._divider, 0.5, radius, width, height)
+        self._clips.move(*self._handle_place(), radius, width, height)
+
+    def _handle_place(self) -> tuple[float, float]:
+        """Where the handle is, as shares of the canvas; the middle of the upright divider."""
+        return self._lens[:2] if self.mode.handle is Handle.LENS else (self._divider, 0.5)
 
     def _before_drawing(self, _event: Any = None) -> None:
-        self._parts.slice_now()
-        self._stencils.follow()
-        self.labels.follow()
-        panes = tuple(pane.rect for pane in self._parts.panes())
-        if panes != self.front.marks.panes:
-            self._show_front()
+        self._canvas.slice_now()
+        self._clips.update()
+        self.labels.update()
+        panes = tuple(pane.rect for pane in self._canvas.panes())
+        if panes != self.overlay.state.panes:
+            self._update_overlay()
 
-    def _wanted_labels(self, pane: Pane) -> list[Label]:
+    def _make_labels(self, pane: Pane) -> list[Label]:
         width = pane.rect.width()
         if not pane.layers:
             return []
-        if self.mode is CompareMode.SWIPE and not self.held:
-            left = width * self._divider
-            return [Label(self.first.name, left), Label(self.second.name, width - left, right=True)]
-        if self.mode is CompareMode.LENS and not self.held:
-            return [Label(self.first.name, width / 2), Label(f"in the lens · {self.second.name}", width / 2, True)]
-        if self.mode is CompareMode.DIFFERENCE and self.difference is not None:
-            return [Label(self.difference.name, width)]
-        if self.mode.of_two:
-            return [Label((self.second if self.held else self.first).name, width)]
-        return [Label(pane.layers[-1].name, width)]
+        if self.mode.n_images < 2:
+            return [Label(pane_label(pane.layers[-1]), width)]
+        if self.derived is not None:
+            return [Label(pane_label(self.derived), width)]
+        names = [pane_label(layer) for layer in self._compared()]
+        if self.held:
+            return [Label(names[-1], width)]
+        return self.mode.labels(names, width, self._handle_place()[0])
 
     def _on_divider(self, x: float) -> None:
         self._divider = x
-        self._show_front()
+        self._update_overlay()
 
     def _on_lens(self, x: float, y: float) -> None:
         self._lens = (x, y, self._lens[2])
-        self._show_front()
+        self._update_overlay()
 
-    def _on_turned(self, notches: float) -> None:
+    def _on_lens_scrolled(self, notches: float) -> None:
         x, y, radius = self._lens
-        largest = max(LEAST_LENS_PX, min(self.front.canvas_size) / 2)
+        largest = max(LEAST_LENS_PX, min(self.overlay.canvas_size) / 2)
         self._lens = (x, y, min(max(radius * LENS_STEP**notches, LEAST_LENS_PX), largest))
-        self._show_front()
+        self._update_overlay()

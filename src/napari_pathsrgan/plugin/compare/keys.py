@@ -15,22 +15,15 @@ from napari.utils.key_bindings import coerce_keybinding
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QAction, QKeySequence, QShortcut
 
-from napari_pathsrgan.plugin.compare.canvas import CAMERA_PIXEL_UM, CanvasParts
-from napari_pathsrgan.plugin.compare.modes import CompareMode
+from napari_pathsrgan.plugin.compare.canvas import CAMERA_PIXEL_UM, CanvasAccess
+from napari_pathsrgan.plugin.compare.modes import CompareMode, compare_modes
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
     import napari
 
     from napari_pathsrgan.plugin.compare.comparison import Comparison
 
-MODE_KEYS = {
-    CompareMode.SIDE_BY_SIDE: "Shift+B",
-    CompareMode.ONE: "Shift+O",
-    CompareMode.SWIPE: "Shift+S",
-    CompareMode.LENS: "Shift+E",
-    CompareMode.FLICKER: "Shift+F",
-    CompareMode.DIFFERENCE: "Shift+D",
-}
 ZOOM_KEYS = {4: "Ctrl+1", 10: "Ctrl+2", 20: "Ctrl+3", 40: "Ctrl+4"}
 WHOLE_KEY, NEXT_KEY, HOLD_KEY = "Shift+W", "N", "H"
 
@@ -102,9 +95,9 @@ class CompareKeys(QObject):
         """What each key does, for the dock."""
         zooms = " ".join(f"{power}×" for power in ZOOM_KEYS)
         keys = [
-            *((key, mode.value) for mode, key in MODE_KEYS.items()),
-            (NEXT_KEY, "Next picture"),
-            (HOLD_KEY, "Hold: the other picture"),
+            *((mode.key, mode.name) for mode in compare_modes()),
+            (NEXT_KEY, "Next image"),
+            (HOLD_KEY, "Hold: the other image"),
             (f"{ZOOM_KEYS[4]} … {ZOOM_KEYS[40][-1]}", f"Zoom to {zooms}"),
             (WHOLE_KEY, "Whole slide"),
         ]
@@ -137,13 +130,14 @@ def used_keys(viewer: napari.Viewer, except_for: Collection[Any] = ()) -> set[An
     return of_settings | of_viewer | of_kinds | of_layers | _of_menus(viewer)
 
 
-def _kinds(kind: type) -> list[type]:
-    return [kind, *(deeper for below in kind.__subclasses__() for deeper in _kinds(below))]
+def _kinds(kind: type[Any]) -> list[type[Any]]:
+    below: list[type[Any]] = kind.__subclasses__()
+    return [kind, *(deeper for one in below for deeper in _kinds(one))]
 
 
 def _of_menus(viewer: napari.Viewer) -> set[Any]:
     """Keys of what is in the menus, and of what other docks wait for in the whole window."""
-    window = CanvasParts(viewer).widget.window()
+    window = existing(CanvasAccess(viewer).widget.window())
     held = [
         *(key for action in window.findChildren(QAction) for key in action.shortcuts()),
         *(shortcut.key() for shortcut in window.findChildren(QShortcut)),
@@ -166,9 +160,9 @@ def _actions(comparison: Comparison) -> dict[str, Callable[[Any], Any]]:
         return lambda viewer: zoom_to(viewer, magnification)
 
     return {
-        **{key: to(mode) for mode, key in MODE_KEYS.items()},
+        **{mode.key: to(mode) for mode in compare_modes()},
         **{key: zoom(magnification) for magnification, key in ZOOM_KEYS.items()},
         WHOLE_KEY: lambda viewer: viewer.fit_to_view(),
-        NEXT_KEY: lambda _viewer: comparison.next_picture(),
+        NEXT_KEY: lambda _viewer: comparison.next_image(),
         HOLD_KEY: hold,
     }

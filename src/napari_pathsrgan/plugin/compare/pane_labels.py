@@ -1,4 +1,4 @@
-"""The name in each pane's corner, part of the canvas: so it is in every screenshot, whoever takes it.
+"""The label in each pane's corner. It is part of the canvas, so it is in every screenshot, whoever takes it.
 
 napari's own name overlay runs out of a narrow pane. Ours breaks between the parts of a name, then between words, takes
 smaller letters, and leaves out the middle of what is too long still; but never the word "computed".
@@ -7,7 +7,6 @@ smaller letters, and leaves out the middle of what is too long still; but never 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +17,11 @@ from qtpy.QtWidgets import QApplication
 from vispy.scene.visuals import Image as ImageVisual
 from vispy.visuals.transforms import STTransform
 
-from napari_pathsrgan.plugin.layers.names import without_pixel_size
-
 if TYPE_CHECKING:
-    from napari.layers import Image
     from vispy.scene import ViewBox
 
-    from napari_pathsrgan.plugin.compare.canvas import CanvasParts, Pane
+    from napari_pathsrgan.plugin.compare.canvas import CanvasAccess, Pane
+    from napari_pathsrgan.plugin.compare.modes import Label
 
 MARGIN_PX, PADDING_PX = 8, 4
 LEAST_WIDTH_PX = 24
@@ -36,48 +33,30 @@ _ORDER = 10**6 + 1
 """Over napari's own overlays."""
 
 
-@dataclass(frozen=True)
-class Label:
-    """What is written in a pane.
-
-    Attributes
-    ----------
-    text : str
-    width_px : float
-        What there is for it, margins included.
-    right : bool
-        In the right upper corner instead of the left.
-    """
-
-    text: str
-    width_px: float
-    right: bool = False
-
-
 class PaneLabels:
     """Keeps the labels on the canvas as they should be; napari makes its panes anew whenever layers change.
 
     Parameters
     ----------
-    parts : CanvasParts
-    wanted : callable (Pane) -> sequence of Label
+    canvas : CanvasAccess
+    make_labels : callable (Pane) -> sequence of Label
     """
 
-    def __init__(self, parts: CanvasParts, wanted: Callable[[Pane], Sequence[Label]]) -> None:
-        self._parts = parts
-        self._wanted = wanted
+    def __init__(self, canvas: CanvasAccess, make_labels: Callable[[Pane], Sequence[Label]]) -> None:
+        self._canvas = canvas
+        self._make_labels = make_labels
         self._drawn: dict[tuple[ViewBox, int], tuple[Any, ImageVisual]] = {}
         self.lines: list[tuple[str, ...]] = []
 
-    def follow(self) -> None:
+    def update(self) -> None:
         """Draw what has changed; called before each drawing of the canvas."""
-        background = np.array(self._parts.viewer.canvas.background_color)
+        background = np.array(self._canvas.viewer.canvas.background_color)
         font = QApplication.font()
-        ratio = self._parts.widget.devicePixelRatioF()
+        ratio = self._canvas.widget.devicePixelRatioF()
         seen: dict[tuple[ViewBox, int], tuple[Any, ImageVisual]] = {}
         self.lines = []
-        for pane in self._parts.panes():
-            for number, label in enumerate(self._wanted(pane)):
+        for pane in self._canvas.panes():
+            for number, label in enumerate(self._make_labels(pane)):
                 lines, fitting = fit_label(label.text, font, label.width_px - 2 * (MARGIN_PX + PADDING_PX))
                 if label.width_px < LEAST_WIDTH_PX + 2 * MARGIN_PX or not lines:
                     continue
@@ -175,7 +154,7 @@ def draw_label(
     painter = QPainter(image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor.fromRgbF(*(float(part) for part in background[:3]), 0.8))
+    painter.setBrush(QColor.fromRgbF(float(background[0]), float(background[1]), float(background[2]), 0.8))
     painter.drawRoundedRect(QRectF(0, 0, width, height), 3, 3)
     painter.setFont(font)
     painter.setPen(QColor("white") if background[:3].mean() < 0.5 else QColor("black"))
@@ -185,10 +164,10 @@ def draw_label(
     return pixels.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width()].copy()
 
 
-def _replace(visual: ImageVisual | None, box: ViewBox, picture: npt.NDArray[np.uint8]) -> ImageVisual:
+def _replace(visual: ImageVisual | None, box: ViewBox, pixels: npt.NDArray[np.uint8]) -> ImageVisual:
     if visual is not None:
         visual.parent = None
-    visual = ImageVisual(picture, interpolation="nearest", parent=box)
+    visual = ImageVisual(pixels, interpolation="nearest", parent=box)
     visual.order = _ORDER
     visual.set_gl_state("translucent", depth_test=False)
     visual.transform = STTransform()
@@ -200,8 +179,3 @@ def _place(visual: ImageVisual, scale: tuple[float, float], translate: tuple[flo
     for name, wanted in (("scale", scale), ("translate", translate)):
         if tuple(getattr(visual.transform, name)[:2]) != wanted:
             setattr(visual.transform, name, wanted)
-
-
-def short_name(layer: Image) -> str:
-    """Name a layer without its pixel size."""
-    return without_pixel_size(layer.name)

@@ -1,15 +1,18 @@
-"""The part of the dock that compares: how the pictures are looked at, which ones, a capture, the keys."""
+"""The part of the dock that compares: the mode, the images, a capture, the keys."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QFileDialog,
     QGridLayout,
+    QLabel,
     QMenu,
     QPushButton,
     QVBoxLayout,
@@ -17,30 +20,17 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pathsrgan.models.zoo import available_models
-from napari_pathsrgan.plugin.compare.modes import CompareMode
-from napari_pathsrgan.plugin.compare.pane_labels import short_name
+from napari_pathsrgan.plugin.compare.modes import compare_modes
+from napari_pathsrgan.plugin.layers.names import pane_label, short_label
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Section, combo_box, narrow_form
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_pathsrgan.plugin.compare.comparison import Comparison
     from napari_pathsrgan.plugin.compare.keys import CompareKeys
-
-_TIPS = {
-    CompareMode.SIDE_BY_SIDE: "one pane each, one camera (default)",
-    CompareMode.ONE: "one picture alone",
-    CompareMode.SWIPE: "drag the divider; a double-click centres it",
-    CompareMode.LENS: "the other picture in a round window at the cursor; Alt and wheel change its size",
-    CompareMode.FLICKER: "hold the key to see the other picture",
-    CompareMode.DIFFERENCE: "how much the two differ, in grey levels, of what is on screen",
-}
-_SIDES = {
-    CompareMode.ONE: ("Picture", ""),
-    CompareMode.SWIPE: ("Left", "Right"),
-    CompareMode.LENS: ("Around", "In the lens"),
-    CompareMode.FLICKER: ("First", "Held"),
-    CompareMode.DIFFERENCE: ("First", "Minus"),
-}
 
 
 class ComparePanel(QWidget):
@@ -53,24 +43,24 @@ class ComparePanel(QWidget):
 
     Attributes
     ----------
-    capture_asked : Signal()
-    scan_asked : Signal()
+    capture_requested : Signal()
+    scan_requested : Signal()
         A registered scan is to be added.
-    model_asked : Signal(str)
+    model_requested : Signal(str)
         This model's view is to be added.
     """
 
-    capture_asked = Signal()
-    scan_asked = Signal()
-    model_asked = Signal(str)
+    capture_requested = Signal()
+    scan_requested = Signal()
+    model_requested = Signal(str)
 
     def __init__(self, comparison: Comparison, keys: CompareKeys) -> None:
         super().__init__()
         self._comparison = comparison
-        self.modes = combo_box("\n".join(f"{mode.value}: {tip}" for mode, tip in _TIPS.items()))
-        for mode in CompareMode:
-            self.modes.addItem(mode.value, mode)
-        self.first, self.second = combo_box("The picture to compare with"), combo_box("The other picture")
+        self.modes = combo_box("\n".join(f"{mode.name}: {mode.tip}" for mode in compare_modes()))
+        for mode in compare_modes():
+            self.modes.addItem(mode.name, mode)
+        self.first, self.second = combo_box("The image to compare with"), combo_box("The other image")
         self._form = narrow_form()
         self._form.addRow("View", self.modes)
         self._form.addRow("First", self.first)
@@ -79,16 +69,17 @@ class ComparePanel(QWidget):
         self.cross.setChecked(True)
         self.cross.setToolTip("Mark the cursor's place in every pane (default: on)")
         self.capture = QPushButton("Capture …")
-        self.capture.setToolTip("Keep what is compared as PNG, with names and scale bar")
+        self.capture.setToolTip("Save what is compared as PNG, with labels and scale bar")
         self.scan = QPushButton("Add a real scan …")
         self.scan.setToolTip(
             "Show the real 10× and 20× scans of this slide, placed as\n"
             "pathsrgan register has found: choose its pairs file"
         )
         self.model = QPushButton("Add model …")
-        self.model.setToolTip("Show what another network makes of this slide, in a pane of its own")
-        self.model.setMenu(QMenu(self.model))
-        self.model.menu().aboutToShow.connect(self._list_models)
+        self.model.setToolTip("Show what another network computes from this slide, in a pane of its own")
+        self._models = QMenu(self.model)
+        self._models.aboutToShow.connect(self._list_models)
+        self.model.setMenu(self._models)
         more = Section("Keys, scans, models")
         self._keys = keys
         self._key_lines = QGridLayout()
@@ -111,15 +102,15 @@ class ComparePanel(QWidget):
         self.first.activated.connect(lambda _: comparison.choose(first=self.first.currentData()))
         self.second.activated.connect(lambda _: comparison.choose(second=self.second.currentData()))
         self.cross.toggled.connect(comparison.set_cross)
-        self.capture.clicked.connect(self.capture_asked)
-        self.scan.clicked.connect(self.scan_asked)
+        self.capture.clicked.connect(self.capture_requested)
+        self.scan.clicked.connect(self.scan_requested)
         comparison.changed.connect(self.update_choices)
         self.update_choices()
 
     def _list_keys(self) -> None:
         grid = self._key_lines
         while grid.count():
-            grid.takeAt(0).widget().deleteLater()
+            existing(existing(grid.takeAt(0)).widget()).deleteLater()
         grid.setContentsMargins(0, 4, 0, 4)
         grid.setColumnStretch(1, 1)
         for row, (key, what) in enumerate(self._keys.lines()):
@@ -130,36 +121,36 @@ class ComparePanel(QWidget):
             grid.addWidget(words, row, 1)
 
     def _list_models(self) -> None:
-        menu = self.model.menu()
-        menu.clear()
+        self._models.clear()
         for name in available_models():
-            menu.addAction(name, partial(self.model_asked.emit, name))
-        menu.addAction("Other file …", self._ask_model)
+            self._models.addAction(name, partial(self.model_requested.emit, name))
+        self._models.addAction("Other file …", self._ask_model)
 
     def _ask_model(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
         if chosen:
-            self.model_asked.emit(chosen)
+            self.model_requested.emit(chosen)
 
     def update_choices(self) -> None:
         """Show what is compared, and what can be."""
-        mode, pictures = self._comparison.mode, self._comparison.pictures()
-        first = self._comparison.first if mode.of_two else self._comparison.alone
+        mode = self._comparison.mode
         with QSignalBlocker(self.modes):
             self.modes.setCurrentIndex(self.modes.findData(mode))
-        for box, chosen, side in zip(
-            (self.first, self.second),
-            (first, self._comparison.second),
-            _SIDES.get(mode, ("", "")),
-            strict=True,
-        ):
-            with QSignalBlocker(box):
-                box.clear()
-                for layer in pictures:
-                    box.addItem(short_name(layer), layer)
-                    box.setItemData(box.count() - 1, layer.name, Qt.ItemDataRole.ToolTipRole)
-                box.setCurrentIndex(pictures.index(chosen) if chosen in pictures else -1)
-            label = self._form.labelForField(box)
-            label.setText(side)
-            for part in (label, box):
-                part.setVisible(bool(side))
+        first = self._comparison.alone if mode.n_images == 1 else self._comparison.first
+        self._show_side(self.first, mode.sides[:1], first)
+        self._show_side(self.second, mode.sides[1:], self._comparison.second)
+
+    def _show_side(self, box: QComboBox, side: Sequence[str], chosen: Image | None) -> None:
+        """Offer the images for one side; without a name, the mode has no such side."""
+        images = self._comparison.images()
+        with QSignalBlocker(box):
+            box.clear()
+            for layer in images:
+                box.addItem(short_label(layer), layer)
+                box.setItemData(box.count() - 1, pane_label(layer), Qt.ItemDataRole.ToolTipRole)
+            box.setCurrentIndex(images.index(chosen) if chosen in images else -1)
+        label = self._form.labelForField(box)
+        assert isinstance(label, QLabel)
+        label.setText("".join(side))
+        for part in (label, box):
+            part.setVisible(bool(side))

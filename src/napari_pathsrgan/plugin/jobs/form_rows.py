@@ -146,6 +146,7 @@ class OptionRow(QWidget):
             return "yes" if self.editor.isChecked() else ""
         if isinstance(self.editor, QComboBox):
             return str(self.editor.currentText()).strip()
+        assert isinstance(self.editor, QLineEdit)
         return str(self.editor.text()).strip()
 
     def set_value(self, value: str) -> None:
@@ -155,6 +156,7 @@ class OptionRow(QWidget):
         elif isinstance(self.editor, QComboBox):
             self.editor.setCurrentText(value)
         else:
+            assert isinstance(self.editor, QLineEdit)
             self.editor.setText(value)
 
     def words(self) -> list[str]:

@@ -24,9 +24,10 @@ from napari_pathsrgan.plugin.jobs.job_list import MARKS, mark_colour
 from napari_pathsrgan.plugin.jobs.training_curves import JobCurves
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Scrolled, follow_letters
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QImage
+    from qtpy.QtGui import QImage, QResizeEvent
 
     from napari_pathsrgan.jobs.listing import Job
     from napari_pathsrgan.plugin.jobs.job_reader import Reading
@@ -100,7 +101,7 @@ class JobDetails(QWidget):
     def show_page(self, page: int | str) -> None:
         """Show one of `PAGES`, by its name or place."""
         number = PAGES.index(page) if isinstance(page, str) else page
-        self.tabs.button(number).setChecked(True)
+        existing(self.tabs.button(number)).setChecked(True)
         self.pages.setCurrentIndex(number)
 
     def show_job(self, job: Job | None) -> None:
@@ -143,7 +144,7 @@ class JobDetails(QWidget):
         self.curves.show_curves(reading.curves)
         self.pictures.show_pictures(reading.pictures)
         if self.log.toPlainText() != reading.log:
-            bar = self.log.verticalScrollBar()
+            bar = existing(self.log.verticalScrollBar())
             at_end = bar.value() >= bar.maximum() - 4
             self.log.setPlainText(reading.log)
             if at_end:
@@ -153,7 +154,7 @@ class JobDetails(QWidget):
         if self.job is None:
             return
         if name == "copy":
-            QGuiApplication.clipboard().setText(command_line(self.job.record.spec.argv))
+            existing(QGuiApplication.clipboard()).setText(command_line(self.job.record.spec.argv))
         elif name == "log":
             self.show_page("Log")
         else:
@@ -179,7 +180,7 @@ class _Pictures(QWidget):
         self.shown = pictures
         self.empty.setVisible(not pictures)
         while self._column.count() > 2:
-            widget = self._column.takeAt(1).widget()
+            widget = existing(existing(self._column.takeAt(1)).widget())
             widget.hide()
             widget.deleteLater()
         self._labels = []
@@ -191,7 +192,7 @@ class _Pictures(QWidget):
             self._labels.append((picture, QPixmap.fromImage(image)))
         self._fit()
 
-    def resizeEvent(self, event: object) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
         self._fit()
 

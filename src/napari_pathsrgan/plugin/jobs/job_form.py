@@ -15,6 +15,7 @@ from napari_pathsrgan.jobs.words import command_line
 from napari_pathsrgan.plugin.jobs.form_rows import OptionRow
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Section
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.jobs.job_forms import JobPlan, Known
@@ -86,7 +87,7 @@ class JobForm(QWidget):
         self.start.setToolTip("Queue the job; it goes on when this window is closed")
         self.copy.setToolTip("Copy the command that does the same in a terminal")
         self.start.clicked.connect(lambda: self.start_asked.emit(self.words()))
-        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.command()))
+        self.copy.clicked.connect(lambda: existing(QGuiApplication.clipboard()).setText(self.command()))
         self.cancel.clicked.connect(self.left)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

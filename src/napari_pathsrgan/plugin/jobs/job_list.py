@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionV
 
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.words import progress_in_words
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
     from napari_pathsrgan.jobs.listing import Job
@@ -83,8 +84,9 @@ class _JobPainter(QStyledItemDelegate):
         """Take the width there is, and the height of two lines."""
         return QSize(80, 2 * QFontMetrics(option.font).height() + 2 * _GAP + _BAR + 4)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
-        """Draw icon, title and word above what it does."""
+    def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        """Draw icon, title and state above what it does."""
+        assert painter is not None
         job: Job = index.data(_JOB)
         icon = MARKS[job.state][0]
         palette, metrics = option.palette, QFontMetrics(option.font)
@@ -152,7 +154,7 @@ class JobListView(QListView):
         self.setMinimumHeight(80)
         self.setAccessibleName("Jobs")
         self._chosen = ""
-        self.selectionModel().currentChanged.connect(self._on_current)
+        existing(self.selectionModel()).currentChanged.connect(self._on_current)
 
     @property
     def jobs(self) -> list[Job]:

@@ -74,7 +74,7 @@ class JobReader:
 
     def _take(self, row: dict[str, Any]) -> None:
         step = row.get("step", row.get("done"))
-        if type(step) not in (int, float) or not 0 <= step <= _MOST_STEPS:
+        if isinstance(step, bool) or not isinstance(step, (int, float)) or not 0 <= step <= _MOST_STEPS:
             return
         for name, value in _figures(row):
             if name not in self._curves and len(self._curves) >= _MOST_CURVES:

@@ -24,9 +24,10 @@ from napari_pathsrgan.plugin.jobs.job_list import JobListView
 from napari_pathsrgan.plugin.jobs.job_monitor import JobsWatch
 from napari_pathsrgan.plugin.jobs.job_results import open_result
 from napari_pathsrgan.plugin.widgets.confirm import confirm
-from napari_pathsrgan.plugin.widgets.dock import Dock
+from napari_pathsrgan.plugin.widgets.dock import DockWidget
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.plain_text import PlainLabel
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
     import napari
@@ -46,7 +47,7 @@ _ENDINGS = {
 }
 
 
-class JobsWidget(Dock):
+class JobsWidget(DockWidget):
     """All jobs there are, whoever started them; closing the window does nothing to them.
 
     Parameters
@@ -74,7 +75,7 @@ class JobsWidget(Dock):
         self.new.setToolTip("Start something that takes long")
         menu = QMenu(self.new)
         for plan in PLANS:
-            menu.addAction(f"{plan.name} …").setData(plan)
+            existing(menu.addAction(f"{plan.name} …")).setData(plan)
         menu.triggered.connect(self._on_new)  # a method, not a closure: that would keep the dock, and napari's window
         self.new.setMenu(menu)
         self.empty = PlainLabel(_NOTHING_YET)
@@ -193,6 +194,6 @@ class JobsWidget(Dock):
 
     # ------------------------------------------------------------------ ending
 
-    def let_go(self, window_stays: bool) -> None:
+    def teardown(self, window_stays: bool) -> None:
         """Look no more; the jobs go on."""
         self.watch.end()

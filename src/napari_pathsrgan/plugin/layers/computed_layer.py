@@ -1,6 +1,6 @@
-"""Layers that are drawn at once and get sharp: arrays that never compute, and exact ones beside them.
+"""Views of a slide that are drawn at once and get sharp: arrays that never compute, and exact ones beside them.
 
-How a picture comes about:
+How an image comes about:
 
 1. napari slices a level of the layer with the part it is about to draw; a `PreviewLevel` sees this and answers from the
    cache at once, sharp where there are tiles and softly enlarged where there are none.
@@ -16,7 +16,6 @@ An `ExactLevel` computes what is asked of it, up to a bound: it is what ``layer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
@@ -27,7 +26,6 @@ from napari_pathsrgan.plugin.layers.preview_layer import LARGEST_COPY_PX
 from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, PyramidGrid, TileKey
 from napari_pathsrgan.tiles.placeholder import Patch, compose
 from napari_pathsrgan.tiles.priority import centre_outward
-from napari_pathsrgan.tiles.product import BICUBIC as ENLARGED
 from napari_pathsrgan.tiles.scheduler import TileState
 from napari_pathsrgan.tiles.viewport import ancestor_tiles, part_in_sight, prefetch_tiles, split_index, visible_tiles
 
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Set
 
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.plugin.layers.view_kinds import ViewKind
     from napari_pathsrgan.tiles.cache import TileCache
     from napari_pathsrgan.tiles.scheduler import Scheduler
     from napari_pathsrgan.types import Pixels
@@ -48,36 +47,8 @@ LARGEST_READ_PX = 2**20
 ten seconds on two cores of a CPU."""
 
 
-@dataclass(frozen=True)
-class ViewKind:
-    """One of the pictures a slide can be shown as.
-
-    Attributes
-    ----------
-    name : str
-        On the layer and in the pane's corner.
-    finest_level : int
-        Level of the super-resolved slide the layer begins with.
-    computed : bool
-        Whether a network makes it; bicubic enlargement is only resampled.
-    """
-
-    name: str
-    finest_level: int
-    computed: bool
-
-
-SR_10 = ViewKind("SR-10× computed", 1, computed=True)
-SR_20 = ViewKind("SR-20× computed", 0, computed=True)
-TRUST = ViewKind("SR-20× computed, trust", 0, computed=True)
-"""Orange where the computed picture disagrees with the scan."""
-BICUBIC = ViewKind("Bicubic 20×", 0, computed=False)
-PANE_ORDER = (SR_10, SR_20, TRUST, BICUBIC)
-"""From left to right, after the scan itself."""
-
-
 class SlideView:
-    """One slide shown as one kind of picture: draws regions and says what it would like to have.
+    """One slide shown as one kind of view: draws regions and requests the tiles that are missing.
 
     Parameters
     ----------
@@ -102,7 +73,7 @@ class SlideView:
         self.overview = overview
         self._cache = cache
         self._scheduler = scheduler
-        self.wanted: frozenset[TileKey] = frozenset()
+        self.requested: frozenset[TileKey] = frozenset()
         self._drawn: tuple[int, slice, slice] | None = None  # what napari sliced last
         self._parts: dict[tuple[int, int, int], TileKey] = {}  # asked for, of each tile that was not whole then
 
@@ -115,25 +86,25 @@ class SlideView:
         """Exact arrays for a layer, the finest first, each with its preview."""
         return [ExactLevel(self, level) for level in range(self.kind.finest_level, self.grid.n_levels)]
 
-    def exchange(self, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> None:
-        """Go on with another model or scheduler, in the same arrays; the grid must be equal."""
+    def set_model(self, super_resolved: SuperResolvedSlide, scheduler: Scheduler) -> None:
+        """Show another model's image, or use another scheduler, in the same arrays; the grid must be equal."""
         if super_resolved.grid != self.grid:
             raise ValueError("Another grid needs other arrays: make a new view.")
-        self.forget()
+        self.cancel_requests()
         self.super_resolved, self._scheduler = super_resolved, scheduler
 
     def draw(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Draw a region from what there is, and ask for what is missing; not anew where only tiles have come."""
         if self._drawn != (level, rows, cols):
             self._drawn = level, rows, cols
-            self.look(level, rows, cols)
+            self.request_visible(level, rows, cols)
         return self.compose(level, rows, cols)
 
     def compose(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Draw a region from what there is."""
         return compose(level, rows, cols, self.grid, self._lookup, self.overview)
 
-    def look(self, level: int, rows: slice, cols: slice, at_rest: bool = False) -> None:
+    def request_visible(self, level: int, rows: slice, cols: slice, at_rest: bool = False) -> None:
         """Ask for what a region needs to be sharp, the middle first; it replaces what was asked for before.
 
         Parameters
@@ -151,35 +122,31 @@ class SlideView:
             side = self.grid.tile_px[level]
             sharp = self._keys(level, centre_outward(visible_tiles(self.grid, level, rows, cols), *centre, side))
             around = self._keys(level, centre_outward(prefetch_tiles(self.grid, level, rows, cols), *centre, side))
-        if at_rest and level < SLIDE_LEVEL and self.kind not in (BICUBIC, TRUST):
+        if at_rest and level < SLIDE_LEVEL and self.kind.derive is None:
             whole, sharp = sharp, [self._in_sight(key, rows, cols) for key in sharp]
             around = [key for key in whole if key not in sharp] + around
             self._parts = {place: key for place, key in self._parts.items() if key in self._cache or key in sharp}
         if level < SLIDE_LEVEL < self.grid.n_levels - 1:
             under = self._keys(SLIDE_LEVEL, ancestor_tiles(self.grid, level, rows, cols, SLIDE_LEVEL))
-        self.wanted = frozenset([*sharp, *under])
+        self.requested = frozenset([*sharp, *under])
         self._scheduler.want((self, "under"), under)
         self._scheduler.want(self, sharp, around)
 
     def shows(self, keys: Set[TileKey]) -> bool:
         """Whether any of these tiles lies in what was drawn last."""
-        return not (self.wanted.isdisjoint(keys) and {key.whole for key in self.wanted}.isdisjoint(keys))
+        return not (self.requested.isdisjoint(keys) and {key.whole for key in self.requested}.isdisjoint(keys))
 
-    def forget(self) -> None:
-        """Want nothing more, for a hidden or removed layer."""
-        self.wanted = frozenset()
+    def cancel_requests(self) -> None:
+        """Request nothing more, for a hidden or removed layer."""
+        self.requested = frozenset()
         self._drawn = None
         self._scheduler.forget(self)
         self._scheduler.forget((self, "under"))
 
     def key(self, level: int, row: int, col: int) -> TileKey:
-        """Identity of a tile of this picture."""
+        """Identity of a tile of this view."""
         key = self.super_resolved.key(level, row, col)
-        if level < SLIDE_LEVEL and self.kind == BICUBIC:
-            return key._replace(product=ENLARGED)
-        if level < SLIDE_LEVEL and self.kind == TRUST:
-            return key._replace(product=key.product._replace(content="consistency"))
-        return key
+        return key._replace(product=self.kind.product(key.product)) if level < SLIDE_LEVEL else key
 
     def read(self, level: int, rows: slice, cols: slice) -> Pixels:
         """Read a region exactly, computing what has to be computed.
@@ -193,12 +160,8 @@ class SlideView:
         if level == self.grid.n_levels - 1:
             return self.overview[rows, cols]
         region = rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start
-        if level < SLIDE_LEVEL and self.kind == BICUBIC:
-            return self.super_resolved.read_bicubic(level, *region)
-        if level < SLIDE_LEVEL and self.kind == TRUST:
-            from napari_pathsrgan.inference.trust_view import TrustView  # as in `trust_source`
-
-            return TrustView(self.super_resolved, self._cache.get).read(level, *region)
+        if level < SLIDE_LEVEL:
+            return self.kind.open_reader(self.super_resolved, self._cache.get)(level, *region)
         return self.super_resolved.read(level, *region)
 
     def _refuse_too_large(self, level: int, n_rows: int, n_cols: int) -> None:
@@ -206,7 +169,7 @@ class SlideView:
         if input_px > (LARGEST_READ_PX if level < SLIDE_LEVEL else LARGEST_COPY_PX):
             side = math.isqrt(LARGEST_READ_PX) << max(SLIDE_LEVEL - level, 0)
             raise LayerTooLargeError(
-                f"{n_rows} × {n_cols} px of “{self.kind.name}” are too many to be computed while the window waits; "
+                f"{n_rows} × {n_cols} px of “{self.kind.title}” are too many to be computed while the window waits; "
                 f"{side} × {side} px are not.",
                 "Use a smaller region, or export the slide with the job “Super-resolve whole slide” or "
                 "`pathsrgan upscale`, and open what it writes.",

@@ -37,7 +37,7 @@ class Levels(MultiScaleData):
         When converted to an array that would not fit into memory.
     """
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Read the finest level."""
         rows, cols = self.shape[:2]
         if rows * cols > LARGEST_COPY_PX:
@@ -56,7 +56,7 @@ class ScanLevels(Levels):
     """Levels of a slide's own layer, and of no copy of it."""
 
 
-class LiveImage(Image):
+class PreviewImage(Image):
     """A layer whose exact levels have previews to be drawn.
 
     Parameters

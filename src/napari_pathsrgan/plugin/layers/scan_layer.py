@@ -1,11 +1,11 @@
-"""A slide's own pixels, or a computed image's, as a napari layer in µm, and what such a layer's metadata says."""
+"""A slide's own pixels, or those of a computed image file, as a napari layer in µm."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari_pathsrgan.plugin.layers.names import pixel_size, safe_name
+from napari_pathsrgan.plugin.layers.names import LABEL_KEY, NAME_KEY, pixel_size, safe_name
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -19,8 +19,6 @@ SLIDE_KEY = "pathsrgan_slide"
 COMPUTED_KEY = "pathsrgan_computed"
 """Metadata of a computed image's or map's layer: {"kind": "image" or "map", "model": str, "complete": bool,
 "areas_um": list of (row, col, height, width)}."""
-NAME_KEY = "pathsrgan_name"
-"""Metadata of our layers: the name they were given, without the slide's."""
 
 QUIET_S = 60.0
 """How long nothing more is said of a part of a scan that can't be read."""
@@ -29,7 +27,7 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 
 
 def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
-    """Describe a slide's own pixels, or a computed picture's, as a napari layer.
+    """Describe a slide's own pixels, or those of a computed image file, as a napari layer.
 
     Parameters
     ----------
@@ -49,8 +47,8 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
     power = f"{slide.objective_power:g}".replace(".", ",") if slide.objective_power else f"{5.86 / slide.mpp:.0f}"
     row_mpp, col_mpp = slide.pixel_size_um
     what = "scan" if slide.computed is None else safe_name(slide.computed.words)
-    label = f"{power}× {what} · {pixel_size(slide.mpp)}"
-    # A computed picture is no slide to the dock *Super-resolution*: nobody wants computed views of computed views.
+    layer_name = f"{power}× {what} · {pixel_size(slide.mpp)}"
+    # A computed image is no slide to the dock *Super-resolution*: nobody wants computed views of computed views.
     known = {
         SLIDE_KEY: {
             "path": str(slide.path),
@@ -60,7 +58,7 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         }
     }
     parameters = {
-        "name": label,
+        "name": layer_name,
         "multiscale": True,
         "rgb": True,
         "scale": (row_mpp, col_mpp),
@@ -72,7 +70,8 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         "cache": False,
         "metadata": {
             **(known if slide.computed is None else {COMPUTED_KEY: _computed_record(slide.computed)}),
-            NAME_KEY: label,
+            NAME_KEY: layer_name,
+            LABEL_KEY: f"{power}× {what} · {slide.mpp:.3f} µm/px",
             "reader": slide.reader,
             "progressive_loader": False,
         },

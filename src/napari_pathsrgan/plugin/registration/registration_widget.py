@@ -13,6 +13,7 @@ from napari_pathsrgan.errors import PathSRGANError, StoreMismatchError
 from napari_pathsrgan.plugin.registration.registration_view import DRIFT_SHOWN, RegistrationView, read_registration
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, plain_tip
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class RegistrationWidget(QWidget):
         self._asked += 1
         self.messages.hide()
         self.summary.setText("Reading …")
-        QThreadPool.globalInstance().start(
+        existing(QThreadPool.globalInstance()).start(
             partial(
                 _read, self._arrivals, self._asked, self.pairs, self.slides.currentIndex(), self.powers.currentData()
             )

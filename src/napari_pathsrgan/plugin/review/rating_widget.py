@@ -12,6 +12,7 @@ from napari_pathsrgan.errors import PathSRGANError, RatingNotSavedError
 from napari_pathsrgan.plugin.review.intro_pages import FirstPage, LastPage
 from napari_pathsrgan.plugin.review.rating_page import RatingPage
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,9 +237,9 @@ class RatingWidget(QWidget):
             return False
         return True
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         """Rate and do the rest by keys; a key that is held counts once."""
-        if event.isAutoRepeat():
+        if event is None or event.isAutoRepeat():
             return
         key = event.key()
         on_patch = self.pages.currentIndex() == 1
@@ -256,7 +257,7 @@ class RatingWidget(QWidget):
     def _on_key(self, key: int) -> None:
         score = key - Qt.Key.Key_0
         if self.session.mode == "pair":
-            score = _ARROWS.get(key, score)
+            score = _ARROWS.get(Qt.Key(key), score)
         if score in self.page.scores:
             self.rate(score)
         elif key == Qt.Key.Key_0:
@@ -274,12 +275,12 @@ class RatingWidget(QWidget):
         """Leave Tab to the keys above."""
         return self.pages.currentIndex() != 1 and super().focusNextPrevChild(following)
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Let go of the file; an unsaved rating is tried once more, and the window stays if it can't be saved."""
         if self.session.waiting:
             self.try_again()
             if self.session.waiting:
-                event.ignore()
+                existing(event).ignore()
                 return
         self._retry.stop()
         self.session.close()

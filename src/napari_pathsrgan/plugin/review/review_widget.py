@@ -26,10 +26,11 @@ from napari_pathsrgan.errors import PathSRGANError, RaterKnownError, ReviewFileE
 from napari_pathsrgan.plugin.review.new_review_form import NewReviewForm
 from napari_pathsrgan.plugin.review.rating_window import open_rating
 from napari_pathsrgan.plugin.widgets.command_process import VerbProcess
-from napari_pathsrgan.plugin.widgets.dock import Dock
+from napari_pathsrgan.plugin.widgets.dock import DockWidget
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.narrow_layout import Scrolled, Section, follow_letters, narrow_form
 from napari_pathsrgan.plugin.widgets.plain_text import plain_message_box, plain_tip
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 from napari_pathsrgan.review.key import find_key
 from napari_pathsrgan.review.raters import known_raters
 
@@ -42,7 +43,7 @@ _REVIEWS = "Reviews (*.review);;All files (*)"
 _RESCUED = "Reviews (*.review);;Tables of ratings (*.csv)"
 
 
-class ReviewWidget(Dock):
+class ReviewWidget(DockWidget):
     """For raters: a file, a pseudonym, a button. For the organiser: a design, the state of each rater, the report.
 
     Parameters
@@ -84,8 +85,9 @@ class ReviewWidget(Dock):
         self.states.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.states.itemSelectionChanged.connect(self._enable)
         self.states.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.states.verticalHeader().hide()
-        self.states.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        existing(self.states.verticalHeader()).hide()
+        header = existing(self.states.horizontalHeader())
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.states.setMinimumHeight(120)
         self.copy = _button(
             "Export copy …",
@@ -107,7 +109,7 @@ class ReviewWidget(Dock):
         lines.setContentsMargins(0, 0, 0, 0)
         for part in (self.states, self.copy, self.bring, self.drop, self.rescue, self.report):
             lines.addWidget(part)
-        follow_letters(self.rater, self.states, self.states.horizontalHeader())
+        follow_letters(self.rater, self.states, header)
         self.raters = Section("Raters and results")
         self.raters.addWidget(organise)
         self.form = NewReviewForm()
@@ -172,12 +174,12 @@ class ReviewWidget(Dock):
             folder = self.path.with_name(f"{self.path.stem}-report-{number}")
         self._run(["review", "report", str(self.path), "--out", str(folder), *key], page=folder / "report.html")
 
-    def let_go(self, window_stays: bool) -> None:
+    def teardown(self, window_stays: bool) -> None:
         """Stop what runs; a rater's window stays open."""
         self.verbs.end()
 
     def _open_window(self, go_on: bool) -> None:
-        self.window_to_rate = open_rating(self.path, self.rater.text(), go_on)
+        self.window_to_rate = open_rating(existing(self.path), self.rater.text(), go_on)
         self.window_to_rate.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.window_to_rate.destroyed.connect(self._forget_window)
         self.begin.setEnabled(False)
@@ -203,8 +205,8 @@ class ReviewWidget(Dock):
         self.rescue.setEnabled(free)
 
     def _selected_rater(self) -> str | None:
-        rows = self.states.selectionModel().selectedRows()
-        return self.states.item(rows[0].row(), 0).text() if rows else None
+        rows = existing(self.states.selectionModel()).selectedRows()
+        return existing(self.states.item(rows[0].row(), 0)).text() if rows else None
 
     def _show_path(self) -> None:
         """Show the review's name, and how far its raters are."""
@@ -255,7 +257,9 @@ class ReviewWidget(Dock):
             self.open(Path(chosen))
 
     def _ask_copy(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Where the copy goes", f"{self.path.stem}-copy.review", _REVIEWS)
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, "Where the copy goes", f"{existing(self.path).stem}-copy.review", _REVIEWS
+        )
         if chosen:
             self._run(["review", "export", str(self.path), chosen])
 

@@ -10,13 +10,13 @@ from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox, QWidget
 
 from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.inference.cache_folder import default_folder, remember_cache_settings
-from napari_pathsrgan.plugin.viewer.computing import DEFAULT_MEMORY_BYTES
+from napari_pathsrgan.inference.tile_service import DEFAULT_MEMORY_BYTES
 from napari_pathsrgan.plugin.widgets.confirm import confirm
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Section, combo_box, narrow_form
 from napari_pathsrgan.plugin.widgets.plain_text import plain_tip
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.plugin.viewer.computing import SessionSettings
+    from napari_pathsrgan.inference.tile_service import ComputeSettings
 
 MIB, GB = 2**20, 10**9
 
@@ -26,16 +26,16 @@ class AdvancedPanel(Section):
 
     Parameters
     ----------
-    settings : SessionSettings
+    settings : ComputeSettings
         What holds at first.
 
     Attributes
     ----------
-    settings_changed : Signal(SessionSettings)
+    settings_changed : Signal(ComputeSettings)
         Device, precision or disk: the process has to be started anew.
     memory_changed : Signal(object)
         Bytes.
-    clear_asked : Signal()
+    clear_requested : Signal()
         The user has confirmed that all kept views be removed.
     not_remembered : Signal(OutputError)
         Whether views are kept could not be remembered for the next session.
@@ -45,11 +45,11 @@ class AdvancedPanel(Section):
 
     settings_changed = Signal(object)
     memory_changed = Signal(object)
-    clear_asked = Signal()
+    clear_requested = Signal()
     not_remembered = Signal(object)
     opened = Signal()
 
-    def __init__(self, settings: SessionSettings) -> None:
+    def __init__(self, settings: ComputeSettings) -> None:
         super().__init__("Advanced")
         self._settings = settings
         self._folder = settings.cache_folder or default_folder()
@@ -73,10 +73,10 @@ class AdvancedPanel(Section):
         self.memory.setValue(settings.memory_bytes // MIB)
         self.memory.setSuffix(" MiB")
         self.memory.setToolTip(
-            f"Bound of the pictures kept in memory, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
+            f"Most memory that tiles may take, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
             "what is in sight always stays"
         )
-        self.keep_on_disk = QCheckBox("keep views")
+        self.keep_on_disk = QCheckBox("cache tiles")
         self.keep_on_disk.setChecked(settings.cache_folder is not None)
         self.clear_disk = QPushButton("Clear")
         panel = QWidget()
@@ -99,12 +99,12 @@ class AdvancedPanel(Section):
         self._kept_bytes = n_bytes or 0
         self.clear_disk.setEnabled(bool(n_bytes))
         self.clear_disk.setToolTip(
-            "Nothing is kept" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of computed views kept on disk"
+            "Nothing is stored" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of cached tiles from the disk"
         )
         self.keep_on_disk.setToolTip(
             plain_tip(
                 "A slide opened again is sharp at once (default: off).\n"
-                f"Kept in {self._folder}, for you alone, up to {self._settings.cache_bytes / GB:g} GB"
+                f"Stored in {self._folder}, readable by you alone, up to {self._settings.cache_bytes / GB:g} GB"
             )
         )
 
@@ -130,7 +130,7 @@ class AdvancedPanel(Section):
             "Nothing else is removed, and they can be computed again."
         )
         if confirm(self, "Clear kept views?", question):
-            self.clear_asked.emit()
+            self.clear_requested.emit()
 
     def _tell(self, _value: object = None) -> None:
         settings = replace(

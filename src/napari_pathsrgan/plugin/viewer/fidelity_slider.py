@@ -15,13 +15,13 @@ _TIP = (
 )
 
 
-class NaturalSlider(QWidget):
-    """A slider between *Faithful* and *Natural*, in tenths.
+class FidelitySlider(QWidget):
+    """A slider between *Fidelity* and *Sharpness*, in tenths.
 
     Attributes
     ----------
     share_chosen : Signal(float)
-        0 for faithful, 1 for natural; once the user lets go.
+        0 for fidelity, 1 for sharpness; once the user releases the slider.
     """
 
     share_chosen = Signal(float)
@@ -32,11 +32,11 @@ class NaturalSlider(QWidget):
         self.slider.setRange(0, STEPS)
         self.slider.setPageStep(STEPS // 2)
         self.slider.setTracking(False)  # each value loads a model
-        self.slider.setAccessibleName("From faithful to natural")
+        self.slider.setAccessibleName("From fidelity to sharpness")
         self.setToolTip(_TIP)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget, stretch in ((PlainLabel("Faithful"), 0), (self.slider, 1), (PlainLabel("Natural"), 0)):
+        for widget, stretch in ((PlainLabel("Fidelity"), 0), (self.slider, 1), (PlainLabel("Sharpness"), 0)):
             layout.addWidget(widget, stretch)
         self.slider.valueChanged.connect(lambda value: self.share_chosen.emit(value / STEPS))
         self.show_share(None)

@@ -1,4 +1,4 @@
-"""Where one is on the slide: the overview map, and the magnification on the canvas."""
+"""The overview map of the slide, and the magnification and scale bar on the canvas."""
 
 from __future__ import annotations
 
@@ -184,10 +184,10 @@ def show_measures(viewer: napari.Viewer) -> None:
     overlays.text.position = "bottom_left"
     overlays.text.box = True
     overlays.text.font_size = 9
-    tell_magnification(viewer)
+    update_magnification(viewer)
 
 
-def tell_magnification(viewer: napari.Viewer) -> None:
+def update_magnification(viewer: napari.Viewer) -> None:
     """Bring the magnification on the canvas up to date."""
     text = viewer.canvas.overlays.text
     if text.visible:

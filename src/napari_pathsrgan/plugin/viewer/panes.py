@@ -1,4 +1,4 @@
-"""The row of panes on the canvas: the scan on the left, then what was computed of it, each with its name."""
+"""The row of panes on the canvas: the scan on the left, then what was computed from it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from napari_pathsrgan.plugin.compare.modes import CompareMode
-from napari_pathsrgan.plugin.layers.names import safe_name
-from napari_pathsrgan.plugin.layers.scan_layer import NAME_KEY, SLIDE_KEY, is_scan
+from napari_pathsrgan.plugin.compare.modes import SIDE_BY_SIDE
+from napari_pathsrgan.plugin.layers.names import NAME_KEY, safe_name
+from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY, is_scan
 from napari_pathsrgan.plugin.viewer.overview_map import hide_measures, show_measures
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class Panes:
     def lay_out(self) -> bool:
         """Arrange and name the panes; says whether anything had to be done."""
         slides = [(source, [source, *self._beside(source)]) for source in self.sources()]
-        side_by_side = self._comparison.mode is CompareMode.SIDE_BY_SIDE
+        in_panes = self._comparison.mode.in_panes
         visible = [layer.visible for _, layers in slides for layer in layers]
-        arrangement = (slides, visible, len(self._viewer.layers), side_by_side) if slides else None
+        arrangement = (slides, visible, len(self._viewer.layers), in_panes) if slides else None
         if arrangement == self._arrangement:
             return False
         self._arrangement = arrangement
         if slides:
-            self._set_grid([layers for _, layers in slides], side_by_side)
+            self._set_grid([layers for _, layers in slides], in_panes)
             for source, layers in slides:
                 for layer in layers:
                     _name(layer, source.metadata[SLIDE_KEY]["name"] if len(slides) > 1 else "")
@@ -63,7 +63,7 @@ class Panes:
 
     def merge(self) -> None:
         """Go back to one pane, before layers are added: napari builds all panes anew for each that comes to several."""
-        self._comparison.set_mode(CompareMode.SIDE_BY_SIDE)
+        self._comparison.set_mode(SIDE_BY_SIDE)
         self._viewer.canvas.grid.enabled = False
         self._arrangement = None
 
@@ -72,7 +72,7 @@ class Panes:
         self._viewer.canvas.grid.enabled = False
         hide_measures(self._viewer)
 
-    def _set_grid(self, slides: Sequence[Sequence[Layer]], side_by_side: bool) -> None:
+    def _set_grid(self, slides: Sequence[Sequence[Layer]], in_panes: bool) -> None:
         """Give each slide a row where the rows are equally long; else all share one."""
         grid = self._viewer.canvas.grid
         lengths = {sum(layer.visible for layer in layers) for layers in slides}
@@ -81,7 +81,7 @@ class Panes:
         grid.shape = (max(1, rows), -1)
         grid.stride = 1
         grid.spacing = 2
-        grid.enabled = side_by_side
+        grid.enabled = in_panes
 
 
 def _name(layer: Layer, slide_name: str) -> None:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_pathsrgan.errors import MissingMppError, PathSRGANError
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 from napari_pathsrgan.slides.open_slide import identify_slide, open_slide
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class PixelSizeDialog(QDialog):
         self.other.valueChanged.connect(lambda: other.setChecked(True))
         grid.addWidget(other, len(CHOICES), 0)
         grid.addWidget(self.other, len(CHOICES), 1)
-        self.buttons.button(0).setChecked(True)
+        existing(self.buttons.button(0)).setChecked(True)
         layout.addWidget(PlainLabel("The answer is remembered for this slide."))
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)

@@ -48,17 +48,17 @@ class ProgressBox(QWidget):
 
     Attributes
     ----------
-    pause_asked : Signal(bool)
-        Whether to pause or to go on.
+    pause_requested : Signal(bool)
+        Whether to pause or to resume.
     """
 
-    pause_asked = Signal(bool)
+    pause_requested = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.bar = ThinBar()
         self.counts = PlainLabel()
-        self.counts.setToolTip("Computed pieces of what you see, over all panes")
+        self.counts.setToolTip("Computed tiles of what you see, over all panes")
         self.speed = PlainLabel()
         for label in (self.counts, self.speed):
             label.setWordWrap(True)
@@ -106,8 +106,8 @@ class ProgressBox(QWidget):
 
     def _on_pause(self, paused: bool) -> None:
         self._word_pause(paused)
-        self.pause_asked.emit(paused)
+        self.pause_requested.emit(paused)
 
     def _word_pause(self, paused: bool) -> None:
         self.pause.setText("Resume" if paused else "Pause")
-        self.pause.setToolTip("Go on computing" if paused else "Pause computing; what is there stays")
+        self.pause.setToolTip("Resume computing" if paused else "Pause computing; what is there stays")

@@ -19,11 +19,11 @@ PAUSE_SHARE = 3
 more than a quarter of the time goes into drawing."""
 LONGEST_PAUSE_MS = 500
 SETTLED_MS = 80
-"""How long the camera rests, in a window that is not busy drawing, before what is in sight is looked at afresh."""
+"""How long the camera rests, in a window that is not busy drawing, before what is in sight is requested anew."""
 
 
-class Redraw(QObject):
-    """Gathers what arrives from the sources' threads, and hands it over in the window's thread.
+class RedrawTimer(QObject):
+    """Collects the tiles that arrive from threads, and passes them on in the window's thread.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ class Redraw(QObject):
         self._fresh: set[TileKey] = set()
         self._lock = threading.Lock()
         self._stopped = False
-        self._pause_timer, self._look_timer, self._drawn_timer = QTimer(self), QTimer(self), QTimer(self)
+        self._pause_timer, self._settle_timer, self._drawn_timer = QTimer(self), QTimer(self), QTimer(self)
         for timer, then in (
             (self._pause_timer, self._hand_over),
-            (self._look_timer, self._settle),
+            (self._settle_timer, self._settle),
             (self._drawn_timer, self._pause),
         ):
             timer.setSingleShot(True)
@@ -71,7 +71,7 @@ class Redraw(QObject):
     def camera_moved(self, _event: Any = None) -> None:
         """Begin to wait for the camera to rest."""
         self._waits_since_s = time.perf_counter()
-        self._look_timer.start(SETTLED_MS)
+        self._settle_timer.start(SETTLED_MS)
 
     def _settle(self) -> None:
         """Tell that the camera rests, unless the window was drawing all the while: the next move may wait behind it."""
@@ -83,7 +83,7 @@ class Redraw(QObject):
     def stop(self) -> None:
         """Hand over nothing more."""
         self._stopped = True
-        for timer in (self._pause_timer, self._look_timer, self._drawn_timer):
+        for timer in (self._pause_timer, self._settle_timer, self._drawn_timer):
             timer.stop()
 
     def _schedule(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Layer
 
-    from napari_pathsrgan.plugin.viewer.slide_view_model import ShownSlide
+    from napari_pathsrgan.plugin.viewer.slide_view_model import SlideViewModel
 
 
 class RegisteredScans(QObject):
@@ -46,7 +46,7 @@ class RegisteredScans(QObject):
         """Scans of a slide, the coarsest first."""
         return [scan.layer for own, scan in self._scans if own == source]
 
-    def add(self, shown: ShownSlide, path: Path) -> None:
+    def add(self, shown: SlideViewModel, path: Path) -> None:
         """Add the scans that a slide was registered with; those that were added before are replaced.
 
         Raises
@@ -63,7 +63,7 @@ class RegisteredScans(QObject):
             self._viewer.add_layer(scan.layer)
         self._fit()
 
-    def end(self, remove: bool) -> None:
+    def close(self, remove: bool) -> None:
         """Close the files; the layers, which show nothing any more, go too where the window stays."""
         self._timer.stop()
         for event, callback in self._connected:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QWidget
 
 from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
-from napari_pathsrgan.plugin.layers.computed_layer import BICUBIC, SR_10, SR_20, TRUST, ViewKind
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY
-from napari_pathsrgan.plugin.viewer.fidelity_slider import NaturalSlider
+from napari_pathsrgan.plugin.layers.view_kinds import ViewKind, view_kinds
+from napari_pathsrgan.plugin.viewer.fidelity_slider import FidelitySlider
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, combo_box, narrow_form
 from napari_pathsrgan.plugin.widgets.plain_text import PlainLabel, plain_tip
 
@@ -23,18 +23,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 _OTHER_MODEL = "Other file …"
-_LOOK_EVERY_MS = 1000
-_BOXES: tuple[tuple[ViewKind | None, str, str], ...] = (
-    (None, "4×", "The slide as scanned (default: shown)"),
-    (SR_10, "10×", "Computed 10× view, 0.586 µm/px (default: shown)"),
-    (SR_20, "20×", "Computed 20× view, 0.293 µm/px (default: shown)"),
-    (BICUBIC, "bicubic", "The scan enlarged to 20× without a network, for comparison (default: hidden)"),
-    (
-        TRUST,
-        "trust",
-        "The 20× view, orange where it disagrees with the scan (default: hidden); begins after some seconds",
-    ),
-)
+_SCAN_EVERY_MS = 1000
 
 
 class SlideForm(QWidget):
@@ -46,7 +35,7 @@ class SlideForm(QWidget):
     model_chosen : Signal(object)
         A name or a path, or ``NAME@SHARE``: see `models.zoo.find_model`.
     kind_toggled : Signal(object, bool)
-        A `ViewKind`, or None for the scan itself, and whether to show it.
+        A `ViewKind`, and whether to show it.
     models_changed : Signal()
         A model came into the user's folder, or went.
     """
@@ -58,7 +47,7 @@ class SlideForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.slides = combo_box("The slide that this dock speaks of")
+        self.slides = combo_box("The slide that this dock shows")
         self.facts = PlainLabel()
         self.facts.setWordWrap(True)
         self.models = combo_box("The network that computes the views")
@@ -66,22 +55,22 @@ class SlideForm(QWidget):
         form.addRow("Slide", self.slides)
         form.addRow("", self.facts)
         form.addRow("Model", self.models)
-        self.natural = NaturalSlider()
-        form.addRow(self.natural)
+        self.fidelity = FidelitySlider()
+        form.addRow(self.fidelity)
         self.show_row = self._build_boxes()
         form.addRow("Show", self.show_row)
         self.slides.currentIndexChanged.connect(lambda _: self.slide_chosen.emit())
         self.models.activated.connect(self._on_model)
-        self.natural.share_chosen.connect(self._on_share)
+        self.fidelity.share_chosen.connect(self._on_share)
         self._models_seen = _time_of_change(user_folder())
-        look = QTimer(self)
-        look.timeout.connect(self._look_for_models)
-        look.start(_LOOK_EVERY_MS)
+        timer = QTimer(self)
+        timer.timeout.connect(self._scan_models)
+        timer.start(_SCAN_EVERY_MS)
 
     @property
     def current_source(self) -> Layer | None:
         """The layer of the slide chosen."""
-        return self.slides.currentData()
+        return cast("Layer | None", self.slides.currentData())
 
     def list_slides(self, layers: list[Layer]) -> None:
         """Offer these slides; the one chosen stays chosen where it can."""
@@ -94,7 +83,7 @@ class SlideForm(QWidget):
                 self.slides.setCurrentIndex(layers.index(chosen))
 
     def choose_slide(self, layer: Layer) -> None:
-        """Make a slide the one spoken of."""
+        """Choose a slide."""
         with QSignalBlocker(self.slides):
             self.slides.setCurrentIndex(self.slides.findData(layer))
 
@@ -119,7 +108,7 @@ class SlideForm(QWidget):
         reference : str or Path
             See `models.zoo.find_model`.
         card : ModelCard, optional
-            The model's own, also where it is mixed with its faithful one.
+            The model's own, also where it is interpolated with its PSNR-trained one.
         """
         named = available_models()
         model, share = split_share(reference)
@@ -134,26 +123,28 @@ class SlideForm(QWidget):
         about = "" if card is None else f"\n{card.name}: {card.training_data}\n{card.licence}\n{card.limits}"
         self.models.setToolTip(plain_tip(f"The network that computes the views (default: lite){about}"))
         mixed = card is not None and bool(card.faithful)
-        self.natural.show_share((1.0 if share is None else share) if mixed else None)
+        self.fidelity.show_share((1.0 if share is None else share) if mixed else None)
 
-    def tick(self, kinds: Collection[ViewKind | None]) -> None:
-        """Tick the boxes of what is shown; None stands for the scan."""
+    def tick(self, kinds: Collection[ViewKind]) -> None:
+        """Tick the boxes of what is shown."""
         for kind, box in self.boxes.items():
             with QSignalBlocker(box):
                 box.setChecked(kind in kinds)
 
-    def _look_for_models(self) -> None:
-        """A training that ends in the background puts its model there."""
+    def _scan_models(self) -> None:
+        """Notice new models: a training that ends in the background puts its model there."""
         changed = _time_of_change(user_folder())
         if changed != self._models_seen:
             self._models_seen = changed
             self.models_changed.emit()
 
     def _build_boxes(self) -> QWidget:
-        self.boxes: dict[ViewKind | None, QCheckBox] = {}
-        for kind, text, tip in _BOXES:
-            box = QCheckBox(text)
-            box.setToolTip(tip)
+        self.boxes: dict[ViewKind, QCheckBox] = {}
+        for kind in view_kinds():
+            if not kind.box:
+                continue
+            box = QCheckBox(kind.box)
+            box.setToolTip(kind.tip)
             box.toggled.connect(lambda wanted, kind=kind: self.kind_toggled.emit(kind, wanted))
             self.boxes[kind] = box
         return Flowing(*self.boxes.values())

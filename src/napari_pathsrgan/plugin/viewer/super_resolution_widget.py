@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -14,19 +15,18 @@ from napari_pathsrgan.inference.cache_folder import CacheFolder, default_folder
 from napari_pathsrgan.models.zoo import model_card, split_share
 from napari_pathsrgan.plugin.compare.comparison import Comparison
 from napari_pathsrgan.plugin.compare.keys import CompareKeys
-from napari_pathsrgan.plugin.compare.modes import CompareMode
 from napari_pathsrgan.plugin.compare.panel import ComparePanel
-from napari_pathsrgan.plugin.layers.computed_layer import PANE_ORDER, SR_10, SR_20, ViewKind
 from napari_pathsrgan.plugin.layers.scan_layer import is_scan
+from napari_pathsrgan.plugin.layers.view_kinds import SCAN, ViewKind, view_kinds
 from napari_pathsrgan.plugin.viewer.advanced_panel import AdvancedPanel
 from napari_pathsrgan.plugin.viewer.browsing_session import BrowsingSession
-from napari_pathsrgan.plugin.viewer.compare_requests import CompareRequests
-from napari_pathsrgan.plugin.viewer.overview_map import OverviewMap, tell_magnification, visible_um
+from napari_pathsrgan.plugin.viewer.compare_actions import CompareActions
+from napari_pathsrgan.plugin.viewer.overview_map import OverviewMap, update_magnification, visible_um
 from napari_pathsrgan.plugin.viewer.panes import Panes
 from napari_pathsrgan.plugin.viewer.progress_box import ProgressBox
 from napari_pathsrgan.plugin.viewer.registered_scans import RegisteredScans
 from napari_pathsrgan.plugin.viewer.slide_form import SlideForm
-from napari_pathsrgan.plugin.widgets.dock import Dock
+from napari_pathsrgan.plugin.widgets.dock import DockWidget
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.narrow_layout import Scrolled
 from napari_pathsrgan.plugin.widgets.plain_text import PlainLabel
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
-    from napari_pathsrgan.plugin.viewer.computing import SessionSettings
-    from napari_pathsrgan.plugin.viewer.slide_view_model import ShownSlide
+    from napari_pathsrgan.inference.tile_service import ComputeSettings
+    from napari_pathsrgan.plugin.viewer.slide_view_model import SlideViewModel
 
 DEFAULT_MODEL = "lite"
 _NOTHING_OPEN = "Drop a slide here, or open the sample:\nFile ▸ Open Sample ▸ Cytology phantom."
 
 
-class SuperResolutionWidget(Dock):
-    """Shows computed 10× and 20× views beside every open slide, and what is being done.
+class SuperResolutionWidget(DockWidget):
+    """Shows computed views beside every open slide, and what is being computed.
 
     Closing the window, or the dock for good, ends the session; hiding the dock does not.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-    settings : SessionSettings, optional
+    settings : ComputeSettings, optional
     model : str or Path
-        What slides are shown with at first.
+        That slides are shown with at first.
     """
 
     def __init__(
         self,
         napari_viewer: napari.viewer.Viewer,
-        settings: SessionSettings | None = None,
+        settings: ComputeSettings | None = None,
         model: str | Path = DEFAULT_MODEL,
     ) -> None:
         super().__init__()
@@ -69,7 +69,8 @@ class SuperResolutionWidget(Dock):
         self.scans = RegisteredScans(self.comparison.viewer)
         self.panes = Panes(napari_viewer, self.comparison, self._beside)
         self._model: str | Path = model
-        self._kinds: tuple[ViewKind, ...] = (SR_10, SR_20)  # what the user last asked for, and a new slide gets
+        # What the user last asked for, and a new slide gets.
+        self._kinds = tuple(kind for kind in view_kinds() if kind.shown_at_first and not kind.is_source)
         self._offered: WeakSet[Layer] = WeakSet()  # slides that were shown once, or could not be
         self._show_timer = QTimer(self)
         self._show_timer.setSingleShot(True)
@@ -89,7 +90,7 @@ class SuperResolutionWidget(Dock):
         self.compare = ComparePanel(self.comparison, self.keys)
         self.progress = ProgressBox()
         self.overview = OverviewMap()
-        self.advanced = AdvancedPanel(self.session.settings)
+        self.advanced = AdvancedPanel(self.session.compute.settings)
         self.body = QWidget()
         self.room = Scrolled(self.body)
         layout = QVBoxLayout(self)
@@ -105,23 +106,30 @@ class SuperResolutionWidget(Dock):
         body.addWidget(self.advanced)
 
     def _connect(self) -> None:
-        self.session.advanced.connect(self._update_progress)
+        compute = self.session.compute
+        compute.progressed.connect(self._update_progress)
+        compute.problem.connect(self._on_problem)
+        compute.notice.connect(self.messages.show_notice)
         self.session.changed.connect(self._update_slide)
-        self.session.exchanged.connect(self._on_exchanged)
-        self.session.problem.connect(self._on_problem)
-        self.session.notice.connect(self.messages.show_notice)
+        self.session.model_set.connect(self._on_model_set)
         self.form.slide_chosen.connect(self._update_slide)
         self.form.model_chosen.connect(self.choose_model)
         self.form.models_changed.connect(self._show_model)
         self.form.kind_toggled.connect(self._on_kind)
         self.comparison.changed.connect(self._lay_out)
-        self.requests = CompareRequests(self)
-        self.requests.answered.connect(self._lay_out)
-        self.progress.pause_asked.connect(self.session.set_paused)
+        self.compare_actions = CompareActions(
+            self.session, self.comparison, self.scans, self.messages, self.current, dock=self
+        )
+        self.compare.capture_requested.connect(self.compare_actions.choose_capture)
+        self.compare.scan_requested.connect(self.compare_actions.choose_pairs)
+        self.compare.model_requested.connect(self.compare_actions.add_model)
+        self.compare_actions.adding.connect(self.panes.merge)
+        self.compare_actions.added.connect(self._lay_out)
+        self.progress.pause_requested.connect(compute.set_paused)
         self.overview.jumped.connect(self._jump)
         self.advanced.settings_changed.connect(self._restart)
-        self.advanced.memory_changed.connect(self.session.set_memory)
-        self.advanced.clear_asked.connect(self._clear_disk)
+        self.advanced.memory_changed.connect(compute.set_memory)
+        self.advanced.clear_requested.connect(self._clear_disk)
         self.advanced.opened.connect(self._show_disk_use)
         self.advanced.not_remembered.connect(self.messages.show_problem)
         layers, camera, canvas = self.viewer.layers.events, self.viewer.scene.camera.events, self.viewer.canvas.events
@@ -137,18 +145,18 @@ class SuperResolutionWidget(Dock):
 
     # ------------------------------------------------------------------ slides
 
-    def current(self) -> ShownSlide | None:
+    def current(self) -> SlideViewModel | None:
         """The slide chosen in the dock; None where there is none, or it is as scanned only."""
-        return self.session.shown.get(self.form.current_source)
+        return self.session.slides.get(self.form.current_source)
 
     def choose_model(self, model: str | Path) -> None:
         """Show every slide with another model; the last one stays where it can't be used."""
         try:
             if model:
                 model_card(model)
-                if self.session.shown:
-                    self.session.exchange_model(model)
-                    return  # `exchanged` comes when it has been loaded
+                if self.session.slides:
+                    self.session.set_model(model)
+                    return  # `model_set` comes when it has been loaded
                 self._model = model
         except PathSRGANError as error:
             self.messages.show_problem(error)
@@ -192,8 +200,8 @@ class SuperResolutionWidget(Dock):
             self._lay_out()
             return
         self.form.show_facts(None if shown is None else shown.slide)
-        visible = {kind for kind, (layer, _) in shown.views.items() if layer.visible} if shown is not None else set()
-        self.form.tick(visible | {None} if source.visible else visible)
+        visible = set() if shown is None else shown.visible_kinds()
+        self.form.tick(visible | {SCAN} if source.visible else visible)
         if shown is None:
             self.overview.set_slide(None)
         else:
@@ -203,54 +211,54 @@ class SuperResolutionWidget(Dock):
 
     # ------------------------------------------------------------------ doing
 
-    def _on_kind(self, kind: ViewKind | None, wanted: bool) -> None:
+    def _on_kind(self, kind: ViewKind, wanted: bool) -> None:
         source = self.form.current_source
         if source is None:
             return
-        if kind is None:
+        if kind.is_source:
             source.visible = wanted
         else:
-            self._kinds = tuple(one for one in PANE_ORDER if self.form.boxes[one].isChecked())
-            if source in self.session.shown:
+            self._kinds = tuple(one for one, box in self.form.boxes.items() if box.isChecked() and not one.is_source)
+            if source in self.session.slides:
                 self.session.set_kind_shown(source, kind, wanted)
             elif wanted:
                 self._show_slide(source, (kind,))
         self._update_slide()
 
-    def _restart(self, settings: SessionSettings) -> None:
+    def _restart(self, settings: ComputeSettings) -> None:
         self._try(lambda: self.session.restart(settings))
         self._show_disk_use()
 
-    def _try(self, act: Any) -> None:
+    def _try(self, act: Callable[[], object]) -> None:
         try:
             act()
         except PathSRGANError as error:
             self._on_problem(error)
 
     def _clear_disk(self) -> None:
-        computing = self.session.computing
-        if computing is not None and computing.disk is not None:
-            computing.disk.clear()
+        service = self.session.compute.service
+        if service is not None and service.disk is not None:
+            service.disk.clear()
         else:
-            self._kept().clear()
-        self.messages.show_notice("The kept views were removed from the disk.")
+            self._cache_folder().clear()
+        self.messages.show_notice("The cached tiles were removed from the disk.")
         self._show_disk_use()
 
     def _show_disk_use(self) -> None:
-        self.advanced.show_disk_use(self._kept().size_bytes())
+        self.advanced.show_disk_use(self._cache_folder().size_bytes())
 
-    def _kept(self) -> CacheFolder:
-        """What is kept on disk, also by earlier sessions while nothing is kept now."""
-        return CacheFolder(self.session.settings.cache_folder or default_folder())
+    def _cache_folder(self) -> CacheFolder:
+        """Tiles stored on disk, also by earlier sessions while none are stored now."""
+        return CacheFolder(self.session.compute.settings.cache_folder or default_folder())
 
     def _on_problem(self, error: PathSRGANError) -> None:
-        if isinstance(error, OutputError):  # the disk cache: the picture does not need it
+        if isinstance(error, OutputError):  # the disk cache: the image does not need it
             self.messages.show_problem(error)
         else:
             self.messages.show_problem(error, "Try again", lambda: self._try(self.session.retry))
         self._show_model()  # where another could not be loaded, the box shows it still
 
-    def _on_exchanged(self, model: str | Path) -> None:
+    def _on_model_set(self, model: str | Path) -> None:
         self._model = model
         self._show_model()
 
@@ -267,24 +275,24 @@ class SuperResolutionWidget(Dock):
         self.form.show_model(self._model, card)
 
     def _beside(self, source: Layer) -> list[Layer]:
-        shown = self.session.shown.get(source)
+        shown = self.session.slides.get(source)
         views = [] if shown is None else [shown.views[kind][0] for kind in shown.kinds()]
         return [*views, *self.scans.layers(source)]
 
     def _lay_out(self) -> None:
-        self.form.show_row.setEnabled(self.comparison.mode is CompareMode.SIDE_BY_SIDE)
+        self.form.show_row.setEnabled(self.comparison.mode.in_panes)
         if self.panes.lay_out():
             self._on_camera()
 
     def _on_camera(self, _event: Any = None) -> None:
         self.overview.set_visible(*visible_um(self.viewer))
-        tell_magnification(self.viewer)
+        update_magnification(self.viewer)
 
     def _update_progress(self) -> None:
-        computing = self.session.computing
+        compute = self.session.compute
         self.comparison.show_working(self.session.missing_share)
-        self.progress.show_progress(*self.session.progress(), self.session.paused)
-        self.progress.show_status(None if computing is None else computing.process.status)
+        self.progress.show_progress(*self.session.progress(), compute.paused)
+        self.progress.show_status(None if compute.service is None else compute.service.process.status)
         shown = self.current()
         done = None if shown is None else self.session.computed_blocks.get(shown.identity)
         if shown is not None and done:
@@ -292,13 +300,13 @@ class SuperResolutionWidget(Dock):
 
     # ------------------------------------------------------------------ ending
 
-    def let_go(self, window_stays: bool) -> None:
-        """End the process and let go of the viewer; the computed layers go with the dock, where the window stays."""
+    def teardown(self, window_stays: bool) -> None:
+        """Stop the process and leave the viewer; the computed layers go with the dock, where the window stays."""
         for event, callback in self._connected:
             event.disconnect(callback)
         self.keys.release()
-        self.comparison.end()
-        self.scans.end(remove=window_stays)
+        self.comparison.close()
+        self.scans.close(remove=window_stays)
         if window_stays:
             self.panes.leave()
         self.session.close(remove_views=window_stays)
@@ -307,4 +315,4 @@ class SuperResolutionWidget(Dock):
 def _contains(region_um: tuple[float, float, float, float], layer: Layer) -> bool:
     row, col, height, width = region_um
     (top, left), (bottom, right) = layer.extent.world
-    return row <= top and col <= left and row + height >= bottom and col + width >= right
+    return bool(row <= top and col <= left and row + height >= bottom and col + width >= right)

@@ -54,8 +54,8 @@ class VerbProcess(QObject):
             self._process.blockSignals(False)
 
     def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
-        said = bytes(self._process.readAllStandardOutput()).decode(errors="replace").strip()
-        wrong = bytes(self._process.readAllStandardError()).decode(errors="replace").strip()
+        said = self._process.readAllStandardOutput().data().decode(errors="replace").strip()
+        wrong = self._process.readAllStandardError().data().decode(errors="replace").strip()
         well = status == QProcess.ExitStatus.NormalExit and code == 0
         self.ended.emit(well, said if well else wrong.rpartition("\n")[2] or "The process was ended from outside.")
 

@@ -7,20 +7,22 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
-class Dock(QWidget):
+
+class DockWidget(QWidget):
     """Ends once: with its dock, with its window or with the application; hiding the dock ends nothing."""
 
-    # Here, since Qt may still send events when Python has begun to take the object apart.
+    # Class attributes, since Qt may still send events when Python has begun to destroy the object.
     _docked = _closing = _ended = False
     _window: QObject | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        QApplication.instance().aboutToQuit.connect(self.end)
+        existing(QApplication.instance()).aboutToQuit.connect(self.end)
 
-    def let_go(self, window_stays: bool) -> None:
-        """Give back what the dock holds.
+    def teardown(self, window_stays: bool) -> None:
+        """Release what the dock holds.
 
         Parameters
         ----------
@@ -30,7 +32,7 @@ class Dock(QWidget):
         raise NotImplementedError
 
     def end(self, window_stays: bool = False) -> None:
-        """Let go, once; a second call does nothing.
+        """Tear down, once; a second call does nothing.
 
         Parameters
         ----------
@@ -42,7 +44,7 @@ class Dock(QWidget):
         self._ended = True
         if self._window is not None:
             self._window.removeEventFilter(self)
-        self.let_go(window_stays)
+        self.teardown(window_stays)
 
     def event(self, event: QEvent | None) -> bool:
         """End when napari takes the widget out of its dock: that is how it closes one."""
@@ -58,7 +60,7 @@ class Dock(QWidget):
         super().showEvent(event)
         if self._window is None:
             self._window = self.window()
-            self._window.installEventFilter(self)
+            existing(self._window).installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """End when the window closes; the user may still say no to that, and then it is not hidden."""

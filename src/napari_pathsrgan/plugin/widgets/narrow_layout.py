@@ -1,4 +1,4 @@
-"""Parts that keep a dock whole where it is narrow or its letters are large: they wrap, and then they scroll."""
+"""Layouts for narrow docks and large fonts: they wrap, and then they scroll."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QFontMetrics, QIcon
 from qtpy.QtWidgets import QComboBox, QFormLayout, QFrame, QLineEdit, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible, QFlowLayout
+
+from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 _NO_BOUND = 16777215
 """Qt's own for a widget that may be as high as it likes."""
@@ -24,9 +26,10 @@ class Section(QCollapsible):
         super().__init__(title, parent, QIcon(), QIcon())
         self._title = title
         self.toggleButton().setToolTip(f"Show {title.lower()}, or hide it")
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.layout().setAlignment(Qt.AlignmentFlag(0))  # at the top it would be as high as if no line wrapped
-        self.content().layout().setContentsMargins(0, 4, 0, 4)
+        layout = existing(self.layout())
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setAlignment(Qt.AlignmentFlag(0))  # at the top it would be as high as if no line wrapped
+        existing(self.content().layout()).setContentsMargins(0, 4, 0, 4)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self.setDuration(0)  # it moves to a height that leaves lines that wrap out of account
         self.toggled.connect(self._show_open)
@@ -34,7 +37,7 @@ class Section(QCollapsible):
 
     def addWidget(self, widget: QWidget) -> None:  # noqa: N802
         """Add a widget below the others."""
-        self.content().layout().addWidget(widget)
+        existing(self.content().layout()).addWidget(widget)
 
     def _show_open(self, open_: bool) -> None:
         self.setText(f"{'▾' if open_ else '▸'} {self._title}")
@@ -84,7 +87,7 @@ class Flowing(QWidget):
         if widgets == self._shown:
             return
         while self._flow.count():
-            self._flow.takeAt(0).widget().hide()
+            existing(existing(self._flow.takeAt(0)).widget()).hide()
         for widget in widgets:
             self._flow.addWidget(widget)
             widget.setVisible(True)
@@ -114,19 +117,20 @@ class Scrolled(QScrollArea):
         super().showEvent(event)
         self._timer.start(0)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Look once more when something in it has come or gone: parts of parts tell their new height too late."""
-        if event.type() == QEvent.Type.LayoutRequest:
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._timer.start(0)
         return super().eventFilter(watched, event)
 
     def _make_room(self) -> None:
-        layout = self.widget().layout()
+        widget = existing(self.widget())
+        layout = existing(widget.layout())
         layout.invalidate()
         needed = layout.sizeHint().height()
         if layout.hasHeightForWidth():
-            needed = max(needed, layout.totalHeightForWidth(self.viewport().width()))
-        self.widget().setMinimumHeight(needed)
+            needed = max(needed, layout.totalHeightForWidth(existing(self.viewport()).width()))
+        widget.setMinimumHeight(needed)
 
 
 def follow_letters(*widgets: QWidget) -> None:

@@ -1,9 +1,9 @@
-"""How much two pictures on screen differ: |a − b| of what is in sight, from the pixels that are there already.
+"""The layer that shows how much two images on screen differ: |a − b|, from the pixels that are there already.
 
-The difference is an image layer of its own, on the pixels of the finer picture. napari asks it for what is in sight;
-it puts that together from what both pictures would draw there, the coarser one interpolated as the screen does. So it
-never waits for a network: where a picture is soft still, so is its difference, and both sharpen together. Whoever else
-asks for the layer's data gets the difference of exact pixels (see `preview_layer`).
+The layer has the pixels of the finer image. napari asks it for what is in sight; it makes that of what both images
+would draw there, the coarser one interpolated as the screen does. So it never waits for a network: where an image is
+soft still, so is its difference, and both sharpen together. Whoever else asks for the layer's data gets the difference
+of exact pixels (see `preview_layer`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.plugin.layers.computed_layer import CHUNK_PX, PreviewLevel
-from napari_pathsrgan.plugin.layers.preview_layer import preview
+from napari_pathsrgan.plugin.layers.names import LABEL_KEY, safe_name, short_label
+from napari_pathsrgan.plugin.layers.preview_layer import PreviewImage, preview
 from napari_pathsrgan.tiles.viewport import split_index
 from napari_pathsrgan.types import Pixels
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 Read = Callable[[Any, slice, slice], Pixels]
 """How pixels of a level are come by: (level, rows, cols) → what there is of it or what it is."""
 
+_LIMITS = (0.0, 64.0)
+"""Grey levels from black to bright at first: a quarter of what there is, for most differences are small."""
 _COARSEST_PX = 1024
 """Longest side of the coarsest level, which napari holds whole."""
 
 
 class Operand:
-    """One of the two pictures, at any pixel size.
+    """One of the two images, at any pixel size.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ class Operand:
     def sample(
         self, corner_um: npt.NDArray[np.float64], pixel_um: npt.NDArray[np.float64], size: Any, read: Read
     ) -> Pixels:
-        """Put a region together on any grid; the nearest pixels go on beyond the picture's edge.
+        """Put a region together on any grid; the nearest pixels go on beyond the image's edge.
 
         Parameters
         ----------
@@ -75,19 +78,20 @@ class Operand:
         start = np.clip(np.floor(first).astype(int), 0, limit - 1)
         stop = np.clip(np.ceil(last).astype(int) + 1, start + 1, limit)
         pixels = _rgb(read(level, slice(start[0], stop[0]), slice(start[1], stop[1])))
-        rows, cols = (np.float64(first[axis] - start[axis] + step[axis] * np.arange(size[axis])) for axis in (0, 1))
+        rows, cols = (first[axis] - start[axis] + step[axis] * np.arange(size[axis]) for axis in (0, 1))
         if step[0] == 1 and step[1] == 1 and np.allclose([rows[0], cols[0]], 0, atol=1e-6):
             inside = pixels[: size[0], : size[1]]
             if inside.shape[:2] == tuple(size):
                 return inside
         matrix = np.array([[step[1], 0, cols[0]], [0, step[0], rows[0]]])
-        return cv2.warpAffine(
+        warped = cv2.warpAffine(
             pixels,
             matrix,
             (size[1], size[0]),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
+        return np.asarray(warped, np.uint8)
 
 
 def drawn(level: Any, rows: slice, cols: slice) -> Pixels:
@@ -136,7 +140,7 @@ class DifferenceLevel:
 
     @property
     def preview(self) -> DifferenceLevel:
-        """The difference of what both pictures would draw."""
+        """The difference of what both images would draw."""
         return DifferenceLevel(*self._operands, self._corner_um, self._pixel_um, self.shape, drawn)
 
     @property
@@ -158,7 +162,7 @@ class DifferenceLevel:
 
 
 def difference_levels(first: Image, second: Image) -> tuple[list[DifferenceLevel], Any, Any]:
-    """Make the arrays of a difference layer, over what both pictures show.
+    """Make the arrays of a difference layer, over what both images show.
 
     Parameters
     ----------
@@ -167,7 +171,7 @@ def difference_levels(first: Image, second: Image) -> tuple[list[DifferenceLevel
     Returns
     -------
     levels : list of DifferenceLevel
-        Exact ones, the finest first; one of a single pixel where the pictures don't meet.
+        Exact ones, the finest first; one of a single pixel where the images don't meet.
     pixel_um, corner_um : (2,) float64
         Of the finest level, µm.
     """
@@ -185,3 +189,23 @@ def difference_levels(first: Image, second: Image) -> tuple[list[DifferenceLevel
         halved = -(-shape // 2)
         pixel_um = pixel_um * shape / halved
         shape = halved
+
+
+def difference_layer(first: Image, second: Image) -> PreviewImage:
+    """Make the layer that shows how much two images differ, in grey levels."""
+    levels, pixel_um, corner_um = difference_levels(first, second)
+    names = short_label(first), short_label(second)
+    layer = PreviewImage(
+        levels,
+        name=f"Difference · {safe_name(names[0])} − {safe_name(names[1])} · grey levels",
+        scale=pixel_um,
+        translate=corner_um + pixel_um / 2,
+        units=first.units,
+        colormap="inferno",
+        contrast_limits=_LIMITS,
+        interpolation2d="linear",
+        metadata={LABEL_KEY: f"Difference · {names[0]} − {names[1]} · grey levels", "progressive_loader": False},
+    )
+    layer.contrast_limits_range = (0, 255)
+    layer.colorbar.visible = True
+    return layer
