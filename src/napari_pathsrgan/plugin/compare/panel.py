@@ -23,7 +23,7 @@ from napari_pathsrgan.models.zoo import available_models
 from napari_pathsrgan.plugin.compare.modes import compare_modes
 from napari_pathsrgan.plugin.layers.names import pane_label, short_label
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Section, combo_box, narrow_form
-from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped
+from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped, plain_tip
 from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class ComparePanel(QWidget):
             box.clear()
             for layer in images:
                 box.addItem(short_label(layer), layer)
-                box.setItemData(box.count() - 1, pane_label(layer), Qt.ItemDataRole.ToolTipRole)
+                box.setItemData(box.count() - 1, plain_tip(pane_label(layer)), Qt.ItemDataRole.ToolTipRole)
             box.setCurrentIndex(images.index(chosen) if chosen in images else -1)
         label = self._form.labelForField(box)
         assert isinstance(label, QLabel)

@@ -22,13 +22,13 @@ LABEL_KEY = "pathsrgan_label"
 
 _UNSAFE = re.compile(r'[<>:"/\\|?*.]')
 """What some file system refuses or takes for a folder or a suffix."""
-_LONGEST = 60
+LONGEST_NAME = 60
 """Characters of a name that comes from a file or a model; all file systems take 255 bytes."""
 
 
 def safe_name(text: str) -> str:
     """Make a text from elsewhere, a slide's or a model's name, fit to be part of a file name."""
-    return _UNSAFE.sub("-", printable(text, _LONGEST)).strip()
+    return _UNSAFE.sub("-", printable(text, LONGEST_NAME)).strip()
 
 
 def pixel_size(mpp: float) -> str:

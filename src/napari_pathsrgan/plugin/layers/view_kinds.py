@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_pathsrgan.plugin.layers.names import pixel_size, safe_name
+from napari_pathsrgan.plugin.layers.names import LONGEST_NAME, pixel_size, safe_name
+from napari_pathsrgan.text import printable
 
 if TYPE_CHECKING:
     from napari_pathsrgan.inference.derived_source import CachedTile, RegionReader
@@ -96,7 +97,7 @@ class ViewKind:
         preview : bool
             Whether int8 arithmetic computes it.
         """
-        by = (model,) if self.uses_model and model else ()
+        by = (printable(model, LONGEST_NAME),) if self.uses_model and model else ()
         return " · ".join((self.title, *by, f"{mpp:.3f} µm/px", *_preview(preview)))
 
 
