@@ -1,4 +1,4 @@
-"""The main job from end to end on a phantom: window, three panes, pictures, OME-Zarr."""
+"""The main job from end to end on a phantom: window, three panes, images, OME-Zarr."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 PATIENCE_S = 300.0
 """How long the view may take to get sharp before the demo gives up."""
 SCREEN_UM_PER_PX = 0.4
-"""Pixel size on the screen at which the demo looks: between 10× and 20×."""
+"""Pixel size on the screen that the demo shows: between 10× and 20×."""
 
 
-def run_demo(out_dir: Path, tell: Callable[[str], None] = print, size_um: float = SAMPLE_SIZE_UM) -> list[Path]:
-    """Make a phantom slide, look at it in three panes, and write what was seen.
+def run_demo(out_dir: Path, on_progress: Callable[[str], None] = print, size_um: float = SAMPLE_SIZE_UM) -> list[Path]:
+    """Make a phantom slide, show it in three panes, and write what was shown.
 
     With a screen the window stays open afterwards until the user closes it; without one the same happens on a virtual
     screen.
@@ -42,8 +42,8 @@ def run_demo(out_dir: Path, tell: Callable[[str], None] = print, size_um: float 
     ----------
     out_dir : Path
         Must not exist; gets ``panes.png``, ``window.png``, ``phantom/4x.tiff`` and ``visited.ome.zarr``.
-    tell : callable
-        Told what is being done, a line each.
+    on_progress : callable (str)
+        Called with what is being done, a line each.
     size_um : float
         Side of the phantom, µm.
 
@@ -71,16 +71,16 @@ def run_demo(out_dir: Path, tell: Callable[[str], None] = print, size_um: float 
                 f"{out_dir} can't be made: {error.strerror}.", "Choose another folder with --out."
             ) from error
         try:
-            tell(f"Making a phantom slide of {size_um / 1000:g} × {size_um / 1000:g} mm …")
+            on_progress(f"Making a phantom slide of {size_um / 1000:g} × {size_um / 1000:g} mm …")
             phantom = write_phantom(out_dir / "phantom", size_um, SAMPLE_SEED, magnifications=(4,))
-            tell("Opening it in three panes …" if real else "Opening it in three panes, on a virtual screen …")
+            on_progress("Opening it in three panes …" if real else "Opening it in three panes, on a virtual screen …")
             settings = ComputeSettings(cache_folder=None)
             viewer, widget = open_window(phantom.scans[4], None, "lite", settings, SAMPLE_NAME)
         except BaseException:
             shutil.rmtree(out_dir, ignore_errors=True)
             raise
         try:
-            paths = _look_and_write(viewer, widget, out_dir, tell)
+            paths = _browse_and_write(viewer, widget, out_dir, on_progress)
             if real:
                 import napari
 
@@ -92,8 +92,8 @@ def run_demo(out_dir: Path, tell: Callable[[str], None] = print, size_um: float 
     return [phantom.scans[4], *paths]
 
 
-def _look_and_write(
-    viewer: napari.Viewer, widget: SuperResolutionWidget, out_dir: Path, tell: Callable[[str], None]
+def _browse_and_write(
+    viewer: napari.Viewer, widget: SuperResolutionWidget, out_dir: Path, on_progress: Callable[[str], None]
 ) -> list[Path]:
     shown = next(iter(widget.session.slides.values()))
     viewer.window.resize(1800, 900)
@@ -101,7 +101,9 @@ def _look_and_write(
     viewer.scene.camera.zoom = 1 / SCREEN_UM_PER_PX
     waited = wait_until_sharp(widget)
     ready, _ = widget.session.progress()
-    tell(f"{ready} tiles were sharp after {waited:.1f} s, computed on {widget.progress.speed.text() or 'the device'}.")
+    on_progress(
+        f"{ready} tiles were sharp after {waited:.1f} s, computed on {widget.progress.speed.text() or 'the device'}."
+    )
     panes, window = out_dir / "panes.png", out_dir / "window.png"
     viewer.screenshot(path=str(panes), canvas_only=True, flash=False)
     viewer.screenshot(path=str(window), canvas_only=False, flash=False)
@@ -110,7 +112,7 @@ def _look_and_write(
     top, left = max(0.0, row), max(0.0, col)
     write_whole_slide(shown.super_resolved, zarr, (top, left, row + height - top, col + width - left))
     for path, what in ((panes, "the three panes"), (window, "the window"), (zarr, "the visited part, OME-Zarr")):
-        tell(f"{path}: {what}")
+        on_progress(f"{path}: {what}")
     return [panes, window, zarr]
 
 
@@ -146,7 +148,7 @@ def wait_until_sharp(widget: SuperResolutionWidget, patience_s: float = PATIENCE
 
 
 def busiest_place_um(super_resolved: SuperResolvedSlide, side_um: float = 250.0) -> tuple[float, float]:
-    """Find the place of the slide with the most structure, for a look worth having: row and column, µm."""
+    """Find the place of the slide with the most structure, to show: row and column, µm."""
     grid = super_resolved.grid
     level = grid.n_levels - 1
     overview = super_resolved.read(level, 0, 0, *grid.level_shapes[level]).mean(axis=2)

@@ -1,4 +1,4 @@
-"""The window as a command: a slide in three panes, or a registration to judge."""
+"""Opens the window from the command line: a slide in three panes, or a registration."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def view(
     if not has_screen():
         raise ScreenError(
             "There is no screen to open the window on.",
-            "Run `pathsrgan upscale` for a file, or `pathsrgan demo`, which makes pictures without a screen.",
+            "Run `pathsrgan upscale` for a file, or `pathsrgan demo`, which makes images without a screen.",
         )
     widget: SuperResolutionWidget | RegistrationWidget
     if is_pairs_file(path):
-        PairsFile(path)  # one of another version is told here, not in the window
+        PairsFile(path)  # an error about another version is raised here, not in the window
         viewer = napari.Viewer(title=f"{path.name} · PathSRGAN")
         widget = RegistrationWidget(viewer, path)
         viewer.window.add_dock_widget(widget, name="Registration", area="right")

@@ -297,10 +297,10 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     level.preview[region]
     (key,) = notebook.lists[view][0]
     assert key.product == Product("bicubic")
-    lane = DerivedSource(lambda _: super_resolved, NowPool(), BICUBIC, cache.get)
-    assert lane.accepts(key)
-    assert not lane.accepts(super_resolved.key(0, 0, 0))
-    assert not lane.accepts(super_resolved.key(2, 0, 0))
+    source = DerivedSource(lambda _: super_resolved, NowPool(), BICUBIC, cache.get)
+    assert source.accepts(key)
+    assert not source.accepts(super_resolved.key(0, 0, 0))
+    assert not source.accepts(super_resolved.key(2, 0, 0))
     told: list[Any] = []
     source.start((key,), lambda tiles, error: told.append((tiles, error)))
     ((tiles, error),) = told
@@ -316,9 +316,9 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
     level.preview[600:900, 700:800]
     (key,) = notebook.lists[view][0]
     assert key.product == Product("consistency", "darkener")
-    lane = DerivedSource(lambda _: super_resolved, NowPool(), CONSISTENCY, cache.get)
-    assert lane.accepts(key)
-    assert not any(map(lane.accepts, (super_resolved.key(0, 0, 0), TileKey("s", Product("bicubic"), 0, 0, 0))))
+    source = DerivedSource(lambda _: super_resolved, NowPool(), CONSISTENCY, cache.get)
+    assert source.accepts(key)
+    assert not any(map(source.accepts, (super_resolved.key(0, 0, 0), TileKey("s", Product("bicubic"), 0, 0, 0))))
     told: list[Any] = []
     for wanted in (key, key._replace(level=1)):
         source.start((wanted,), lambda tiles, error: told.append((dict(tiles), error)))
@@ -328,8 +328,8 @@ def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_r
     fine, coarse = (next(iter(tiles.values())) for tiles, _ in told)
     assert (fine.shape, coarse.shape) == ((512, 512, 3), (256, 256, 3))
     np.testing.assert_array_equal(level.preview[600:900, 700:800], level[600:900, 700:800])
-    lane = DerivedSource(lambda _: None, NowPool(), CONSISTENCY, cache.get)
-    lane.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
+    source = DerivedSource(lambda _: None, NowPool(), CONSISTENCY, cache.get)
+    source.start((key,), lambda tiles, error: told.append((dict(tiles), error)))
     assert told[-1] == ({}, None)
 
 
@@ -342,6 +342,6 @@ def test_a_bicubic_tile_that_fails_is_told(super_resolved: SuperResolvedSlide, m
 
     monkeypatch.setattr(super_resolved, "read_bicubic", fail)
     for found in (super_resolved, None):
-        lane = DerivedSource(lambda _, found=found: found, NowPool(), BICUBIC, lambda _: None)
-        lane.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
+        source = DerivedSource(lambda _, found=found: found, NowPool(), BICUBIC, lambda _: None)
+        source.start((key,), lambda tiles, error: told.append((dict(tiles), str(error))))
     assert told == [({}, "gone"), ({}, "None")]

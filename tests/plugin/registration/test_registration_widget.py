@@ -84,7 +84,7 @@ def test_slides_are_shown_one_at_a_time_against_either_scan(dock: RegistrationWi
     qtbot.waitUntil(lambda: dock.layers is not second and len(dock.layers) == 4, timeout=30_000)
     assert "10×" in dock.layers[1].name
     assert dock.layers[1].visible
-    dock.squares.setChecked(False)
+    dock.checkerboard.setChecked(False)
     assert not dock.layers[1].visible
 
 

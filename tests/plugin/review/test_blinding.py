@@ -70,7 +70,7 @@ def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
                     " WHERE rater = ? AND place = ?",
                     (rater, trial.place),
                 ).fetchone()
-                rect = widget.page.view.picture_rects()[side]
+                rect = widget.page.view.image_rects()[side]
                 if name not in known:
                     known[name] = stored_about(db, name, content)
                 if len(known[name]) < 60 + (number + 1) * 30:

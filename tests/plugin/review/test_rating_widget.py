@@ -85,7 +85,7 @@ def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
     widget = open_widget(path)
     places = set()
     for _number in range(6):
-        (rect,) = widget.page.view.picture_rects()
+        (rect,) = widget.page.view.image_rects()
         places.add((rect.x(), rect.y(), rect.width(), rect.height()))
         seen = grabbed(widget)
         (name,) = widget.session.trial.pictures
@@ -102,7 +102,7 @@ def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
 def test_keys_and_buttons_rate(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review()
     widget = open_widget(path)
-    assert widget.page.count.text() == "To warm up: 1 of 1; does not count yet"
+    assert widget.page.count.text() == "Practice (not counted): 1 of 1"
     qtbot.keyClick(widget, Key_.Key_5)
     assert widget.page.count.text() == "1 of 22"
     qtbot.mouseClick(widget.page.scores[2], Qt.MouseButton.LeftButton)
@@ -143,15 +143,15 @@ def test_back_shows_what_was_rated_and_corrects_it(make_review: Make, open_widge
 def test_comments_flags_and_pauses(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review()
     widget = open_widget(path)
-    before = widget.page.view.picture_rects()
+    before = widget.page.view.image_rects()
     qtbot.keyClick(widget, Key_.Key_C)
     assert widget.focusWidget() is widget.page.words
-    assert widget.page.view.picture_rects() == before
+    assert widget.page.view.image_rects() == before
     qtbot.keyClicks(widget.page.words, "32 nuclei")
     assert rated(path) == []
     qtbot.keyClick(widget.page.words, Key_.Key_Return)
     assert widget.page.comment.text() == "Comment ✓"
-    assert widget.page.view.picture_rects() == before
+    assert widget.page.view.image_rects() == before
     qtbot.keyClick(widget, Key_.Key_F)
     assert widget.page.flag.isChecked()
     qtbot.keyClick(widget, Key_.Key_Space)
@@ -196,7 +196,7 @@ def test_the_clock_stands_still_while_paused(
 def test_two_are_compared_side_by_side(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review(mode="pair")
     widget = open_widget(path)
-    left, right = widget.page.view.picture_rects()
+    left, right = widget.page.view.image_rects()
     assert left.right() < right.left()
     for key in (Key_.Key_Left, Key_.Key_Down, Key_.Key_Right, Key_.Key_1, Key_.Key_4):
         qtbot.keyClick(widget, key)

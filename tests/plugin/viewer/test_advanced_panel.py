@@ -34,16 +34,16 @@ def test_views_are_kept_once_the_user_has_said_yes_and_from_then_on(
 ) -> None:
     told: list[ComputeSettings] = []
     panel.settings_changed.connect(told.append)
-    assert not panel.keep_on_disk.isChecked()
+    assert not panel.cache_on_disk.isChecked()
     questions += [False, True]
-    panel.keep_on_disk.click()
-    assert not panel.keep_on_disk.isChecked()
+    panel.cache_on_disk.click()
+    assert not panel.cache_on_disk.isChecked()
     assert told == []
     assert folder_in_use() is None
-    panel.keep_on_disk.click()
+    panel.cache_on_disk.click()
     assert told[-1].cache_folder == folder_in_use() == default_folder()
     assert ComputeSettings().cache_folder == default_folder()
-    panel.keep_on_disk.click()  # no question: nothing is lost by it
+    panel.cache_on_disk.click()  # no question: nothing is lost by it
     assert told[-1].cache_folder is None
     assert not cache_settings().keep
     assert questions == []
@@ -60,7 +60,7 @@ def test_an_answer_that_cannot_be_remembered_is_told_and_holds_for_the_session(
     panel.not_remembered.connect(told.append)
     panel.settings_changed.connect(told.append)
     questions.append(True)
-    panel.keep_on_disk.click()
+    panel.cache_on_disk.click()
     assert isinstance(told[0], OutputError)
     assert told[1].cache_folder is not None
 

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import QObject
 
 from napari_pathsrgan.plugin.viewer import redraw_timer
-from napari_pathsrgan.plugin.viewer.redraw_timer import Redraw
+from napari_pathsrgan.plugin.viewer.redraw_timer import RedrawTimer
 from napari_pathsrgan.tiles.grid import TileKey
 
 
@@ -21,7 +21,7 @@ class Canvas:
         self.came = []
         self.awaited = False
         self._draw_s = draw_s
-        self.redraw = Redraw(parent, lambda fresh: self.awaited)
+        self.redraw = RedrawTimer(parent, lambda fresh: self.awaited)
         self.redraw.due.connect(self._draw)
 
     def _draw(self, fresh):

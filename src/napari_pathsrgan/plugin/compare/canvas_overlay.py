@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QWidget
 GRASP_PX = 6.0
 """How near to the divider a press takes hold of it."""
 _GAP_PX = 14.0
-"""Left free about the cursor: the place itself is what one looks at."""
+"""Left free about the cursor: the place itself stays visible."""
 _WORK_PX = 36.0
 _HAIR, _HALO = QColor(0, 0, 0, 170), QColor(255, 255, 255, 90)
 _LIGHT, _DARK, _WORK = QColor(255, 255, 255, 230), QColor(0, 0, 0, 130), QColor(230, 159, 0)
@@ -149,7 +149,7 @@ class CanvasOverlay(QWidget):
     # ------------------------------------------------------------------ mouse
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Look at what comes to the canvas first; True keeps it from napari."""
+        """Handle events of the canvas first; True keeps one from napari."""
         if watched is not self._canvas or event is None:
             return False
         if isinstance(event, QMouseEvent):

@@ -43,10 +43,10 @@ def write_capture(viewer: napari.Viewer, overlay: CanvasOverlay, path: Path) -> 
         If it can't be.
     """
     path = path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
-    picture = Image.fromarray(photograph(viewer, overlay))
+    captured = Image.fromarray(photograph(viewer, overlay))
     try:
         with atomic_replace(path) as partial:
-            picture.save(partial, format="PNG", dpi=(_DPI, _DPI))
+            captured.save(partial, format="PNG", dpi=(_DPI, _DPI))
     except OSError as error:
         raise OutputError(
             f"{path.name} can't be written: {error.strerror or error}.", "Free some space, or choose another folder."

@@ -36,7 +36,7 @@ def zoom_to(viewer: napari.Viewer, magnification: float) -> None:
 class CompareKeys(QObject):
     """Binds the keys, and gives way to whoever else has one.
 
-    It looks when it is made, when the user changes keys in napari's settings, and whenever `give_way` is called.
+    It checks when it is made, when the user changes keys in napari's settings, and whenever `give_way` is called.
 
     Parameters
     ----------

@@ -60,15 +60,15 @@ class PaneLabels:
                 lines, fitting = fit_label(label.text, font, label.width_px - 2 * (MARGIN_PX + PADDING_PX))
                 if label.width_px < LEAST_WIDTH_PX + 2 * MARGIN_PX or not lines:
                     continue
-                look = (lines, tuple(background), fitting.toString(), ratio)
+                drawn = (lines, tuple(background), fitting.toString(), ratio)
                 slot = (pane.box, number)
                 before, visual = self._drawn.pop(slot, (None, None))
-                if before != look:
+                if before != drawn:
                     visual = _replace(visual, pane.box, draw_label(lines, fitting, background, ratio))
                 width = visual.size[0] / ratio
                 x = round(pane.rect.width() - MARGIN_PX - width) if label.right else MARGIN_PX
                 _place(visual, (1 / ratio, 1 / ratio), (x, MARGIN_PX))
-                seen[slot] = (look, visual)
+                seen[slot] = (drawn, visual)
                 self.lines.append(lines)
         for _, visual in self._drawn.values():
             visual.parent = None

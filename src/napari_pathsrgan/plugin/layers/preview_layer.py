@@ -2,7 +2,7 @@
 
 Two arrays stand behind each level of such a layer. ``layer.data`` holds the exact one: whoever indexes it, converts it,
 saves or splits the layer gets computed pixels, or a sentence where they are too many. Its attribute ``preview`` is the
-other one, which never computes; napari's slicing, and nothing else, is given that. No array looks at who is asking.
+other one, which never computes; napari's slicing, and nothing else, is given that. No array checks who is asking.
 
 What is overridden of napari's slicing is private there (as of 0.9.2); `tests/plugin/layers/test_preview_layer.py` fails
 in words if a later napari slices in another way.

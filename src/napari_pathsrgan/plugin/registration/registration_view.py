@@ -47,13 +47,13 @@ def registration_layers(low: Slide, high: Slide, table: Table, magnification: in
     offsets = np.stack([table[f"offset_{axis}_um_{magnification}x"] for axis in ("row", "col")], axis=1)
     middle = np.median(offsets, axis=0)
     correlation = np.asarray(table["correlation" if magnification == 20 else "correlation_10x"], np.float64)
-    picture, mpp, corner = checkerboard(low, high, table, magnification, low.mpp / 2)
+    image, mpp, corner = checkerboard(low, high, table, magnification, low.mpp / 2)
     shared: dict[str, Any] = {"units": ("um", "um")}
     layers += [
         (
-            picture,
+            image,
             {
-                "name": f"4× and {magnification}× in squares",
+                "name": f"Checkerboard of 4× and {magnification}×",
                 "rgb": True,
                 "scale": (mpp, mpp),
                 "translate": (corner[0] + mpp / 2, corner[1] + mpp / 2),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _NOTHING_OPEN = "Open a pairs file, which\npathsrgan register has written."
 _LEGEND = (
     "<small>Points are patches, the more yellow the better they match. Arrows say how the offset differs from the"
-    f" slide's median, {DRIFT_SHOWN:.0f} times as long. Zoom in on the squares: cells go on across their edges where"
-    " the scans fit.</small>"
+    f" slide's median, {DRIFT_SHOWN:.0f} times as long. Zoom in on the checkerboard: cells continue across"
+    " the edges of its squares where the scans fit.</small>"
 )
 _BOARD = 1
 """Index of the checkerboard among a registration's layers."""
@@ -73,9 +73,9 @@ class RegistrationWidget(QWidget):
             box.currentIndexChanged.connect(self._load)
         self.powers.addItem("4× and 20×", 20)
         self.powers.addItem("4× and 10×", 10)
-        self.squares = QCheckBox("Scans in squares")
-        self.squares.setChecked(True)
-        self.squares.toggled.connect(self._show_squares)
+        self.checkerboard = QCheckBox("Checkerboard")
+        self.checkerboard.setChecked(True)
+        self.checkerboard.toggled.connect(self._show_squares)
         self.summary = PlainLabel()
         self.summary.setWordWrap(True)
         self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -92,7 +92,7 @@ class RegistrationWidget(QWidget):
         body.addStretch()
         form.addRow("Slide", self.slides)
         form.addRow("Scans", self.powers)
-        form.addRow(self.squares)
+        form.addRow(self.checkerboard)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self.messages)
@@ -158,7 +158,7 @@ class RegistrationWidget(QWidget):
             self.viewer.add_layer(Layer.create(data, parameters, kind)) for data, parameters, kind in answer.layers
         ]
         self.summary.setText(answer.summary)
-        self._show_squares(self.squares.isChecked())
+        self._show_squares(self.checkerboard.isChecked())
         self.viewer.fit_to_view()
 
     def _show_squares(self, shown: bool) -> None:
@@ -166,7 +166,7 @@ class RegistrationWidget(QWidget):
             self.layers[_BOARD].visible = shown
 
     def _clear(self) -> None:
-        """Take the last slide's layers away, and let go of its files."""
+        """Remove the last slide's layers, and close its files."""
         for layer in self.layers:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)

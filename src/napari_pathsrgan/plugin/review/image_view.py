@@ -1,4 +1,4 @@
-"""Pictures on neutral grey, at one zoom for everybody."""
+"""Images on neutral grey, at one zoom for everybody."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def to_qimage(image: Pixels) -> QImage:
 
 
 class PatchView(QWidget):
-    """Shows one picture, or two side by side; never smaller or larger than it's told.
+    """Shows one image, or two side by side; never smaller or larger than the size given.
 
     Parameters
     ----------
     rows, cols : int
-        Size of every picture, in its own pixels.
+        Size of every image, in its own pixels.
     side_by_side : int
         How many are shown at a time.
     zoom : int
@@ -50,7 +50,7 @@ class PatchView(QWidget):
         self.setMinimumSize(self.sizeHint())
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """Room for the pictures and a margin."""
+        """Room for the images and a margin."""
         width = self._count * self._size.width() + (self._count - 1) * _GAP_PX
         return QSize(width + 2 * _MARGIN_PX, self._size.height() + 2 * _MARGIN_PX)
 
@@ -61,13 +61,13 @@ class PatchView(QWidget):
         self.update()
 
     def show_note(self, text: str) -> None:
-        """Show words in place of pictures."""
+        """Show words in place of images."""
         self._images = []
         self.note = text
         self.update()
 
-    def picture_rects(self) -> list[QRect]:
-        """Where the pictures are, from left to right."""
+    def image_rects(self) -> list[QRect]:
+        """Where the images are, from left to right."""
         width = self._count * self._size.width() + (self._count - 1) * _GAP_PX
         left, top = (self.width() - width) // 2, (self.height() - self._size.height()) // 2
         step = self._size.width() + _GAP_PX
@@ -79,7 +79,7 @@ class PatchView(QWidget):
         """Draw the background and what is shown."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), self.background)
-        for rect, image in zip(self.picture_rects(), self._images, strict=False):
+        for rect, image in zip(self.image_rects(), self._images, strict=False):
             painter.drawImage(rect, image)
         if self.note:
             painter.setPen(Qt.GlobalColor.white)

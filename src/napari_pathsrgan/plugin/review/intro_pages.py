@@ -23,7 +23,7 @@ _HOW = {
 _EXAMPLE_PX = 440
 """Longest side of an example on the screen, so that the two ends of the scale lie beside each other: its middle."""
 _RULES = (
-    "Every rating is saved at once: stop whenever you like and go on later. Your first impression is the right one;"
+    "Every rating is saved at once: stop whenever you like and continue later. Your first impression is the right one;"
     " ⌫ goes back to correct it. Where you can't judge, say so with 0."
 )
 
@@ -38,7 +38,7 @@ class FirstPage(QWidget):
     anchors : sequence of (int, (rows, cols, 3) uint8)
         Examples: score and image.
     zoom : int
-        Of the examples; that of the pictures to rate.
+        Of the examples; that of the images to rate.
     going_on : bool
         Whether the rater has been here before.
 
@@ -96,7 +96,7 @@ class LastPage(QWidget):
         done = QPushButton("Close")
         done.setMinimumSize(160, 44)
         done.clicked.connect(self.closed)
-        back = QPushButton("Back to the last picture")
+        back = QPushButton("Back to the last image")
         back.clicked.connect(self.back_asked)
         layout = QVBoxLayout(self)
         layout.addStretch()

@@ -1,4 +1,4 @@
-"""The page a picture is rated on: the picture alone on grey, large buttons for the scores, small ones for the rest."""
+"""The page an image is rated on: the image alone on grey, large buttons for the scores, small ones for the rest."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RatingPage(QWidget):
         self.words.setPlaceholderText("Your comment; Enter keeps it, Esc does not")
         self.words.setMaxLength(2000)
         room = self.words.sizePolicy()
-        room.setRetainSizeWhenHidden(True)  # the picture stays where it is when the line opens
+        room.setRetainSizeWhenHidden(True)  # the image stays where it is when the line opens
         self.words.setSizePolicy(room)
         self.words.hide()
         layout = QVBoxLayout(self)
@@ -80,16 +80,16 @@ class RatingPage(QWidget):
         below.addWidget(self.count)
         below.addStretch()
         for button in (self.back, self.forward, self.comment, self.flag, self.unjudged, self.pause):
-            button.setFixedHeight(2 * self.fontMetrics().height() + 2)  # a ✓ is taller, and would move the picture
+            button.setFixedHeight(2 * self.fontMetrics().height() + 2)  # a ✓ is taller, and would move the image
             below.addWidget(button)
         for button in (self.flag, self.unjudged, self.pause):
             button.setCheckable(True)
         return below
 
     def show_trial(self, trial: Trial, progress: Progress) -> None:
-        """Show how far it is, and what was said of it before; the pictures come by `view`."""
+        """Show how far it is, and what was said of it before; the images come by `view`."""
         place = f"{progress.number} of {progress.total}"
-        self.count.setText(f"To warm up: {place}; does not count yet" if progress.warm_up else place)
+        self.count.setText(f"Practice (not counted): {place}" if progress.warm_up else place)
         self.mark(trial)
         self._begun = trial.place > 0
         self.forward.setVisible(trial.rated)

@@ -1,4 +1,4 @@
-"""A rater's window: the picture alone on grey, five buttons, and nothing that tells whose it is."""
+"""A rater's window: the image alone on grey, five buttons, and nothing that reveals the method."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ARROWS = {Qt.Key.Key_Left: 1, Qt.Key.Key_Down: 2, Qt.Key.Key_Right: 3}
 
 
 class RatingWidget(QWidget):
-    """Shows what a session has to rate, and tells it what is said.
+    """Shows what a session has to rate, and records the ratings.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class RatingWidget(QWidget):
     Attributes
     ----------
     shown : Signal(int)
-        A picture appeared: its place in the rater's order; −1 for the last page.
+        An image appeared: its place in the rater's order; −1 for the last page.
     finished : Signal()
         The rater has closed the last page.
     """
@@ -125,12 +125,12 @@ class RatingWidget(QWidget):
             return
         trial = self.session.trial
         self.page.show_trial(trial, progress)
-        self._show_pictures()
+        self._show_images()
         self.pages.setCurrentWidget(self.page)
         self._spent_s, self._since = 0.0, time.monotonic()
         self.shown.emit(trial.place)
 
-    def _show_pictures(self) -> None:
+    def _show_images(self) -> None:
         try:
             self.page.view.show_images([self.session.image(name) for name in self.session.trial.pictures])
         except PathSRGANError as error:
@@ -140,7 +140,7 @@ class RatingWidget(QWidget):
 
     @property
     def rating(self) -> bool:
-        """Whether a picture can be rated now."""
+        """Whether an image can be rated now."""
         return self.pages.currentIndex() == 1 and not self.session.waiting and not self.page.pause.isChecked()
 
     def rate(self, score: int | None) -> None:
@@ -201,7 +201,7 @@ class RatingWidget(QWidget):
         self._mark()
 
     def set_pause(self, paused: bool) -> None:
-        """Hide the picture and stop the clock, or go on."""
+        """Hide the image and stop the clock, or resume."""
         if self.session.waiting:
             self.page.pause.setChecked(False)
             return
@@ -212,7 +212,7 @@ class RatingWidget(QWidget):
             self._since = None
         else:
             self._since = time.monotonic()
-            self._show_pictures()
+            self._show_images()
 
     def open_comment(self) -> None:
         """Open the line for a comment."""
@@ -276,7 +276,7 @@ class RatingWidget(QWidget):
         return self.pages.currentIndex() != 1 and super().focusNextPrevChild(following)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        """Let go of the file; an unsaved rating is tried once more, and the window stays if it can't be saved."""
+        """Close the file; an unsaved rating is tried once more, and the window stays if it can't be saved."""
         if self.session.waiting:
             self.try_again()
             if self.session.waiting:

@@ -49,7 +49,7 @@ class ReviewWidget(DockWidget):
     Parameters
     ----------
     napari_viewer : napari.Viewer
-        Pictures are rated in a window of their own, where layers tell nothing.
+        Images are rated in a window of their own, where no layers reveal the method.
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
@@ -140,7 +140,7 @@ class ReviewWidget(DockWidget):
         self._show_path()
 
     def rate(self) -> None:
-        """Open the rater's window; asks whether to go on where there are ratings under the name."""
+        """Open the rater's window; asks whether to continue where there are ratings under the name."""
         if self.path is None or not self.begin.isEnabled():
             return
         try:

@@ -36,11 +36,11 @@ class AdvancedPanel(Section):
     memory_changed : Signal(object)
         Bytes.
     clear_requested : Signal()
-        The user has confirmed that all kept views be removed.
+        The user has confirmed that all cached tiles be removed.
     not_remembered : Signal(OutputError)
-        Whether views are kept could not be remembered for the next session.
+        Whether tiles are cached could not be remembered for the next session.
     opened : Signal()
-        The user looks at the panel.
+        The panel was opened.
     """
 
     settings_changed = Signal(object)
@@ -60,7 +60,7 @@ class AdvancedPanel(Section):
         self.device.addItems(["auto", "cpu", "cuda", "mps"])
         self.device.setCurrentText(settings.device)
         self.precision = combo_box(
-            "How numbers are kept while computing.\n"
+            "How numbers are stored while computing.\n"
             "auto: what is fastest here and within one grey level of fp32 (default);\n"
             "any other is computed by torch.\n"
             "int8: a preview by OpenVINO, sooner, a few grey levels off; how far is said"
@@ -76,69 +76,69 @@ class AdvancedPanel(Section):
             f"Most memory that tiles may take, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
             "what is in sight always stays"
         )
-        self.keep_on_disk = QCheckBox("cache tiles")
-        self.keep_on_disk.setChecked(settings.cache_folder is not None)
+        self.cache_on_disk = QCheckBox("cache tiles")
+        self.cache_on_disk.setChecked(settings.cache_folder is not None)
         self.clear_disk = QPushButton("Clear")
         panel = QWidget()
         form = narrow_form(panel)
         form.addRow("Device", self.device)
         form.addRow("Precision", self.precision)
         form.addRow("Memory", self.memory)
-        form.addRow("Disk", Flowing(self.keep_on_disk, self.clear_disk))
+        form.addRow("Disk", Flowing(self.cache_on_disk, self.clear_disk))
         self.addWidget(panel)
-        self.device.activated.connect(self._tell)
-        self.precision.activated.connect(self._tell)
-        self.keep_on_disk.clicked.connect(self._choose_keeping)
+        self.device.activated.connect(self._emit_settings)
+        self.precision.activated.connect(self._emit_settings)
+        self.cache_on_disk.clicked.connect(self._set_caching)
         self.memory.valueChanged.connect(lambda mib: self.memory_changed.emit(mib * MIB))
-        self.clear_disk.clicked.connect(self._ask_to_clear)
+        self.clear_disk.clicked.connect(self._confirm_clear)
         self.toggled.connect(lambda open_: self.opened.emit() if open_ else None)
         self.show_disk_use(None)
 
     def show_disk_use(self, n_bytes: int | None) -> None:
-        """Say how much is kept; None where that is not known."""
-        self._kept_bytes = n_bytes or 0
+        """Show how much is stored; None where that is not known."""
+        self._stored_bytes = n_bytes or 0
         self.clear_disk.setEnabled(bool(n_bytes))
         self.clear_disk.setToolTip(
             "Nothing is stored" if not n_bytes else f"Remove the {n_bytes / MIB:.3g} MiB of cached tiles from the disk"
         )
-        self.keep_on_disk.setToolTip(
+        self.cache_on_disk.setToolTip(
             plain_tip(
                 "A slide opened again is sharp at once (default: off).\n"
                 f"Stored in {self._folder}, readable by you alone, up to {self._settings.cache_bytes / GB:g} GB"
             )
         )
 
-    def _choose_keeping(self, keep: bool) -> None:
-        """Keep views from now on, once the user has said yes, or no longer; remembered for the next session."""
+    def _set_caching(self, keep: bool) -> None:
+        """Cache tiles on disk from now on, once the user agrees, or no longer; remembered for the next session."""
         if keep and not confirm(
             self,
-            "Keep computed views on disk?",
-            f"Computed views show patients' cells. They would be kept in {self._folder} on this computer, "
-            f"readable by you alone, up to {self._settings.cache_bytes / GB:g} GB, until you clear them. Keep them?",
+            "Cache computed tiles on disk?",
+            f"Computed tiles show patients' cells. They would be stored in {self._folder} on this computer, "
+            f"readable by you alone, up to {self._settings.cache_bytes / GB:g} GB, until you clear them. Store them?",
         ):
-            self.keep_on_disk.setChecked(False)
+            self.cache_on_disk.setChecked(False)
             return
         try:
             remember_cache_settings(keep)
         except OutputError as error:
             self.not_remembered.emit(error)
-        self._tell()
+        self._emit_settings()
 
-    def _ask_to_clear(self) -> None:
+    def _confirm_clear(self) -> None:
         question = (
-            f"Remove the {self._kept_bytes / MIB:.3g} MiB of computed views of all slides kept in {self._folder}? "
+            f"Remove the {self._stored_bytes / MIB:.3g} MiB of cached tiles of all slides from {self._folder}? "
             "Nothing else is removed, and they can be computed again."
         )
-        if confirm(self, "Clear kept views?", question):
+        if confirm(self, "Clear cached tiles?", question):
             self.clear_requested.emit()
 
-    def _tell(self, _value: object = None) -> None:
+    def _emit_settings(self, _value: object = None) -> None:
         settings = replace(
             self._settings,
             device=self.device.currentText().strip() or "auto",
             precision=self.precision.currentText(),
             memory_bytes=self.memory.value() * MIB,
-            cache_folder=self._folder if self.keep_on_disk.isChecked() else None,
+            cache_folder=self._folder if self.cache_on_disk.isChecked() else None,
         )
         if settings != self._settings:
             self._settings = settings

@@ -1,4 +1,4 @@
-"""How much of a picture may be drawn: from the faithful model to the natural one trained from it."""
+"""Sets how far to interpolate from the PSNR-trained model to the GAN-trained one: from fidelity to sharpness."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from napari_pathsrgan.plugin.widgets.plain_text import PlainLabel
 
 STEPS = 10
 _TIP = (
-    "Faithful (0 %): what the scan shows, soft where it shows nothing.\n"
-    "Natural (100 %, default): sharp, with detail drawn as it probably is.\n"
-    "Between them: a mixture of both networks. Computing takes the same time."
+    "Fidelity (0 %): the PSNR-trained network; soft where the scan shows no detail.\n"
+    "Sharpness (100 %, default): the GAN-trained network; sharp, with probable detail.\n"
+    "Between them: both networks interpolated. Computing takes the same time."
 )
 
 

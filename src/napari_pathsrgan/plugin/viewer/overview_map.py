@@ -35,7 +35,7 @@ class OverviewMap(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._shown: npt.NDArray[np.uint8] | None = None
-        self._picture = QPixmap()
+        self._pixmap = QPixmap()
         self._computed: QImage | None = None
         self._blocks: npt.NDArray[np.bool_] = np.zeros((0, 0), bool)
         self._shaded: QPixmap | None = None
@@ -51,22 +51,22 @@ class OverviewMap(QWidget):
         """Tall enough to aim at a cell cluster."""
         return QSize(280, 220)
 
-    def set_slide(self, picture: npt.NDArray[np.uint8] | None, extent_um: tuple[float, float] = (1.0, 1.0)) -> None:
+    def set_slide(self, image: npt.NDArray[np.uint8] | None, extent_um: tuple[float, float] = (1.0, 1.0)) -> None:
         """Show a slide.
 
         Parameters
         ----------
-        picture : (H, W, 3) uint8 or None
+        image : (H, W, 3) uint8 or None
             Overview; None for no slide.
         extent_um : (height, width)
         """
-        if picture is self._shown:
+        if image is self._shown:
             return
-        self._shown = picture
+        self._shown = image
         self._computed = self._visible_um = self._shaded = None
         self._blocks = np.zeros((0, 0), bool)
         self._extent_um = extent_um
-        self._picture = QPixmap() if picture is None else QPixmap.fromImage(_rgb_image(picture))
+        self._pixmap = QPixmap() if image is None else QPixmap.fromImage(_rgb_image(image))
         self.update()
 
     def set_computed(self, blocks: npt.NDArray[np.bool_], extent_um: tuple[float, float]) -> None:
@@ -89,8 +89,8 @@ class OverviewMap(QWidget):
             self.update()
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
-        """Draw picture, shading and frame."""
-        if self._picture.isNull():
+        """Draw image, shading and frame."""
+        if self._pixmap.isNull():
             return
         target = self._target()
         scale = target.width() / self._extent_um[1]
@@ -108,14 +108,14 @@ class OverviewMap(QWidget):
             painter.drawRect(grown)
 
     def _draw_shaded(self, target: QRectF, scale: float) -> QPixmap:
-        """Draw picture and shading at the size they are shown; kept, since only the frame moves while one pans."""
+        """Draw image and shading at the size they are shown; kept, since only the frame moves while one pans."""
         ratio = self.devicePixelRatioF()
         drawn = QPixmap(self.size() * ratio)
         drawn.setDevicePixelRatio(ratio)
         drawn.fill(Qt.GlobalColor.transparent)
         painter = QPainter(drawn)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawPixmap(target, self._picture, QRectF(self._picture.rect()))
+        painter.drawPixmap(target, self._pixmap, QRectF(self._pixmap.rect()))
         if self._computed is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             height, width = self._computed_extent_um
@@ -134,7 +134,7 @@ class OverviewMap(QWidget):
         self._jump(event)
 
     def _jump(self, event: QMouseEvent | None) -> None:
-        if event is None or self._picture.isNull() or not event.buttons() & Qt.MouseButton.LeftButton:
+        if event is None or self._pixmap.isNull() or not event.buttons() & Qt.MouseButton.LeftButton:
             return
         target, point = self._target(), QPointF(event.pos())
         col = min(max((point.x() - target.left()) / target.width(), 0.0), 1.0) * self._extent_um[1]
@@ -148,9 +148,9 @@ class OverviewMap(QWidget):
         return QRectF((self.width() - size[0]) / 2, 0, *size)
 
 
-def _rgb_image(picture: npt.NDArray[np.uint8]) -> QImage:
-    height, width = picture.shape[:2]
-    pixels = np.ascontiguousarray(picture)
+def _rgb_image(image: npt.NDArray[np.uint8]) -> QImage:
+    height, width = image.shape[:2]
+    pixels = np.ascontiguousarray(image)
     return QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 

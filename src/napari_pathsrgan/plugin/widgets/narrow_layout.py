@@ -113,12 +113,12 @@ class Scrolled(QScrollArea):
         self.setWidget(widget)
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
-        """Look once more: what is in it gets napari's style as it is shown, after its height was asked."""
+        """Measure again: what is in it gets napari's style as it is shown, after its height was asked."""
         super().showEvent(event)
         self._timer.start(0)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Look once more when something in it has come or gone: parts of parts tell their new height too late."""
+        """Measure again when something in it has come or gone: nested parts report their new height too late."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._timer.start(0)
         return super().eventFilter(watched, event)

@@ -1,4 +1,4 @@
-"""Text from files shown as text: Qt takes whatever looks like HTML for HTML, which may hide, forge and fetch things."""
+"""Text from files shown as text: Qt takes whatever resembles HTML for HTML, which may hide, forge and fetch things."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pathsrgan.text import printable
 
 
 class PlainLabel(QLabel):
-    """A label that shows its text as it is, whatever looks like HTML in it."""
+    """A label that shows its text as it is, even where it resembles HTML."""
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)

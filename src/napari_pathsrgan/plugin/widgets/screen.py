@@ -62,8 +62,8 @@ def some_screen() -> Iterator[bool]:
     server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
     try:
-        with os.fdopen(reader) as told:
-            number = told.readline().strip()  # empty when the server ends without a display
+        with os.fdopen(reader) as answer:
+            number = answer.readline().strip()  # empty when the server ends without a display
         if not number:
             raise ScreenError("The virtual screen (Xvfb) does not start.", "Run `pathsrgan doctor` to see why.")
         os.environ |= {"DISPLAY": f":{number}", "XAUTHORITY": str(authority)}
