@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,11 @@ from napari_pathsrgan.jobs.listing import Job, JobList
 from napari_pathsrgan.jobs.orders import queue_job, stop_job
 
 COUNTING_WORKER = Path(__file__).parent / "jobs" / "worker.py"
+
+
+os.environ["NAPARI_CONFIG"] = (
+    ""  # before napari is imported: windows are laid out the same, whatever the user's is like
+)
 
 
 # What a property costs depends on what else the machine does; no test of one is about time.

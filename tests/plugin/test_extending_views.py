@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari_pathsrgan.inference.derived_source import CachedTile, RegionReader
 from qtpy.QtCore import Qt
 from tests.plugin.conftest import Window
 
+from napari_pathsrgan.inference.derived_source import CachedTile, RegionReader
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.compare.modes import CompareMode
