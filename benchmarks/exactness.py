@@ -14,9 +14,9 @@ import torch
 from measure import Figure, command
 from sample_slides import SLIDES_OPTION, SMALL_PX, cells_origin_um, sample_slide
 
+from napari_pathsrgan.inference.backends.torch import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine, default_threads
 from napari_pathsrgan.inference.execution import Execution
-from napari_pathsrgan.inference.select_backend import cpu_has_bf16
 from napari_pathsrgan.inference.winograd import can_compute
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
@@ -30,7 +30,7 @@ from napari_pathsrgan.tiles.grid import CORE, LR_MPP
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_pathsrgan.inference.execution import Precision
+    from napari_pathsrgan.inference.backend import Precision
     from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.types import Pixels
 

@@ -21,7 +21,7 @@ from sample_slides import SLIDES_OPTION
 
 from napari_pathsrgan.inference.engine import Engine, default_threads, load_model
 from napari_pathsrgan.inference.int8 import Deviation
-from napari_pathsrgan.inference.openvino_generator import precisions
+from napari_pathsrgan.inference.openvino_network import precisions
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.grid import CORE

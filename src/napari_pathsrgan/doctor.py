@@ -99,6 +99,7 @@ def _devices() -> Iterator[Finding]:
     except (ImportError, OSError) as error:
         yield Finding(topic, "torch", _last_line(str(error)), False, remedy="Install it: pip install torch")
         return
+    from napari_pathsrgan.inference.backend import BACKENDS
     from napari_pathsrgan.inference.engine import choose_device, default_threads
 
     yield Finding(topic, "torch", torch.__version__)
@@ -110,7 +111,10 @@ def _devices() -> Iterator[Finding]:
     yield Finding(topic, "chosen by itself", str(choose_device()))
     fast_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     yield Finding(topic, "bf16 on the CPU", "supported" if fast_bf16 else "not supported", need="speed")
-    yield Finding(topic, "OpenVINO", _speed_package("openvino", "may make networks faster on a CPU"), need="speed")
+    for backend in BACKENDS.all():
+        missing = backend.missing()
+        found = f"{missing.problem} {missing.remedy}" if missing else backend.limits
+        yield Finding(topic, f"backend {backend.name}", found, need="speed")
     yield Finding(topic, "NNCF", _speed_package("nncf", "makes int8 previews possible"), need="speed")
     yield Finding(topic, "threads for networks", str(default_threads()))
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from napari_pathsrgan.inference.backend import BackendName, Precision
 from napari_pathsrgan.inference.engine import Engine
-from napari_pathsrgan.inference.execution import BackendName, Precision
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator

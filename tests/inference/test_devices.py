@@ -7,8 +7,8 @@ import pytest
 import torch
 from tests.inference.networks import SMALL, lively
 
+from napari_pathsrgan.inference.backend import Precision
 from napari_pathsrgan.inference.engine import Engine
-from napari_pathsrgan.inference.execution import Precision
 from napari_pathsrgan.models.card import ModelCard
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]

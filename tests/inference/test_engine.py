@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pathsrgan.errors import CardMismatchError, DeviceError
-from napari_pathsrgan.inference import select_backend
+from napari_pathsrgan.inference import openvino_network, select_backend
+from napari_pathsrgan.inference.backend import BackendName
+from napari_pathsrgan.inference.backends import torch as torch_backend
 from napari_pathsrgan.inference.engine import Engine, choose_device, default_threads
-from napari_pathsrgan.inference.execution import BackendName, Execution
-from napari_pathsrgan.inference.openvino_generator import OpenVinoGenerator
-from napari_pathsrgan.inference.winograd import WinogradGenerator
+from napari_pathsrgan.inference.execution import Execution
+from napari_pathsrgan.inference.openvino_network import OpenVinoNetwork
+from napari_pathsrgan.inference.winograd import WinogradNetwork
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.generator import Generator
@@ -115,15 +117,15 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def let(full_s: float, half_s: float, openvino_s: float, winograd_s: float = 9) -> None:
         def seconds(network: Any, *_: Any) -> float:
-            if isinstance(network, OpenVinoGenerator):
+            if isinstance(network, OpenVinoNetwork):
                 return openvino_s
-            if isinstance(network, WinogradGenerator):
+            if isinstance(network, WinogradNetwork):
                 return winograd_s
             return half_s if network.stage1.picture.weight.dtype is torch.bfloat16 else full_s
 
         monkeypatch.setattr(select_backend, "_seconds", seconds)
-        monkeypatch.setattr(select_backend, "precisions", lambda: ("fp32",))
-        monkeypatch.setattr(select_backend, "cpu_has_bf16", lambda: True)
+        monkeypatch.setattr(openvino_network, "precisions", lambda: ("fp32",))
+        monkeypatch.setattr(torch_backend, "cpu_has_bf16", lambda: True)
 
     return let
 
@@ -164,7 +166,7 @@ def test_auto_does_not_try_what_the_processor_only_pretends_to(
     pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(full_s=3, half_s=1, openvino_s=4)
-    monkeypatch.setattr(select_backend, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(torch_backend, "cpu_has_bf16", lambda: False)
     assert automatic(tame()) == Execution("torch", "fp32")
 
 
@@ -183,13 +185,13 @@ def test_auto_leaves_openvino_where_it_is_not_true(
     pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(full_s=2, half_s=3, openvino_s=1)
-    stages = OpenVinoGenerator.stages
+    stages = OpenVinoNetwork.stages
 
-    def brighter(network: OpenVinoGenerator, lr: torch.Tensor, stage: int) -> Any:
+    def brighter(network: OpenVinoNetwork, lr: torch.Tensor, stage: int) -> Any:
         mr, hr = stages(network, lr, stage)
         return mr, hr + 2 / 255
 
-    monkeypatch.setattr(OpenVinoGenerator, "stages", brighter)
+    monkeypatch.setattr(OpenVinoNetwork, "stages", brighter)
     assert automatic(tame()) == Execution("torch", "fp32")
 
 
@@ -200,7 +202,7 @@ def test_a_precision_that_is_named_is_computed_by_torch() -> None:
 @pytest.mark.parametrize("backend", ["openvino", "winograd"])
 def test_some_backends_are_of_the_cpu(backend: BackendName) -> None:
     with pytest.raises(DeviceError, match="on the CPU"):
-        select_backend.prepare(tame(), torch.device("meta"), backend, "fp32")
+        select_backend.select_backend(tame(), torch.device("meta"), backend, "fp32")
 
 
 def test_fp16_is_refused_on_a_cpu() -> None:

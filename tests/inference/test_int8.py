@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError, StoreMismatchError
+from napari_pathsrgan.inference.cell_windows import calibration_windows
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.execution import Execution, resume_execution
-from napari_pathsrgan.inference.int8 import CHECKED_ONE_IN, Deviation, calibration_windows
+from napari_pathsrgan.inference.int8 import CHECKED_ONE_IN, Deviation
 from napari_pathsrgan.inference.process import InferenceProcess, ProcessModel
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.models.card import ModelCard

@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from napari_pathsrgan.errors import DeviceError
-from napari_pathsrgan.inference import select_backend, winograd
+from napari_pathsrgan.inference import openvino_network, winograd
+from napari_pathsrgan.inference.backend import Precision
+from napari_pathsrgan.inference.backends import torch as torch_backend
 from napari_pathsrgan.inference.engine import Engine, load_model
-from napari_pathsrgan.inference.execution import Execution, Precision
+from napari_pathsrgan.inference.execution import Execution
 from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.super_resolved import super_resolve
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
-from napari_pathsrgan.inference.winograd import WinogradGenerator
+from napari_pathsrgan.inference.winograd import WinogradNetwork
 from napari_pathsrgan.inference.winograd_layer import Rows, Step, WinogradLayer, Zeros
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.slides.open_slide import open_slide
@@ -119,7 +121,7 @@ def test_rows_are_kept_as_long_as_somebody_needs_them() -> None:
 @pytest.mark.parametrize("options", [{}, SMALL], ids=["lite", "small"])
 def test_it_gives_torchs_pictures_at_any_size(options: dict[str, int]) -> None:
     network = lively("lite", **options)
-    computing = WinogradGenerator(network)
+    computing = WinogradNetwork(network)
     with torch.inference_mode():
         for shape in ((8, 8), (40, 56), (136, 200)):
             lr = torch.from_numpy(texture(*shape)).permute(2, 0, 1)[None].float().div_(255)
@@ -132,7 +134,7 @@ def test_it_gives_torchs_pictures_at_any_size(options: dict[str, int]) -> None:
 
 
 def test_nothing_of_a_window_outlasts_it() -> None:
-    network, lr = WinogradGenerator(lively("lite", **SMALL)), torch.rand(1, 3, 32, 32)
+    network, lr = WinogradNetwork(lively("lite", **SMALL)), torch.rand(1, 3, 32, 32)
     seen: list[weakref.ref[Rows]] = []
     extend = Rows.extend
 
@@ -207,7 +209,7 @@ def test_the_inference_process_takes_it() -> None:
     ids=["another preset", "another precision", "few channels"],
 )
 def test_what_it_does_not_compute_is_refused(preset: str, precision: Precision, options: dict[str, int]) -> None:
-    with pytest.raises(DeviceError, match=r"preset lite in fp32.*--backend auto"):
+    with pytest.raises(DeviceError, match=r"such as lite, in fp32.*--backend auto"):
         engine(preset, precision, "winograd", **options)
 
 
@@ -216,8 +218,8 @@ def test_where_nobody_may_compile_torch_computes(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("unable to allocate executable memory")
 
     monkeypatch.setattr(winograd, "convolution", refuse)
-    monkeypatch.setattr(select_backend, "precisions", lambda: ())
-    monkeypatch.setattr(select_backend, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(openvino_network, "precisions", lambda: ())
+    monkeypatch.setattr(torch_backend, "cpu_has_bf16", lambda: False)
     model = Engine(lively("lite", **SMALL), ModelCard(name="x", preset="lite"), "cpu")
     assert model.execution == Execution("torch", "fp32")
     for precision in ("auto", "fp32"):

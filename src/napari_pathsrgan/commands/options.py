@@ -11,6 +11,7 @@ from cyclopts import Parameter, Token
 from pydantic import BaseModel, ValidationError
 
 from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.inference.backend import BackendName  # noqa: TC001 - the command line reads it at run time
 
 Config = TypeVar("Config", bound=BaseModel)
 RegionUm = tuple[float, float, float, float]
@@ -34,15 +35,15 @@ class NetworkOptions:
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         auto takes what is fastest here and gives the same pixels. int8 is a preview by OpenVINO: sooner, but a few grey
         levels off; how far is said.
-    backend : {"auto", "torch", "openvino", "winograd"}
-        What computes. auto takes what is fastest here and gives the same pixels: torch, OpenVINO where it is installed,
-        or winograd, our own way for preset lite on a CPU; with a precision that is named, torch.
+    backend : str
+        What computes. auto takes what is fastest here and gives the same pixels: torch, openvino where it is installed,
+        or winograd for networks such as lite on a CPU; with a precision that is named, torch.
     """
 
     model: str = "lite"
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
-    backend: Literal["auto", "torch", "openvino", "winograd"] = "auto"
+    backend: BackendName = "auto"
 
 
 @Parameter(name="*")

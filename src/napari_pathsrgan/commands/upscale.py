@@ -19,8 +19,8 @@ from napari_pathsrgan.commands.report import Json, Progress, progress, tell, tho
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.backend import BackendName, Precision
     from napari_pathsrgan.inference.engine import Engine
-    from napari_pathsrgan.inference.execution import BackendName, Precision
     from napari_pathsrgan.inference.region import Region
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.inference.tile_writer import WriteSummary

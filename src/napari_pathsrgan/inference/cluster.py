@@ -23,7 +23,7 @@ from napari_pathsrgan.inference.tile_writer import Job, TileWriter, WriteSummary
 if TYPE_CHECKING:
     from distributed import Client
 
-    from napari_pathsrgan.inference.execution import BackendName, Precision
+    from napari_pathsrgan.inference.backend import BackendName, Precision
     from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.foreground import SlideBackground
     from napari_pathsrgan.slides.pyramid_store import PyramidStore

@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from napari_pathsrgan.errors import DeviceError
+from napari_pathsrgan.inference.backend import preview_precisions
 from napari_pathsrgan.inference.execution import network_product
 from napari_pathsrgan.inference.int8 import Deviation
 from napari_pathsrgan.inference.network_parts import Pictures, network_parts
 from napari_pathsrgan.inference.over_bicubic import OverBicubic, core, only_enlarged
-from napari_pathsrgan.inference.select_backend import prepare
+from napari_pathsrgan.inference.select_backend import select_backend
 from napari_pathsrgan.models.architecture import GRID_STEP_LR_PX
 from napari_pathsrgan.models.checkpoint import hash_weights, load_generator
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.tiles.covering import Rectangle
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.execution import BackendName, Precision
-    from napari_pathsrgan.inference.select_backend import Network
+    from napari_pathsrgan.inference.backend import BackendName, CompiledNetwork, Precision
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.models.generator import Generator
     from napari_pathsrgan.slides.foreground import SlideBackground
@@ -83,7 +83,7 @@ class Engine:
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         "auto" takes what a trial shows to be the fastest that is true to fp32 within one grey level on 99.9 % of the
         pixels. "int8" is not: it is a preview, by OpenVINO.
-    backend : {"auto", "torch", "openvino", "winograd"}
+    backend : "auto" or str
         What computes. "auto" has all that can compute this network here take part in that trial; beside a precision
         that is named, it is torch.
 
@@ -114,11 +114,11 @@ class Engine:
         network = network.to(self.device)
         if self.device.type != "mps":
             network.to(memory_format=torch.channels_last)
-        prepared, self.execution = prepare(network, self.device, backend, precision)
+        prepared, self.execution = select_backend(network, self.device, backend, precision)
         self.product = network_product(self.card.weights_hash, self.execution.precision)
         self._network = _Networks(prepared)
         self._over_bicubic = OverBicubic(self.device)
-        self.deviation = Deviation() if self.execution.precision == "int8" else None
+        self.deviation = Deviation() if self.execution.precision in preview_precisions() else None
         self._exact = self._network if self.deviation is None else _Networks(network)
 
     @property
@@ -265,7 +265,7 @@ class Engine:
 class _Networks:
     """A network, and the same for windows with context."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: CompiledNetwork) -> None:
         self.whole = network
         self._trimmed = network.trimmed()
 
@@ -274,7 +274,7 @@ class _Networks:
         """Whether its features are few, as those of a network without poolings are."""
         return self._trimmed is not None
 
-    def fit(self, halo: int) -> tuple[Network, int]:
+    def fit(self, halo: int) -> tuple[CompiledNetwork, int]:
         """Choose the network that spares the halo's pixels, where it has all the context that takes.
 
         Returns
@@ -311,7 +311,7 @@ def load_model(
     device : str
         See `choose_device`.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-    backend : {"auto", "torch", "openvino", "winograd"}
+    backend : "auto" or str
         See `Engine`.
 
     Returns

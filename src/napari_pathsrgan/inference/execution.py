@@ -1,19 +1,18 @@
-"""By what, and how finely, a network is computed: what decides the last grey level of a pixel. Imports no torch."""
+"""The backend and precision that compute a network: what decides the last grey level of a pixel. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Self
 
 from napari_pathsrgan.errors import StoreMismatchError
+from napari_pathsrgan.inference.backend import preview_precisions
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 from napari_pathsrgan.tiles.product import Product
 
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-"""int8 is a preview: it is taken only where it is named, and its pixels are no other precision's."""
-BackendName = Literal["auto", "torch", "openvino", "winograd"]
-"""winograd is our own way of computing preset ``lite`` on a CPU."""
+if TYPE_CHECKING:
+    from napari_pathsrgan.inference.backend import BackendName, Precision
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,8 @@ class Execution:
 
     Attributes
     ----------
-    backend : {"torch", "openvino", "winograd"}
+    backend : str
+        One of ``BACKENDS.names()``.
     precision : {"fp32", "bf16", "fp16", "int8"}
     """
 
@@ -41,7 +41,7 @@ class Execution:
 
 def network_product(weights_hash: str, precision: str) -> Product:
     """Say whose pixels a network of these weights makes in a precision, "auto" among them."""
-    return Product("computed", weights_hash, "int8" if precision == "int8" else "exact")
+    return Product("computed", weights_hash, "int8" if precision in preview_precisions() else "exact")
 
 
 def resume_execution(store: Path, backend: BackendName, precision: Precision) -> tuple[BackendName, Precision]:

@@ -17,7 +17,7 @@ from napari_pathsrgan.slides.store_layout import StoreIdentity
 from napari_pathsrgan.tiles.grid import PyramidGrid
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.execution import Precision
+    from napari_pathsrgan.inference.backend import Precision
     from napari_pathsrgan.inference.region import Region, RegionUm
     from napari_pathsrgan.models.card import ModelCard
     from napari_pathsrgan.slides.slide import Slide

@@ -1,7 +1,7 @@
 """A network in whole numbers of 8 bits: a preview, sooner and a little off; and how far off it is.
 
 The ranges of the network's features are taken from made-up scans that are sharper and richer in contrast than real
-ones (`calibration_windows`), so that no slide's features are cut off: ranges of one laboratory's fields would be closer
+ones (`cell_windows`), so that no slide's features are cut off: ranges of one laboratory's fields would be closer
 there, and far too narrow for the next one's.
 """
 
@@ -13,22 +13,16 @@ import io
 import logging
 import threading
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import MissingPartError
+from napari_pathsrgan.inference.cell_windows import calibration_windows
 
 CHECKED_ONE_IN = 32
 """One window in so many is computed exactly as well, from the second on: the first is waited for."""
-
-_SIDE_PX = 128
-_CONTRASTS, _BLURS_PX = (1.0, 1.7, 2.5), (0.4, 0.6, 0.8)
-_DISCS = 160
-_NOISE_LEVELS = 1.0
 
 
 class Deviation:
@@ -115,31 +109,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def calibration_windows() -> list[npt.NDArray[np.float32]]:
-    """Draw scans of discs of all sizes and colours, over and through each other: each (1, 3, H, W), 0 to 1."""
-    return [
-        _discs(np.random.default_rng(seed), contrast, blur)
-        for seed, (contrast, blur) in enumerate(product(_CONTRASTS, _BLURS_PX))
-    ]
-
-
-def _discs(rng: np.random.Generator, contrast: float, blur_px: float) -> npt.NDArray[np.float32]:
-    density = np.zeros((_SIDE_PX, _SIDE_PX, 3), np.float32)
-    for _ in range(_DISCS):
-        radius = min(2.0 * (1 - rng.random()) ** -0.7, 60.0)
-        place = rng.uniform(-10, _SIDE_PX + 10, 2)
-        axes = radius, radius * rng.uniform(0.4, 1.0)
-        mask = np.zeros((_SIDE_PX, _SIDE_PX), np.uint8)
-        centre, size = ([round(16 * part) for part in pair] for pair in (place, axes))  # sixteenths of a pixel
-        cv2.ellipse(mask, centre, size, float(rng.uniform(0, 180)), 0, 360, 255, -1, cv2.LINE_AA, shift=4)
-        inside = mask[..., None].astype(np.float32) / 255
-        colour = (rng.dirichlet((1.5, 1.5, 1.0)) * rng.gamma(1.5, 0.35) * contrast).astype(np.float32)
-        if rng.random() < 0.5:  # opaque
-            density *= 1 - inside
-        density += inside * colour
-    blurred = cv2.GaussianBlur(density, (0, 0), blur_px)
-    image = 255 * rng.uniform(0.85, 1.0) * 10.0**-blurred + rng.normal(0, _NOISE_LEVELS, blurred.shape)
-    levels = np.clip(np.rint(image), 0, 255).astype(np.float32) / 255
-    return np.ascontiguousarray(levels.transpose(2, 0, 1)[None])

@@ -27,7 +27,7 @@ _STRIP_PX = 12_288
 little to do with them."""
 
 
-class WinogradGenerator:
+class WinogradNetwork:
     """A generator of preset ``lite`` for windows on a CPU; several threads may compute at the same time.
 
     A pixel is the same to the bit whatever the window. It is torch's within a grey level, as products are others and
@@ -68,10 +68,10 @@ class WinogradGenerator:
         """See `Generator`."""
         return self._network.bicubic_skip
 
-    def trimmed(self) -> tuple[WinogradGenerator, int] | None:
+    def trimmed(self) -> tuple[WinogradNetwork, int] | None:
         """See `Generator.trimmed`."""
         found = self._network.trimmed()
-        return (WinogradGenerator(found[0]), found[1]) if found else None
+        return (WinogradNetwork(found[0]), found[1]) if found else None
 
     def stages(self, lr: Tensor, stage: int) -> tuple[Tensor, Tensor | None]:
         """See `Generator.stages`; takes one window at a time."""
@@ -141,7 +141,7 @@ class _Band:
 
     Parameters
     ----------
-    network : WinogradGenerator
+    network : WinogradNetwork
     window : (H, W, 3) float32
     rows : (first, end)
         Of what comes out, input pixels.
@@ -153,7 +153,7 @@ class _Band:
         Where its pictures come out.
     """
 
-    def __init__(self, network: WinogradGenerator, window: Channels, rows: tuple[int, int], stage: int) -> None:
+    def __init__(self, network: WinogradNetwork, window: Channels, rows: tuple[int, int], stage: int) -> None:
         self._taken, self._seen = network.place(window, rows)
         self._steps, self.sources = network.steps(self._seen, stage)
 
@@ -213,7 +213,7 @@ class _Picture:
 
 
 def can_compute(network: Generator) -> bool:
-    """Whether a network is one that `WinogradGenerator` computes."""
+    """Whether a network is one that `WinogradNetwork` computes."""
     chain = network.residual_chain()
     return (
         chain is not None

@@ -27,7 +27,7 @@ from napari_pathsrgan.inference.window_buffer import WindowBuffer
 from napari_pathsrgan.slides.foreground import SlideBackground
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.execution import BackendName, Precision
+    from napari_pathsrgan.inference.backend import BackendName, Precision
 
 _KEPT_ENGINES = 2
 """Models kept loaded, so that going back to the last one costs nothing."""

@@ -20,8 +20,8 @@ from napari_pathsrgan.child_processes import safe_children
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation.on_pairs import CARD_METRICS, PatchScore, card_metrics, evaluate_pairs
 from napari_pathsrgan.evaluation.report import contact_sheet
+from napari_pathsrgan.inference.backends.torch import cpu_has_bf16
 from napari_pathsrgan.inference.engine import Engine
-from napari_pathsrgan.inference.select_backend import cpu_has_bf16
 from napari_pathsrgan.models.card import MOST_NAME, MOST_TEXT, ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE

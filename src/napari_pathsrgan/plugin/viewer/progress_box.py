@@ -8,6 +8,7 @@ from qtpy.QtCore import QRectF, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_pathsrgan.inference.backend import BACKENDS, REFERENCE
 from napari_pathsrgan.plugin.widgets.plain_text import PlainLabel
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ProgressBox(QWidget):
             return
         device = status.device.upper().replace("CUDA", "GPU")
         speed = f"{status.mpx_per_s:.2g} Mpx/s · " if status.mpx_per_s else ""
-        backend = {"openvino": "OpenVINO ", "winograd": "Winograd "}.get(status.backend, "")
+        backend = "" if status.backend in ("", REFERENCE) else f"{BACKENDS.find(status.backend).title} "
         preview = f" preview, {status.deviation}" if status.deviation else ""
         self.speed.setText(f"{speed}{device}, {backend}{status.precision}{preview}")
 

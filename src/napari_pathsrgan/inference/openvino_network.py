@@ -16,7 +16,7 @@ from napari_pathsrgan.errors import DeviceError, MissingPartError
 from napari_pathsrgan.inference.signal_stack import signal_stack_kept
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.execution import Precision
+    from napari_pathsrgan.inference.backend import Precision
     from napari_pathsrgan.models.generator import Generator
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -35,7 +35,7 @@ class _Stages(nn.Module):
         return self.network.stages(lr, 2)
 
 
-class OpenVinoGenerator:
+class OpenVinoNetwork:
     """A generator converted for OpenVINO; several threads may compute at the same time.
 
     Where each has its share of torch's threads (`Engine.at_once`), it has as many of OpenVINO's.
@@ -63,7 +63,7 @@ class OpenVinoGenerator:
             )
         self._network = network
         self._precision, self._threads = precision, threads
-        self._trimmed: tuple[OpenVinoGenerator, int] | None = None
+        self._trimmed: tuple[OpenVinoNetwork, int] | None = None
         self._making = threading.Lock()
         self._compiled: dict[tuple[int, int], Any] = {}
         self._of_thread = threading.local()
@@ -79,17 +79,17 @@ class OpenVinoGenerator:
         mr, *hr = (torch.from_numpy(array) for array in found.to_tuple())
         return mr, hr[0] if hr else None
 
-    def trimmed(self) -> tuple[OpenVinoGenerator, int] | None:
+    def trimmed(self) -> tuple[OpenVinoNetwork, int] | None:
         """See `Generator.trimmed`; the same one each time, since converting takes a second."""
         if self._trimmed is None and (found := self._network.trimmed()):
             network, context = found
-            self._trimmed = OpenVinoGenerator(network, self._precision, self._threads), context
+            self._trimmed = OpenVinoNetwork(network, self._precision, self._threads), context
         return self._trimmed
 
     @cached_property
     def _both(self) -> Any:
         """The network converted, with both pictures; a trimmed one may be all that is ever needed."""
-        model = _convert(_openvino(), self._network)
+        model = _convert(import_openvino(), self._network)
         if self._precision != "int8":
             return model
         from napari_pathsrgan.inference.int8 import quantised
@@ -108,7 +108,7 @@ class OpenVinoGenerator:
         return requests[stage, share]
 
     def _compile(self, stage: int, share: int) -> Any:
-        openvino, model = _openvino(), self._both
+        openvino, model = import_openvino(), self._both
         if stage == 1:
             model = openvino.Model([model.output(0)], model.get_parameters())
         settings = {
@@ -132,7 +132,7 @@ def precisions() -> tuple[Precision, ...]:
 
 def _core() -> Any:
     """Load OpenVINO with its plugin for CPUs, and leave this thread's signals alone."""
-    core = _openvino().Core()
+    core = import_openvino().Core()
     with signal_stack_kept():
         core.get_property("CPU", "FULL_DEVICE_NAME")
     return core
@@ -155,7 +155,7 @@ def _convert(openvino: Any, network: Generator) -> Any:
     return model
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
     """Import OpenVINO without what it would tell its makers of its use."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from napari_pathsrgan.errors import DeviceError, MissingPartError
-from napari_pathsrgan.inference import openvino_generator
+from napari_pathsrgan.inference import openvino_network
 from napari_pathsrgan.inference.engine import Engine, load_model
 from napari_pathsrgan.inference.execution import Execution
 from napari_pathsrgan.inference.process import InferenceProcess
@@ -115,7 +115,7 @@ def test_the_inference_process_takes_it(tmp_path: Path) -> None:
 def test_it_tells_its_makers_nothing() -> None:
     script = (
         "import sys\n"
-        "from napari_pathsrgan.inference.openvino_generator import precisions\n"
+        "from napari_pathsrgan.inference.openvino_network import precisions\n"
         "assert 'fp32' in precisions()\n"
         "import openvino.tools.ovc.telemetry_utils as telemetry\n"
         "assert telemetry.tm.__name__.endswith('telemetry_stub'), telemetry.tm\n"
@@ -125,13 +125,13 @@ def test_it_tells_its_makers_nothing() -> None:
 
 def test_where_it_is_not_installed_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    assert openvino_generator.precisions() == ()
+    assert openvino_network.precisions() == ()
     with pytest.raises(MissingPartError, match=r"not installed.*openvino"):
         Engine(lively("lite", **TINY), ModelCard(name="x", preset="lite"), "cpu", "auto", "openvino")
 
 
 def test_a_precision_that_it_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_generator, "precisions", lambda: ("fp32",))
+    monkeypatch.setattr(openvino_network, "precisions", lambda: ("fp32",))
     for precision in ("bf16", "fp16"):
         with pytest.raises(DeviceError, match=f"no fast {precision}"):
             Engine(lively("lite", **TINY), ModelCard(name="x", preset="lite"), "cpu", precision, "openvino")
