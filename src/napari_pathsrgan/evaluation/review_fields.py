@@ -11,12 +11,13 @@ import numpy as np
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation.metrics import PatchModel, psnr, ssim
 from napari_pathsrgan.evaluation.on_pairs import BICUBIC, REAL, choose_rows
-from napari_pathsrgan.inference.super_resolved import Runner, SuperResolvedSlide
+from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.review.design import Design, PatchSet, draw_stratified, foreground_strata
 from napari_pathsrgan.slides.foreground import estimate_slide_background, foreground_weight
 from napari_pathsrgan.slides.resample import enlarge
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.exact_levels import Runner
     from napari_pathsrgan.registration.pairs import PairsFile
     from napari_pathsrgan.slides.annotation import Annotation
     from napari_pathsrgan.slides.slide import Slide

@@ -20,7 +20,7 @@ from napari_pathsrgan.tiles.grid import CORE, block_window
 from napari_pathsrgan.types import Pixels
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.inference.exact_levels import ExactLevels
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 WINDOW_BLOCKS = 4
@@ -39,12 +39,12 @@ class BlendedTileWriter:
 
     Parameters
     ----------
-    super_resolved : SuperResolvedSlide
+    super_resolved : ExactLevels
     store : PyramidStore
         Of blended tiles.
     """
 
-    def __init__(self, super_resolved: SuperResolvedSlide, store: PyramidStore) -> None:
+    def __init__(self, super_resolved: ExactLevels, store: PyramidStore) -> None:
         self._super_resolved = super_resolved
         self._store = store
         self._blocks = super_resolved.grid.n_tiles(0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from napari_pathsrgan.inference.backend import BackendName, Precision
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.inference.exact_levels import ExactLevels
     from napari_pathsrgan.slides.foreground import SlideBackground
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
     from napari_pathsrgan.tiles.product import Product
@@ -100,7 +100,7 @@ class Cluster:
         self._threads, self._mpp = threads, mpp
 
     def __call__(
-        self, super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
+        self, super_resolved: ExactLevels, store: PyramidStore, jobs: Sequence[Job]
     ) -> Iterator[tuple[Job, WriteSummary]]:
         """Do jobs; yields each with what was done, in any order.
 
@@ -262,7 +262,7 @@ def _make_writer(setup: Setup) -> TileWriter:
 
     from napari_pathsrgan.inference.allocator import keep_memory
     from napari_pathsrgan.inference.engine import load_model
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.inference.exact_levels import ExactLevels
     from napari_pathsrgan.slides.open_slide import open_slide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
@@ -279,6 +279,6 @@ def _make_writer(setup: Setup) -> TileWriter:
         raise CheckpointError(
             f"A worker's model “{setup.model}” has other weights.", "Give a file that all workers see."
         )
-    view = SuperResolvedSlide(slide, engine, skip_background=False)
+    view = ExactLevels(slide, engine, skip_background=False)
     view.background = setup.background
     return TileWriter(view, PyramidStore.open(setup.store))

@@ -16,7 +16,7 @@ from napari_pathsrgan.tiles.grid import SLIDE_LEVEL, TileKey
 from napari_pathsrgan.tiles.product import Product
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.inference.exact_levels import ExactLevels
     from napari_pathsrgan.types import Pixels
 
 Source = tuple[str, Product]
@@ -54,13 +54,13 @@ class DiskCache:
         self._on_problem = on_problem
         self._lock = threading.Lock()
         self._stores: dict[Source, PyramidStore] = {}
-        self._makers: dict[Source, SuperResolvedSlide] = {}
+        self._makers: dict[Source, ExactLevels] = {}
         self._broken = False
         self._waiting: queue.Queue[tuple[TileKey, Pixels] | None] = queue.Queue(_WAITING_TILES)
         self._writer = threading.Thread(target=self._write_all, name="pathsrgan-disk-cache", daemon=True)
         self._writer.start()
 
-    def attach(self, super_resolved: SuperResolvedSlide) -> None:
+    def attach(self, super_resolved: ExactLevels) -> None:
         """Serve a slide and model from now on; an unreadable store is started anew."""
         source = (super_resolved.slide.cache_id, super_resolved.product)
         path = self._path(source)
@@ -77,7 +77,7 @@ class DiskCache:
             if store is not None:
                 self._stores[source] = store
 
-    def detach(self, super_resolved: SuperResolvedSlide) -> None:
+    def detach(self, super_resolved: ExactLevels) -> None:
         """Stop serving a slide and model."""
         source = (super_resolved.slide.cache_id, super_resolved.product)
         with self._lock:
@@ -166,7 +166,7 @@ class DiskCache:
         with self._lock:
             self._size = None if self._size is None else self._size + written
 
-    def _make_store(self, maker: SuperResolvedSlide, path: Path) -> PyramidStore:
+    def _make_store(self, maker: ExactLevels, path: Path) -> PyramidStore:
         self.folder.prepare()
         store = open_store(maker, path, kept=True)
         mark_used(path)
@@ -190,9 +190,7 @@ class DiskCache:
         return size + n_bytes <= self._max_bytes
 
 
-def open_store(
-    super_resolved: SuperResolvedSlide, path: Path, blended: bool = False, kept: bool = False
-) -> PyramidStore:
+def open_store(super_resolved: ExactLevels, path: Path, blended: bool = False, kept: bool = False) -> PyramidStore:
     """Go on with the pyramid store of a slide and a model at a path, or make an empty one.
 
     Blended tiles are other pixels than exact ones: a store holds either. One that is `kept` in the cache is its owner's

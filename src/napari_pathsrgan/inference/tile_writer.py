@@ -21,8 +21,8 @@ from napari_pathsrgan.tiles.covering import Rectangle, largest_side
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, PyramidGrid, RectangleUm
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.inference.exact_levels import ExactLevels
     from napari_pathsrgan.inference.region import Region
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
     from napari_pathsrgan.types import Pixels
 
@@ -129,13 +129,13 @@ class TileWriter:
 
     Parameters
     ----------
-    super_resolved : SuperResolvedSlide
+    super_resolved : ExactLevels
     store : PyramidStore
     at_once : int
         How many of the threads may be in the network at a time.
     """
 
-    def __init__(self, super_resolved: SuperResolvedSlide, store: PyramidStore, at_once: int = 1) -> None:
+    def __init__(self, super_resolved: ExactLevels, store: PyramidStore, at_once: int = 1) -> None:
         self._super_resolved = super_resolved
         self._store = store
         self._network = threading.Semaphore(at_once)

@@ -21,7 +21,7 @@ import zarr
 
 from napari_pathsrgan.atomic_write import atomic_replace, output_error, remove_partial
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError, StoreMismatchError
-from napari_pathsrgan.inference.super_resolved import assemble
+from napari_pathsrgan.inference.exact_levels import assemble
 from napari_pathsrgan.inference.trust import (
     MARGIN_PX,
     SCALE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from napari_pathsrgan.inference.super_resolved import assemble
+from napari_pathsrgan.inference.exact_levels import assemble
 from napari_pathsrgan.inference.trust import LEVELS_PER_SIGMA
 from napari_pathsrgan.inference.trust_map import TrustMap, computed
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Window

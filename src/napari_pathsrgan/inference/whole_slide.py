@@ -30,7 +30,7 @@ from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.tiles.grid import RectangleUm
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
+    from napari_pathsrgan.inference.exact_levels import ExactLevels
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
     from napari_pathsrgan.tiles.covering import Rectangle
     from napari_pathsrgan.tiles.grid import PyramidGrid
@@ -40,12 +40,12 @@ _LEAST_THREADS = 3
 
 Progress = Callable[[int, int], None]
 """Given the 20× pixels done and to do."""
-Executor = Callable[["SuperResolvedSlide", "PyramidStore", Sequence[Job]], Iterator[tuple[Job, WriteSummary]]]
+Executor = Callable[["ExactLevels", "PyramidStore", Sequence[Job]], Iterator[tuple[Job, WriteSummary]]]
 """A way to have jobs done; yields each with what was done, in any order."""
 
 
 def write_whole_slide(
-    super_resolved: SuperResolvedSlide,
+    super_resolved: ExactLevels,
     path: Path,
     region: RegionUm | Path | Region | None = None,
     *,
@@ -57,7 +57,7 @@ def write_whole_slide(
 
     Parameters
     ----------
-    super_resolved : SuperResolvedSlide
+    super_resolved : ExactLevels
     path : Path
         Ends in .ome.zarr; a store of the same slide and model is filled further.
     region : (row, col, height, width) in µm, Path of a GeoJSON file, or Region, optional
@@ -95,7 +95,7 @@ def write_whole_slide(
 
 
 def _fill(
-    super_resolved: SuperResolvedSlide,
+    super_resolved: ExactLevels,
     path: Path,
     plans: tuple[Sequence[Job], Sequence[Job]],
     blend: bool,
@@ -146,7 +146,7 @@ def _discard_outdated(store: PyramidStore, computed: Sequence[Job], coarse: Sequ
                 store.discard(job.level, *tile)
 
 
-def _record_areas(super_resolved: SuperResolvedSlide, store: PyramidStore) -> None:
+def _record_areas(super_resolved: ExactLevels, store: PyramidStore) -> None:
     """Say in the store which areas are computed."""
     grid, there = super_resolved.grid, list(store.tiles(0))
     n_rows, n_cols = grid.n_tiles(0)
@@ -163,7 +163,7 @@ def _rectangle_um(grid: PyramidGrid, blocks: Rectangle) -> RectangleUm:
 
 
 def in_threads(
-    super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Iterable[Job]
+    super_resolved: ExactLevels, store: PyramidStore, jobs: Iterable[Job]
 ) -> Iterator[tuple[Job, WriteSummary]]:
     """Do jobs in a few threads of this process, exactly; see `Executor`."""
     under_way: dict[Future[WriteSummary], Job] = {}
@@ -183,7 +183,7 @@ def in_threads(
 
 
 def in_overlap(
-    super_resolved: SuperResolvedSlide, store: PyramidStore, jobs: Sequence[Job]
+    super_resolved: ExactLevels, store: PyramidStore, jobs: Sequence[Job]
 ) -> Iterator[tuple[Job, WriteSummary]]:
     """Do jobs on this machine, the computed levels blended; see `Executor`."""
     yield from in_threads(super_resolved, store, [job for job in jobs if job.level])
