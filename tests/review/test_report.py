@@ -65,7 +65,7 @@ def test_a_report_is_written_whole(scores: Scores, tmp_path: Path) -> None:
     assert (record["format"], record["version"]) == ("napari-pathsrgan review report", 2)
     assert record["study"] == "study-1"
     assert datetime.now(UTC) - datetime.fromisoformat(record["date"]) < timedelta(minutes=5)
-    assert record["icc"]["raters"] == 3
+    assert record["iccs"][""]["raters"] == 3
     assert set(record["alphas"]) == {"ordinal", "interval"}
     with (out / "ratings.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -118,8 +118,8 @@ def test_pairs_have_preferences(tmp_path: Path) -> None:
         for place, pair in enumerate((("bicubic", "lite"), ("real", "bicubic"), ("lite", "real")))
     ]
     results = compute_results(scores_of(ratings, ["bicubic", "lite", "real"], "pair"))
-    assert results.icc is None
-    assert results.alphas == {"nominal": pytest.approx(1.0)}
+    assert results.iccs == {}
+    assert results.alphas["nominal"].value == pytest.approx(1.0)
     assert [one.compared for one in results.preferences] == [36, 36, 36]
     assert any("left picture was chosen in 50 %" in note for note in results.notes)
     heads = [title for title, _ in tables(results)]
@@ -136,6 +136,6 @@ def test_a_place_that_cannot_be_written_is_told(scores: Scores, tmp_path: Path) 
 
 
 def test_a_missing_library_is_told(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pingouin", None)
-    with pytest.raises(MissingPartError, match="pingouin"):
+    monkeypatch.setitem(sys.modules, "krippendorff", None)
+    with pytest.raises(MissingPartError, match="krippendorff"):
         compute_results(scores)

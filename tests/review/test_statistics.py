@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 
 from napari_pathsrgan.errors import MissingPartError
-from napari_pathsrgan.review.agreement import consistencies, icc_2k, krippendorff_alpha, require
+from napari_pathsrgan.review.agreement import consistencies, intraclass_correlation, krippendorff_alpha, require
 from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, gather_choices, preferences
 from napari_pathsrgan.review.statistics import build_matrix, compare_methods, opinion_scores
 
@@ -35,6 +36,8 @@ KRIPPENDORFF = np.array(
 )
 """Krippendorff 2011, *Computing Krippendorff's alpha-reliability*, example C: four observers, twelve units."""
 
+UNITS = "abcdefghijkl"
+
 BASEBALL = np.array(
     [
         [0, 7, 9, 7, 7, 9, 11],
@@ -56,34 +59,45 @@ BASEBALL_ABILITIES = (1.5814, 1.4364, 1.2945, 1.2476, 1.1077, 0.6839, 0)
 
 
 def test_icc_is_that_of_shrout_and_fleiss() -> None:
-    found = icc_2k(SHROUT_FLEISS)
-    assert round(found.value, 2) == 0.62
+    """Their Table 4: ICC(2,1) = .29, ICC(2,4) = .62."""
+    found = intraclass_correlation(SHROUT_FLEISS)
+    assert round(found.single.value, 2) == 0.29
+    assert round(found.average.value, 2) == 0.62
     assert (found.targets, found.raters) == (6, 4)
-    # By the mean squares of a two-way analysis of variance, as in their Table 3.
-    table = SHROUT_FLEISS.T
-    targets, judges = table.shape
-    rows = judges * table.mean(axis=1).var(ddof=1)
-    columns = targets * table.mean(axis=0).var(ddof=1)
-    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
-    error = (rest**2).sum() / ((targets - 1) * (judges - 1))
-    assert [round(one, 2) for one in (rows, columns, error)] == [11.24, 32.49, 1.02]
-    assert found.value == pytest.approx((rows - error) / (rows + (columns - error) / targets), abs=1e-6)
+    for one in found[:2]:
+        assert one.low < one.value < one.high <= 1
 
 
-def test_icc_takes_what_all_rated_and_is_nan_without() -> None:
+def test_icc_leaves_out_who_rated_little_and_is_nan_without_enough() -> None:
     gaps = np.hstack([SHROUT_FLEISS, [[1.0], [math.nan], [3.0], [5.0]]])
-    assert icc_2k(gaps) == icc_2k(SHROUT_FLEISS)
-    for values in (SHROUT_FLEISS[:1], SHROUT_FLEISS[:, :4], np.full((3, 9), 4.0)):
-        assert math.isnan(icc_2k(values).value)
+    assert intraclass_correlation(gaps) == intraclass_correlation(SHROUT_FLEISS)
+    straggler = np.full((1, 6), math.nan)
+    straggler[0, 2] = 4
+    assert intraclass_correlation(np.vstack([SHROUT_FLEISS, straggler])) == intraclass_correlation(SHROUT_FLEISS)
+    for values in (SHROUT_FLEISS[:1], SHROUT_FLEISS[:, :1], np.full((3, 9), 4.0), np.full((3, 9), math.nan)):
+        assert math.isnan(intraclass_correlation(values).average.value)
 
 
 def test_raters_who_agree_to_the_last_have_an_icc_of_one() -> None:
-    assert icc_2k(np.tile(np.arange(6.0), (3, 1))).value == pytest.approx(1.0)
+    found = intraclass_correlation(np.tile(np.arange(6.0), (3, 1)))
+    assert found.single.value == found.average.value == pytest.approx(1.0)
+
+
+def test_intervals_of_the_icc_hold_the_truth_about_as_often_as_they_say() -> None:
+    """Five raters, 30 images, ICC(2,1) = 0.36 / (0.16 + 0.36 + 0.25): of 200 intervals 184 to 199."""
+    rng, truth, held = np.random.default_rng(3), 0.36 / (0.16 + 0.36 + 0.25), 0
+    for _number in range(200):
+        values = rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.6, (1, 30)) + rng.normal(0, 0.5, (5, 30))
+        one = intraclass_correlation(values).single
+        held += one.low <= truth <= one.high
+    assert 184 <= held <= 199
 
 
 @pytest.mark.parametrize(("level", "published"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
 def test_alpha_is_krippendorffs_own(level: str, published: float) -> None:
-    assert krippendorff_alpha(KRIPPENDORFF, level) == pytest.approx(published, abs=5e-4)
+    found = krippendorff_alpha(KRIPPENDORFF, level, UNITS)
+    assert found.value == pytest.approx(published, abs=5e-4)
+    assert found.low < found.value < found.high <= 1
 
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
@@ -106,12 +120,16 @@ def test_alpha_is_one_minus_observed_over_expected_disagreement(level: str) -> N
         sum(distance(a, b) for a, b in itertools.permutations(unit, 2)) / (len(unit) - 1) for unit in units
     ) / len(values)
     expected = sum(distance(a, b) for a, b in itertools.permutations(values, 2)) / (len(values) * (len(values) - 1))
-    assert krippendorff_alpha(KRIPPENDORFF, level) == pytest.approx(1 - observed / expected, abs=1e-6)
+    assert krippendorff_alpha(KRIPPENDORFF, level, UNITS).value == pytest.approx(1 - observed / expected, abs=1e-6)
 
 
 def test_alpha_is_nan_where_there_is_nothing_to_compare() -> None:
-    assert math.isnan(krippendorff_alpha(np.array([[1.0, 2.0, math.nan], [math.nan, math.nan, 3.0]]), "ordinal"))
-    assert math.isnan(krippendorff_alpha(np.full((2, 4), 3.0), "ordinal"))
+    apart = np.array([[1.0, 2.0, math.nan], [math.nan, math.nan, 3.0]])
+    assert math.isnan(krippendorff_alpha(apart, "ordinal", "abc").value)
+    assert math.isnan(krippendorff_alpha(np.full((2, 4), 3.0), "ordinal", "abcd").value)
+    one_group = krippendorff_alpha(SHROUT_FLEISS, "interval", "aaaaaa")
+    assert math.isfinite(one_group.value)
+    assert math.isnan(one_group.low)
 
 
 def test_abilities_are_agrestis_and_those_of_a_logistic_regression() -> None:
@@ -275,6 +293,20 @@ def test_repeats_tell_how_consistent_a_rater_is() -> None:
     (one,) = consistencies([*firsts, *again, rating("B", "f0", "lite", 2)])
     assert (one.rater, one.repeats) == ("A", 3)
     assert (one.same, one.within_one, one.mean_apart) == pytest.approx((1 / 3, 2 / 3, 4 / 3))
+
+
+def test_repeats_beyond_chance_are_cohens_weighted_kappa() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(1, 6, 60)
+    second = np.clip(first + rng.integers(-1, 2, 60), 1, 5)
+    ratings = [rating("A", f"f{n}", "lite", int(score)) for n, score in enumerate(first)]
+    ratings += [rating("A", f"f{n}", "lite", int(score), repeat=True) for n, score in enumerate(second)]
+    table = np.zeros((5, 5))
+    np.add.at(table, (first - 1, second - 1), 1)
+    (one,) = consistencies(ratings)
+    assert one.kappa == pytest.approx(cohens_kappa(table, wt="quadratic", return_results=False))
+    same = [rating("A", f"f{n}", "lite", 3, repeat=again) for n in range(4) for again in (False, True)]
+    assert math.isnan(consistencies(same)[0].kappa)
 
 
 def test_a_library_that_is_not_installed_is_named() -> None:

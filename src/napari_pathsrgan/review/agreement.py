@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.errors import MissingPartError
+from napari_pathsrgan.review.multi_rater import Estimate, mean_squares
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.scores import Rating
@@ -19,22 +20,25 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Level = Literal["nominal", "ordinal", "interval"]
 
+_DRAWS = 20_000
+_RESAMPLINGS = 500
 
-@dataclass(frozen=True)
-class Icc:
-    """Intraclass correlation ICC(2,k) of Shrout & Fleiss 1979: two-way random, absolute agreement of the raters' mean.
+
+class Icc(NamedTuple):
+    """Intraclass correlations of raters (Shrout & Fleiss 1979): two-way random, absolute agreement.
 
     Attributes
     ----------
-    value, low, high : float
-        With its 95 % interval (to two decimals); NaN where it can't be had.
+    single : Estimate
+        ICC(2,1): of one rater's ratings.
+    average : Estimate
+        ICC(2,k): of the raters' mean.
     targets, raters : int
-        Pictures that all raters rated, and how many raters.
+        Images that all these raters rated, and how many raters.
     """
 
-    value: float
-    low: float
-    high: float
+    single: Estimate
+    average: Estimate
     targets: int
     raters: int
 
@@ -54,6 +58,9 @@ class Consistency:
         Share at most one step apart.
     mean_apart : float
         Mean distance, steps.
+    kappa : float
+        Cohen's kappa between both times with quadratic weights (Cohen 1968): agreement beyond chance, 1 for the same
+        and 0 for chance; NaN where one score was given alone.
     """
 
     rater: str
@@ -61,6 +68,7 @@ class Consistency:
     same: float
     within_one: float
     mean_apart: float
+    kappa: float
 
 
 def require(name: str) -> Any:
@@ -74,50 +82,66 @@ def require(name: str) -> Any:
         ) from error
 
 
-def icc_2k(values: Array) -> Icc:
-    """Compute ICC(2,k) over what all raters rated.
+def intraclass_correlation(values: Array, seed: int = 0) -> Icc:
+    """Compute ICC(2,1) and ICC(2,k) over the images that most raters rated.
+
+    A rater who rated few images would leave few that all rated. The raters are therefore those, most diligent first,
+    whose number times the number of images common to them is greatest. Intervals are generalised confidence intervals:
+    each mean square is divided by draws of its χ².
 
     Parameters
     ----------
     values : (raters, targets) float64
         NaN where nothing was said.
+    seed : int
+        Of the draws.
 
     Returns
     -------
     Icc
         NaN with fewer than two raters, or two common targets, or without any variation.
-
-    Raises
-    ------
-    MissingPartError
-        If pingouin isn't installed.
     """
-    complete = values[:, ~np.isnan(values).any(axis=0)]
+    complete = _most_complete(values)
     raters, targets = complete.shape
-    nothing = Icc(float("nan"), float("nan"), float("nan"), targets, raters)
-    if raters < 2 or targets < 5 or np.ptp(complete) == 0:  # pingouin wants five
-        return nothing
-    pandas = require("pandas")
-    frame = pandas.DataFrame(
-        {
-            "rater": np.repeat(np.arange(raters), targets),
-            "target": np.tile(np.arange(targets), raters),
-            "score": complete.ravel(),
-        }
+    nothing = Estimate(math.nan, math.nan, math.nan)
+    if raters < 2 or targets < 2 or np.ptp(complete) == 0:
+        return Icc(nothing, nothing, targets, raters)
+    found = mean_squares(complete)
+    rng = np.random.default_rng(seed)
+    of_raters, of_targets, rest = (
+        square * df / rng.chisquare(df, _DRAWS) for square, df in zip(found[:3], found[3:], strict=True)
     )
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # Where raters agree to the last, its interval divides by zero; and what it asks of pandas is its own affair.
-        for kind in (RuntimeWarning, DeprecationWarning, FutureWarning):
-            warnings.simplefilter("ignore", kind)
-        found = require("pingouin").intraclass_corr(frame, targets="target", raters="rater", ratings="score")
-    # Shrout & Fleiss's ICC(2,k) is ICC(A,k) in newer versions.
-    row = found[found["Type"].isin(["ICC2k", "ICC(A,k)"])].iloc[0]
-    interval = row["CI95"] if "CI95" in found else row["CI95%"]
-    return Icc(float(row["ICC"]), float(interval[0]), float(interval[1]), targets, raters)
+    ones, means = _correlations(of_raters, of_targets, rest, raters, targets)
+    one, mean = _correlations(np.array(found.raters), np.array(found.cases), np.array(found.rest), raters, targets)
+    return Icc(_with_limits(float(one), ones), _with_limits(float(mean), means), targets, raters)
 
 
-def krippendorff_alpha(values: Array, level: Level) -> float:
-    """Compute Krippendorff's alpha (2011, *Computing Krippendorff's alpha-reliability*); pictures may be left out.
+def _correlations(of_raters: Array, of_targets: Array, rest: Array, raters: int, targets: int) -> tuple[Array, Array]:
+    """Shrout & Fleiss 1979: ICC(2,1) and ICC(2,k) from mean squares."""
+    shared, differing = of_targets - rest, (of_raters - rest) / targets
+    with np.errstate(invalid="ignore", divide="ignore"):
+        single = shared / (of_targets + (raters - 1) * rest + raters * differing)
+        return single, shared / (of_targets + differing)
+
+
+def _with_limits(value: float, drawn: Array) -> Estimate:
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))
+    return Estimate(value, max(-1.0, float(low)), min(1.0, float(high)))
+
+
+def _most_complete(values: Array) -> Array:
+    """Keep the raters whose number times that of their common targets is greatest, and these targets."""
+    there = ~np.isnan(values)
+    order = np.argsort(-there.sum(axis=1), kind="stable")
+    common = [int(there[order[:count]].all(axis=0).sum()) for count in range(1, len(values) + 1)]
+    sizes = [count * number if count > 1 else 0 for count, number in enumerate(common, 1)]
+    kept = np.sort(order[: int(np.argmax(sizes)) + 1]) if any(sizes) else np.sort(order)
+    chosen = values[kept]
+    return np.asarray(chosen[:, ~np.isnan(chosen).any(axis=0)])
+
+
+def krippendorff_alpha(values: Array, level: Level, groups: Sequence[str], seed: int = 0) -> Estimate:
+    """Compute Krippendorff's alpha (2011, *Computing Krippendorff's alpha-reliability*); images may be left out.
 
     Parameters
     ----------
@@ -125,34 +149,62 @@ def krippendorff_alpha(values: Array, level: Level) -> float:
         NaN where nothing was said.
     level : {"nominal", "ordinal", "interval"}
         What distances between ratings mean.
+    groups : (targets,) of str
+        Targets of one group, such as the images of one field, are drawn together for the interval, a bootstrap.
+    seed : int
+        Of the draws.
 
     Returns
     -------
-    float
-        1 for agreement, 0 for chance; NaN where no target was rated twice, or all ratings are the same.
+    Estimate
+        1 for agreement, 0 for chance; NaN where no target was rated twice, or all ratings are the same. The limits are
+        NaN with fewer than two groups.
 
     Raises
     ------
     MissingPartError
         If krippendorff isn't installed.
     """
-    shared = values[:, np.count_nonzero(~np.isnan(values), axis=0) > 1]
-    if len(np.unique(shared[~np.isnan(shared)])) < 2:
-        return float("nan")
-    return float(require("krippendorff").alpha(reliability_data=shared, level_of_measurement=level))
+    twice = np.count_nonzero(~np.isnan(values), axis=0) > 1
+    shared, names = values[:, twice], [group for group, kept in zip(groups, twice, strict=True) if kept]
+    value = _alpha(shared, level)
+    members = [np.flatnonzero([name == other for other in names]) for name in dict.fromkeys(names)]
+    if math.isnan(value) or len(members) < 2:
+        return Estimate(value, math.nan, math.nan)
+    rng = np.random.default_rng(seed)
+    count, drawn = len(members), []
+    for _ in range(_RESAMPLINGS):
+        chosen = np.concatenate([members[index] for index in rng.integers(0, count, count)])
+        drawn.append(_alpha(shared[:, chosen], level))
+    return _with_limits(value, np.array(drawn))
+
+
+def _alpha(values: Array, level: Level) -> float:
+    if len(np.unique(values[~np.isnan(values)])) < 2:
+        return math.nan
+    return float(require("krippendorff").alpha(reliability_data=values, level_of_measurement=level))
 
 
 def consistencies(ratings: Sequence[Rating]) -> list[Consistency]:
     """Compare each rater's repeats with their first ratings; those who rated none twice are left out."""
     firsts = {(one.rater, one.trial): one.score for one in ratings if not one.repeat}
-    apart: dict[str, list[int]] = {}
+    both: dict[str, list[tuple[int, int]]] = {}
     for one in ratings:
         before = firsts.get((one.rater, one.trial))
         if one.repeat and one.score is not None and before is not None:
-            apart.setdefault(one.rater, []).append(abs(one.score - before))
-    found = []
-    for rater, steps in sorted(apart.items()):
-        distances = np.array(steps)
-        same, within = float(np.mean(distances == 0)), float(np.mean(distances <= 1))
-        found.append(Consistency(rater, len(steps), same, within, float(distances.mean())))
-    return found
+            both.setdefault(one.rater, []).append((before, one.score))
+    return [_consistency(rater, np.array(scores)) for rater, scores in sorted(both.items())]
+
+
+def _consistency(rater: str, scores: npt.NDArray[np.int_]) -> Consistency:
+    """Summarise (N, 2) first and second scores."""
+    distances = np.abs(scores[:, 0] - scores[:, 1])
+    same, within = float(np.mean(distances == 0)), float(np.mean(distances <= 1))
+    return Consistency(rater, len(scores), same, within, float(distances.mean()), _weighted_kappa(scores))
+
+
+def _weighted_kappa(scores: npt.NDArray[np.int_]) -> float:
+    """1 − observed over expected squared distance; expected between any first and any second score."""
+    observed = np.mean((scores[:, 0] - scores[:, 1]) ** 2)
+    expected = np.mean((scores[:, :1] - scores[:, 1]) ** 2)
+    return float(1 - observed / expected) if expected else math.nan

@@ -77,7 +77,7 @@ def tables(results: Results) -> list[tuple[str, Rows]]:
         found.append(("Choices", rows))
     found.append(("Agreement between raters", _agreement(results)))
     if results.consistency:
-        rows = [["", "repeats", "same", "at most 1 apart", "mean distance"]]
+        rows = [["", "repeats", "same", "at most 1 apart", "mean distance", "κ, weighted"]]
         rows += [
             [
                 one.rater,
@@ -85,6 +85,7 @@ def tables(results: Results) -> list[tuple[str, Rows]]:
                 f"{one.same * 100:.0f} %",
                 f"{one.within_one * 100:.0f} %",
                 f"{one.mean_apart:.2f}",
+                _figure(one.kappa, 2),
             ]
             for one in results.consistency
         ]
@@ -102,14 +103,16 @@ def _state(rater: RaterState) -> str:
 
 
 def _agreement(results: Results) -> Rows:
-    rows = [["", "value", "95 %"]]
-    if results.icc is not None:
-        pictures = "picture" if results.icc.targets == 1 else "pictures"
-        rows.append(
-            [f"ICC(2,k), {results.icc.targets} {pictures} that all {results.icc.raters} rated",
-             _figure(results.icc.value, 3), _interval(results.icc.low, results.icc.high)]
-        )  # fmt: skip
-    rows += [[f"Krippendorff's α, {level}", _figure(value, 3), ""] for level, value in results.alphas.items()]
+    rows = [["", "value", "95 %", "images", "raters"]]
+    for method, icc in results.iccs.items():
+        for name, one in (("ICC(2,1)", icc.single), ("ICC(2,k)", icc.average)):
+            counts = [str(icc.targets), str(icc.raters)]
+            title = f"{name}, {method or 'all methods'}"
+            rows.append([title, _figure(one.value, 3), _interval(one.low, one.high), *counts])
+    rows += [
+        [f"Krippendorff's α, {level}", _figure(one.value, 3), _interval(one.low, one.high), "", ""]
+        for level, one in results.alphas.items()
+    ]
     return rows
 
 
@@ -220,9 +223,9 @@ def _legend(results: Results) -> str:
         " 95 %: for other raters and other slides; of means by a generalised confidence interval (Weerahandi 1993), of"
         " differences by t. p: t test with random raters and slides, the error from the interactions of method with"
         " both (Dorfman, Berbaum &amp; Metz 1992), degrees of freedom by Hillis 2007; corrected for the number of"
-        " comparisons (Holm). ICC(2,k): agreement of the raters' mean"
-        " (Shrout &amp; Fleiss 1979). α: 1 is agreement, 0 is chance. Rater's scale: in standard deviations of that"
-        " rater's own ratings."
+        " comparisons (Holm). ICC(2,1), ICC(2,k): agreement of one rater and of the raters' mean (Shrout &amp; Fleiss"
+        " 1979), over the images that the given number of raters all rated. α and κ: 1 is agreement, 0 is chance; α's"
+        " interval is a bootstrap over fields. Rater's scale: in standard deviations of that rater's own ratings."
         " PSNR and SSIM against the real pictures. The paper's MOS is of other slides and other raters."
     )
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pathsrgan.review.agreement import Consistency, Icc, consistencies, icc_2k, krippendorff_alpha
+from napari_pathsrgan.review.agreement import (
+    Consistency,
+    Icc,
+    consistencies,
+    intraclass_correlation,
+    krippendorff_alpha,
+)
 from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, gather_choices, preferences
 from napari_pathsrgan.review.statistics import (
     Array,
@@ -22,6 +28,7 @@ from napari_pathsrgan.review.statistics import (
 )
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.review.multi_rater import Estimate
     from napari_pathsrgan.review.scores import RaterState, Rating, Scores
 
 FORMAT, FORMAT_VERSION = "napari-pathsrgan review report", 2
@@ -40,9 +47,9 @@ class Results:
     comparisons : list of Comparison
     preferences : list of Preference
         By method; empty for single pictures.
-    icc : Icc or None
-        None for pairs.
-    alphas : dict of str to float
+    iccs : dict of str to Icc
+        By method, over its fields; and under "" over all images, whose methods differ as well. Empty for pairs.
+    alphas : dict of str to Estimate
         Krippendorff's alpha by level of measurement: "ordinal" and "interval", or "nominal" for pairs.
     consistency : list of Consistency
     measures : dict of str to dict of str to float
@@ -61,8 +68,8 @@ class Results:
     opinions: list[OpinionScore]
     comparisons: list[Comparison]
     preferences: list[Preference]
-    icc: Icc | None
-    alphas: dict[str, float]
+    iccs: dict[str, Icc]
+    alphas: dict[str, Estimate]
     consistency: list[Consistency]
     measures: dict[str, dict[str, float]]
     notes: list[str]
@@ -83,32 +90,34 @@ def compute_results(scores: Scores) -> Results:
     MissingPartError
         If a library of the extra *review* isn't installed.
     """
-    by_rater = _by_rater(scores.ratings)
+    by_rater, fields = _by_rater(scores.ratings)
     notes = _notes(scores)
     opinions: list[OpinionScore] = []
     comparisons: list[Comparison] = []
     preferred: list[Preference] = []
-    icc = None
+    iccs: dict[str, Icc] = {}
     if scores.mode == "pair":
         preferred, bounded = preferences(gather_choices(scores.ratings, scores.methods), scores.methods)
-        alphas = {"nominal": krippendorff_alpha(by_rater, "nominal")}
+        alphas = {"nominal": krippendorff_alpha(by_rater, "nominal", fields)}
         notes += _pair_notes(scores, bounded)
     else:
         matrix = build_matrix(scores.ratings, scores.methods)
         opinions = opinion_scores(matrix, scores.ratings)
         comparisons = compare_methods(matrix)
         notes += _single_notes(matrix)
-        icc = icc_2k(by_rater)
-        alphas = {level: krippendorff_alpha(by_rater, level) for level in ("ordinal", "interval")}
+        iccs = {"": intraclass_correlation(by_rater)} | {
+            method: intraclass_correlation(matrix.values[..., index]) for index, method in enumerate(matrix.methods)
+        }
+        alphas = {level: krippendorff_alpha(by_rater, level, fields) for level in ("ordinal", "interval")}
     return Results(
-        scores.title, scores.mode, scores.raters, opinions, comparisons, preferred, icc, alphas,
+        scores.title, scores.mode, scores.raters, opinions, comparisons, preferred, iccs, alphas,
         consistencies(scores.ratings), scores.measures, notes,
         sum(one.flagged or bool(one.comment) for one in scores.ratings), scores.study,
     )  # fmt: skip
 
 
-def _by_rater(ratings: list[Rating]) -> Array:
-    """First ratings as raters know them: (raters, trials) float64, NaN where nothing was said."""
+def _by_rater(ratings: list[Rating]) -> tuple[Array, list[str]]:
+    """First ratings as raters know them, (raters, trials) float64, NaN where nothing was said; the trials' fields."""
     firsts = [one for one in ratings if not one.repeat]
     raters = {name: row for row, name in enumerate(sorted({one.rater for one in firsts}))}
     trials = {name: column for column, name in enumerate(sorted({one.trial for one in firsts}))}
@@ -116,7 +125,8 @@ def _by_rater(ratings: list[Rating]) -> Array:
     for one in firsts:
         if one.score is not None:
             values[raters[one.rater], trials[one.trial]] = one.score
-    return values
+    fields = {one.trial: one.patch for one in firsts}
+    return values, [fields[trial] for trial in trials]
 
 
 def _notes(scores: Scores) -> list[str]:
@@ -172,6 +182,8 @@ def _pair_notes(scores: Scores, bounded: bool) -> list[str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):

@@ -184,7 +184,7 @@ def compare_methods(matrix: RatingMatrix) -> list[Comparison]:
     Raises
     ------
     MissingPartError
-        If pingouin isn't installed.
+        If statsmodels isn't installed.
     """
     table = matrix.table()
     rated = [index for index in range(len(matrix.methods)) if not np.isnan(table.values[..., index]).any()]
@@ -209,7 +209,9 @@ def _holm(values: list[float]) -> list[float]:
     there = [index for index, p in enumerate(values) if not np.isnan(p)]
     out = list(values)
     if there:
-        corrected = require("pingouin").multicomp([values[index] for index in there], method="holm")[1]
+        corrected = require("statsmodels.stats.multitest").multipletests(
+            [values[index] for index in there], method="holm"
+        )[1]
         for index, p in zip(there, corrected, strict=True):
             out[index] = float(p)
     return out
