@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,20 @@ def test_a_share_behind_a_name_mixes_the_model_with_its_faithful_one(related: tu
     assert all(np.array_equal(value, wanted[name]) for name, value in mixed.items())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+def test_mixtures_are_their_owner_s_alone_at_any_umask(related: tuple[Path, Path]) -> None:
+    before = os.umask(0)
+    try:
+        found = find_model("sharp@0.25")
+        found.chmod(0o644)  # as an earlier version left it
+        found.parent.chmod(0o755)
+        assert find_model("sharp@0.25") == found
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(found.stat().st_mode) == 0o600
+    assert stat.S_IMODE(found.parent.stat().st_mode) == 0o700
+
+
 def test_a_mixture_is_made_once_and_anew_when_a_model_changes(related: tuple[Path, Path]) -> None:
     found = find_model("sharp@0.25")
     made = found.stat().st_mtime_ns
@@ -120,5 +136,5 @@ def test_what_is_no_share(related: tuple[Path, Path], reference: str, error: typ
 
 def test_a_mixture_that_finds_no_room_is_told(related: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="can't be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         find_model("sharp@0.5")

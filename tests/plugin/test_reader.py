@@ -12,12 +12,14 @@ import tifffile
 from npe2 import PluginManifest
 
 from napari_pathsrgan.errors import PathSRGANError, SlideChangedError
-from napari_pathsrgan.plugin.layers.scan_layer import COMPUTED_KEY
+from napari_pathsrgan.models.card import ModelCard
+from napari_pathsrgan.plugin.layers.scan_layer import COMPUTED_KEY, slide_layer
 from napari_pathsrgan.plugin.reader import get_reader, read_slides
 from napari_pathsrgan.plugin.viewer.slide_view_model import SlideViewModel
 from napari_pathsrgan.slides.dicom_folder import series_of_slide
 from napari_pathsrgan.slides.fingerprint import file_identity
 from napari_pathsrgan.slides.ome_tiff import write_ome_tiff
+from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
 from .conftest import draw_smear, write_slide
@@ -38,10 +40,28 @@ def test_a_slide_is_a_pyramid_in_micrometres_from_its_corner(slide_path: Path) -
     assert parameters["metadata"]["pathsrgan_slide"] == {
         "path": str(slide_path),
         "mpp": pytest.approx(1.465),
+        "given_mpp": None,
         "name": "case-17",
         "fingerprint": file_identity(slide_path).fingerprint,
     }
     np.testing.assert_array_equal(levels[0][:64, :64].compute(), tifffile.imread(slide_path)[:64, :64])
+
+
+@pytest.mark.parametrize("given", [None, 2.0])
+def test_computed_views_keep_the_pixel_sizes_of_rows_and_columns_unless_the_user_gave_one(
+    tmp_path: Path, given: float | None
+) -> None:
+    path = tmp_path / "oblong.tif"
+    size = {"resolution": (1e4 / 1.5, 1e4 / 1.4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, draw_smear(200, 200), tile=(64, 64), photometric="rgb", **size)
+    with open_slide(path, given) as slide:
+        metadata = slide_layer(slide)[1]["metadata"]
+        wanted = slide.pixel_size_um, slide.fingerprint
+    runner = SimpleNamespace(card=ModelCard(name="x", preset="lite", mpp_scan=2.0))
+    shown = SlideViewModel.open(SimpleNamespace(metadata=metadata), runner)  # type: ignore[arg-type]
+    assert (shown.slide.pixel_size_um, shown.slide.fingerprint) == wanted
+    assert wanted[0] == pytest.approx((1.4, 1.5) if given is None else (2.0, 2.0))
+    shown.slide.close()
 
 
 def test_computed_views_are_of_the_slide_that_the_layer_shows(tmp_path: Path) -> None:

@@ -183,6 +183,16 @@ def test_a_dropped_rater_is_left_out_and_the_reason_stays(make_review: Make, tmp
         drop_rater(path, "A", " ")
 
 
+def test_results_without_any_rater_but_dropped_ones_say_so(make_review: Make) -> None:
+    path, key = make_review()
+    with pytest.raises(ReviewFileError, match="Nothing is rated in"):
+        read_scores(path, key)
+    rate(path, "A", 23)
+    drop_rater(path, "A", "rated with the screen off")
+    with pytest.raises(ReviewFileError, match=r"All who have rated in .* were left out of the results: A\."):
+        read_scores(path, key)
+
+
 def test_an_import_does_not_undo_or_make_a_drop(copied: tuple[Path, Path]) -> None:
     path, copy = copied
     drop_rater(copy, "A", "they say")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -118,8 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = int(app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
         sys.stdout.flush()
-    except BrokenPipeError:
-        if not _nobody_reads(sys.stdout.fileno()):
+    except OSError as error:
+        if not _is_cut(error) or not _nobody_reads(sys.stdout.fileno()):
             raise
         nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python still holds and prints on leaving
         os.dup2(nowhere, sys.stdout.fileno())
@@ -128,8 +129,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _is_cut(error: OSError) -> bool:
+    """Whether an error is what writing into a pipe gives that nobody reads."""
+    return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL)
+
+
 def _nobody_reads(pipe: int) -> bool:
-    """Whether a pipe's other end is closed: another pipe than standard output's may be broken, which is a failure."""
+    """Whether a pipe's other end is closed: another pipe than standard output's may be broken, which is a failure.
+
+    Windows can't ask; there, a broken pipe is taken for standard output's.
+    """
+    if not hasattr(select, "poll"):
+        return True
     poll = select.poll()
     poll.register(pipe, 0)
     return bool(poll.poll(0))

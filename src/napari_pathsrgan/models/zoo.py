@@ -7,11 +7,11 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_pathsrgan.atomic_write import atomic_replace
+from napari_pathsrgan.atomic_write import atomic_replace, output_error
 from napari_pathsrgan.errors import CheckpointError, OptionError, OutputError, PathSRGANError
 from napari_pathsrgan.models.blending import write_blend
 from napari_pathsrgan.models.card import ModelCard, read_card
-from napari_pathsrgan.private_files import copy_privately, private_folder
+from napari_pathsrgan.private_files import copy_privately, make_private, private_folder
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 RUN_FOLDER_FILE = "generator.safetensors"
@@ -97,8 +97,13 @@ def _find_blend(model: str, share: float) -> Path:
         return natural if share else faithful
     hashes = f"{read_card(faithful).weights_hash[:12]}-{card.weights_hash[:12]}"
     mixture = platformdirs.user_cache_path("napari-pathsrgan") / "blends" / f"{hashes}-{share:g}.safetensors"
-    if not mixture.is_file():
-        write_blend(faithful, natural, share, mixture)
+    try:
+        private_folder(mixture.parent)
+        if not mixture.is_file():
+            write_blend(faithful, natural, share, mixture)
+        make_private(mixture.parent)
+    except OSError as error:
+        raise output_error(mixture, error) from error
     return mixture
 
 

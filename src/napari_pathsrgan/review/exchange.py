@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -12,6 +11,7 @@ from pathlib import Path
 from napari_pathsrgan.atomic_write import atomic_write, refuse_existing
 from napari_pathsrgan.errors import OptionError, OutputError, ReviewFileError
 from napari_pathsrgan.review import histories, store
+from napari_pathsrgan.review.csv_file import write_csv
 from napari_pathsrgan.review.events import REPLACED, Event, Outcome, Remark, own_events
 from napari_pathsrgan.review.schema import name_key
 
@@ -114,8 +114,8 @@ def export_ratings(path: Path, out: Path) -> int:
 
 def write_ratings(out: Path, rows: Sequence[Sequence[object]]) -> None:
     """Write rows of `COLUMNS` as CSV; OutputError if the file exists or can't be written."""
-    with atomic_write(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    with atomic_write(out) as partial:
+        write_csv(partial, [COLUMNS, *rows])
 
 
 def outcome_rows(

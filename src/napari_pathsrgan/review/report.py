@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import json
 import math
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.atomic_write import atomic_write
+from napari_pathsrgan.review.csv_file import write_csv
 from napari_pathsrgan.review.plots import plot_distribution, plot_means, plot_preferences
 from napari_pathsrgan.review.statistics import SCALE
 
@@ -143,8 +143,8 @@ def write_report(folder: Path, results: Results, scores: Scores) -> list[Path]:
         growing.mkdir(parents=True)
         (growing / names[0]).write_text(page, encoding="utf-8")
         (growing / names[1]).write_text(record, encoding="utf-8")
-        _write_csv(growing / names[2], _method_rows(results))
-        _write_csv(growing / names[3], _rating_rows(scores))
+        write_csv(growing / names[2], _method_rows(results))
+        write_csv(growing / names[3], _rating_rows(scores))
     return [folder / name for name in names]
 
 
@@ -183,11 +183,6 @@ def _rating_rows(scores: Scores) -> Rows:
              str(int(one.repeat)), str(int(one.flagged)), one.comment]
         )  # fmt: skip
     return rows
-
-
-def _write_csv(path: Path, rows: Rows) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
 
 
 def _page(results: Results) -> str:

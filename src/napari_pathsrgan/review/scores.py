@@ -128,6 +128,12 @@ def read_scores(path: Path, key: Key, finished_only: bool = False) -> Scores:
         found = [(state, ratings) for state, ratings in found if state.finished or state.dropped is not None]
     raters, ratings = [state for state, _ in found], [one for _, own in found for one in own]
     if not ratings:
+        dropped = [state.name for state in raters if state.dropped is not None and state.done]
+        if dropped:
+            raise ReviewFileError(
+                f"All who have rated in {path.name} were left out of the results: {', '.join(dropped)}.",
+                "Import ratings of others, or let somebody else rate: pathsrgan review rate.",
+            )
         raise ReviewFileError(
             f"Nothing is rated in {path.name} yet{' by anyone who has finished' if finished_only else ''}.",
             "Let somebody rate first: pathsrgan review rate.",

@@ -105,6 +105,8 @@ class Slide:
         The same as `fingerprint`, whatever pixel size the user gave.
     level_shapes : tuple of (rows, cols)
     objective_power : float or None
+    given_mpp : float or None
+        Pixel size that the user gave, µm/px; None where the file's own is used.
     computed : Computed or None
         What network this image or map comes from, and which areas are computed; None for a scan.
     reader : str
@@ -132,7 +134,7 @@ class Slide:
         self.vendor = source.vendor
         self.associated_images: Mapping[str, Pixels] = _AssociatedImages(self, source.associated_images)
         self._source = source
-        self._told_mpp = mpp
+        self.given_mpp = mpp
         self._closed = False
         self._to_srgb = srgb_transform(source.icc_profile)
 
@@ -190,7 +192,7 @@ class Slide:
 
     def __reduce__(self) -> tuple[Reopen, tuple[Path, float | None, str]]:
         """Travel to another process by path: there the file is opened again, if it is still the same."""
-        return self._reopen, (self.path, self._told_mpp, self.file_fingerprint)
+        return self._reopen, (self.path, self.given_mpp, self.file_fingerprint)
 
     def __enter__(self) -> Self:
         return self

@@ -16,14 +16,22 @@ from napari_pathsrgan.plugin.viewer.pixel_size_dialog import PixelSizeDialog
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped, plain_message_box, plain_tip
 
+SOURCES = list(Path(napari_pathsrgan.plugin.__file__).parent.rglob("*.py"))
 FORGED = "<img src='http://example.org/x'><b>Saved.</b>\x1b[2J"
 
 
 def test_every_label_says_whether_its_text_is_markup() -> None:
     boxes = r"QMessageBox\.(question|warning|information|critical|about)\b"
     guessing = rf"(?<![A-Za-z])QLabel\(|{boxes}|setHtml|insertHtml|appendHtml"
-    sources = Path(napari_pathsrgan.plugin.__file__).parent.glob("*.py")
-    assert not [path.name for path in sources if path.name != "confirm.py" and re.search(guessing, path.read_text())]
+    assert len(SOURCES) > 50
+    assert not [path.name for path in SOURCES if path.name != "confirm.py" and re.search(guessing, path.read_text())]
+
+
+def test_every_tool_tip_is_a_text_of_ours_or_a_plain_one() -> None:
+    ours = r"""\s*(plain_tip\(|"[^"{{}}]*"|tip\)|_TIP\)|f"Show \{title\.lower\(\)\})"""
+    guessing = rf"set(ToolTip|StatusTip|WhatsThis)\((?!{ours})|ToolTipRole:\s+return (?!plain_tip)"
+    guessing += r"|(?<!plain_tip\(pane_label\(layer\)\)), Qt\.ItemDataRole\.ToolTipRole\)"
+    assert not [(path.name, found.group()) for path in SOURCES for found in re.finditer(guessing, path.read_text())]
 
 
 def test_labels_tips_and_boxes_show_html_as_text(qtbot: QtBot) -> None:

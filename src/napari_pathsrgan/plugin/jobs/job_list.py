@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionV
 
 from napari_pathsrgan.jobs.spec import State
 from napari_pathsrgan.jobs.words import progress_in_words
+from napari_pathsrgan.plugin.widgets.plain_text import plain_tip
 from napari_pathsrgan.plugin.widgets.qt_types import existing
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class JobsModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return f"{job.record.spec.title}: {job.state}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "\n".join(filter(None, (job.record.spec.title, job.state, progress_in_words(job))))
+            return plain_tip("\n".join(filter(None, (job.record.spec.title, job.state, progress_in_words(job)))))
         return None
 
     def show(self, jobs: list[Job]) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 SLIDE_KEY = "pathsrgan_slide"
-"""Metadata of a scan's own layer: {"path": str, "mpp": float, "name": str, "fingerprint": str}."""
+"""Metadata of a scan's own layer: {"path": str, "mpp": float, "given_mpp": float or None, "name": str,
+"fingerprint": str}."""
 COMPUTED_KEY = "pathsrgan_computed"
 """Metadata of a computed image's or map's layer: {"kind": "image" or "map", "model": str, "complete": bool,
 "areas_um": list of (row, col, height, width)}."""
@@ -53,6 +54,7 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         SLIDE_KEY: {
             "path": str(slide.path),
             "mpp": slide.mpp,
+            "given_mpp": slide.given_mpp,
             "name": name or slide.path.stem,
             "fingerprint": slide.file_fingerprint,
         }

@@ -59,7 +59,7 @@ class NewReviewForm(QWidget):
             box = QSpinBox()
             box.setRange(least, most)
             box.setValue(getattr(_DEFAULT, name))
-            box.setToolTip(f"{tip} (default: {box.value()})")
+            box.setToolTip(plain_tip(f"{tip} (default: {box.value()})"))
             form.addRow(label, box)
             self.counts[name] = box
         self.make = QPushButton("Make the review …")

@@ -226,7 +226,7 @@ class ReviewWidget(DockWidget):
                 item = QTableWidgetItem(text)
                 if dropped is not None:
                     item.setFlags(Qt.ItemFlag.NoItemFlags)
-                    item.setToolTip(f"Left out of the results: {dropped}")
+                    item.setToolTip(plain_tip(f"Left out of the results: {dropped}"))
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.states.setItem(row, column, item)
@@ -272,7 +272,8 @@ class ReviewWidget(DockWidget):
         rater = self._selected_rater()
         if rater is None:
             return
-        reason, agreed = QInputDialog.getText(self, "Leave out a rater", f"Why {rater} is left out, for the report:")
+        question = plain_tip(f"Why {rater} is left out, for the report:")
+        reason, agreed = QInputDialog.getText(self, "Leave out a rater", question)
         if agreed and reason.strip():
             self._run(["review", "drop", str(self.path), rater, f"--reason={reason}"])
 

@@ -73,8 +73,10 @@ class AdvancedPanel(Section):
         self.memory.setValue(settings.memory_bytes // MIB)
         self.memory.setSuffix(" MiB")
         self.memory.setToolTip(
-            f"Most memory that tiles may take, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
-            "what is in sight always stays"
+            plain_tip(
+                f"Most memory that tiles may take, MiB (default {DEFAULT_MEMORY_BYTES // MIB});\n"
+                "what is in sight always stays"
+            )
         )
         self.cache_on_disk = QCheckBox("cache tiles")
         self.cache_on_disk.setChecked(settings.cache_folder is not None)

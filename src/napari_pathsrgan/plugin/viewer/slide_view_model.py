@@ -72,7 +72,7 @@ class SlideViewModel:
             If the file can't be read, or the model does not fit it.
         """
         known = source.metadata[SLIDE_KEY]
-        slide = open_slide(known["path"], known["mpp"], known["fingerprint"])
+        slide = open_slide(known["path"], known["given_mpp"], known["fingerprint"])
         try:
             return cls(source, slide, SuperResolvedSlide(slide, runner))
         except PathSRGANError:
