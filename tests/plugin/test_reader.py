@@ -143,7 +143,7 @@ def test_the_manifest_names_what_exists() -> None:
         assert callable(getattr(import_module(module), name))
 
 
-@pytest.mark.parametrize("module", ["reader", "samples", "sr_widget", "main_window"])
+@pytest.mark.parametrize("module", ["reader", "sample_data", "viewer.super_resolution_widget", "main_window"])
 def test_no_module_of_the_window_loads_torch(module: str) -> None:
     code = f"import sys, napari_pathsrgan.plugin.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
