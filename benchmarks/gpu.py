@@ -239,7 +239,7 @@ def throughput(run: Run, ends_at: float) -> list[dict[str, Any]]:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         network.to(memory_format=layout)
         for batch in run.size.batches:
-            setting = {"preset": preset, "precision": precision, "channels_last": channels_last, "batch": batch}
+            setting = {"preset": preset, "precision": precision, "channels_last": channels_last, "batch_size": batch}
             if time.monotonic() > ends_at:
                 return [*rows, {"left out": f"{setting} and what follows, for want of time"}]
             lr = torch.rand(batch, 3, run.size.side_px, run.size.side_px, device=device).to(memory_format=layout)
@@ -320,14 +320,14 @@ class Lesson:
         Of `TrainingConfig`, but for pairs and steps.
     scanners : int
         That each field is seen through.
-    loaders : int
+    num_workers : int
         Processes that read patches.
     """
 
     data: Path
     settings: dict[str, Any]
     scanners: int = 6
-    loaders: int = 2
+    num_workers: int = 2
 
 
 def trainer_of(lesson: Lesson) -> Callable[[Run, float], dict[str, Any]]:
@@ -374,7 +374,9 @@ def _train(run: Run, lesson: Lesson, pairs: Path, folder: Path, steps: int, ends
     config = TrainingConfig.model_validate({**lesson.settings, "pairs": (pairs,), "epoch_steps": 1})
     shares = sum(config.epochs)
     config = config.model_copy(update={"epochs": tuple(steps * one / shares for one in config.epochs)})
-    options = RunOptions(accelerator=run.device, loaders=lesson.loaders, checkpoint_every_s=60, samples_every_s=1e6)
+    options = RunOptions(
+        accelerator=run.device, num_workers=lesson.num_workers, checkpoint_every_s=60, samples_every_s=1e6
+    )
     rows: list[dict[str, Any]] = []
     bell = threading.Timer(max(1.0, ends_at - time.monotonic()), os.kill, (os.getpid(), signal.SIGTERM))
 
@@ -425,10 +427,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for results")
     parser.add_argument("--minutes", type=float, default=10.0, help="for everything (%(default)s)")
     parser.add_argument("--settings", type=Path, help="JSON of training settings, such as a run's config.json")
-    parser.add_argument("--from", dest="start_from", help="a model to begin the training with")
-    parser.add_argument("--batch", type=int, help="patches per step of the training")
+    parser.add_argument("--init-from", dest="init_from", help="a model to begin the training with")
+    parser.add_argument("--batch-size", type=int, help="patches per step of the training")
     parser.add_argument("--scanners", type=int, default=6, help="that fields are seen through (%(default)s)")
-    parser.add_argument("--loaders", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="(%(default)s)")
+    parser.add_argument("--num-workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="(%(default)s)")
     parser.add_argument("--skip", nargs="+", default=[], choices=("tests", *PARTS), help="parts to leave out")
     parser.add_argument("--dry-run", action="store_true", help="everything at a tiny size on the CPU")
     return parser.parse_args(arguments)
@@ -442,12 +444,11 @@ def lesson_of(options: argparse.Namespace) -> Lesson | None:
     if options.data is None:
         return None
     saved = json.loads(options.settings.read_text(encoding="utf-8")) if options.settings else {"recipe": "laptop"}
-    given = {"start_from": options.start_from, "batch": options.batch}
-    settings = {("start_from" if name == "from" else name): value for name, value in saved.items()}
-    settings |= {name: value for name, value in given.items() if value is not None}
+    given = {"init_from": options.init_from, "batch_size": options.batch_size}
+    settings = saved | {name: value for name, value in given.items() if value is not None}
     for name in ("pairs", "epoch_steps"):
         settings.pop(name, None)
-    return Lesson(options.data, settings, options.scanners, options.loaders)
+    return Lesson(options.data, settings, options.scanners, options.num_workers)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,7 +30,7 @@ from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 
 _FINISHED = 200
 _SLIDE_UM = 700.0
-_TRAINING = ("--accelerator", "cpu", "--batch", "4", "--patch-lr-px", "32", "--epoch-steps", "100000")
+_TRAINING = ("--accelerator", "cpu", "--batch-size", "4", "--patch-lr-px", "32", "--epoch-steps", "100000")
 """Small steps, so that curves come often: that is when the window has something to do."""
 
 

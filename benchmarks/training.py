@@ -36,7 +36,7 @@ def told_by(pairs: Path, folder: Path, steps: int, losses: dict[str, Any]) -> li
     config = TrainingConfig(
         pairs=(pairs,),
         recipe="laptop",
-        start_from="lite",
+        init_from="lite",
         epochs=(0, 0, 1),
         epoch_steps=2 * (_WARM_STEPS + steps),
         **losses,

@@ -32,7 +32,7 @@ FOLDER = Path(tempfile.gettempdir()) / "slides"
 """Its name is read in the pictures."""
 
 TRAINING = (
-    "--accelerator cpu --loaders 0 --batch 1 --patch-lr-px 16 --epoch-steps 150 --epochs 1 40 2"
+    "--accelerator cpu --num-workers 0 --batch-size 1 --patch-lr-px 16 --epoch-steps 150 --epochs 1 40 2"
     " --preset-options.width 8 --preset-options.blocks1 1 --preset-options.features 8 --preset-options.blocks2 1"
     " --discriminator-norm spectral --samples-every-s 60"
 )

@@ -93,7 +93,7 @@ def test_options_carry_what_a_form_needs() -> None:
     assert (register["stride_px"].name, register["stride_px"].least) == ("--stride-px", 32)
     assert register["split"].choices == ("train", "test")
     train = {option.key: option for option in options_of("train")}
-    assert (train["start_from"].name, train["pairs"].name) == ("--from", "--pairs")
+    assert (train["init_from"].name, train["pairs"].name) == ("--init-from", "--pairs")
     assert (train["preset_options"].name, train["preset_options"].kind) == ("--preset-options", "named")
     upscale = {option.key: option for option in options_of("upscale")}
     assert (upscale["region"].kind, upscale["region"].count) == ("text", 1)

@@ -50,7 +50,7 @@ def measure(out: Path, done: int) -> None:
     row = {
         "step": done,
         "phase": 1,
-        "rate": 1e-5,
+        "learning_rate": 1e-5,
         "losses": {"pixel": 1 / done, "adversarial": 2.0},
         "psnr_20x": 20 + done / 10,
     }

@@ -33,8 +33,8 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_ends_are_the_models_themselves(two: tuple[Path, Path]) -> None:
-    for share, path in zip((0.0, 1.0), two, strict=True):
-        mixed, _ = blend_models(*two, share)
+    for weight, path in zip((0.0, 1.0), two, strict=True):
+        mixed, _ = blend_models(*two, weight)
         whole, _ = read_weights(path)
         assert all(np.array_equal(value, whole[name]) for name, value in mixed.items())
 
@@ -45,7 +45,7 @@ def test_between_them_lie_the_weights_and_the_card_says_so(two: tuple[Path, Path
     for name, value in mixed.items():
         np.testing.assert_allclose(value, 0.75 * soft[name] + 0.25 * sharp[name], rtol=1e-6, atol=1e-7)
     assert card.name == "sharp 25 %"
-    assert card.command == "pathsrgan models blend soft sharp --share 0.25"
+    assert card.command == "pathsrgan models blend soft sharp --weight 0.25"
     assert not card.metrics
 
 
@@ -62,27 +62,27 @@ def test_what_cannot_be_mixed(two: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_the_verb_writes_the_mixture_once(two: tuple[Path, Path], tmp_path: Path) -> None:
-    words = ["models", "blend", *map(str, two), "--share", "0.5", "--out", str(tmp_path / "half.safetensors")]
+    words = ["models", "blend", *map(str, two), "--weight", "0.5", "--out", str(tmp_path / "half.safetensors")]
     assert main(words) == 0
     assert load_generator(tmp_path / "half.safetensors")[1].name == "sharp 50 %"
     assert main(words) == 2
 
 
-# --- by name and share -------------------------------------------------------------------------------------------
+# --- by name and weight -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def related(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, Path]:
-    """The two as a user's own models, of which the sharp one names the soft one as its faithful one."""
+    """The two as a user's own models, of which the sharp one names the soft one as its PSNR model."""
     soft, sharp = two
     network, card = load_generator(sharp)
-    save_generator(network, card.model_copy(update={"faithful": "soft"}), sharp)
+    save_generator(network, card.model_copy(update={"psnr_model": "soft"}), sharp)
     monkeypatch.setenv("PATHSRGAN_MODELS", str(tmp_path))
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_: tmp_path / "cache")
     return soft, sharp
 
 
-def test_a_share_behind_a_name_mixes_the_model_with_its_faithful_one(related: tuple[Path, Path]) -> None:
+def test_a_weight_behind_a_name_mixes_the_model_with_its_psnr_model(related: tuple[Path, Path]) -> None:
     found = find_model("sharp@0.25")
     mixed, card = read_weights(found)
     assert card.name == "sharp 25 %"
@@ -122,9 +122,9 @@ def test_the_ends_by_name_are_the_files_themselves(related: tuple[Path, Path]) -
 @pytest.mark.parametrize(
     ("reference", "error", "words"),
     [
-        ("soft@0.5", OptionError, "no faithful one"),
-        ("sharp@1.5", OptionError, r"share of 1\.5"),
-        ("sharp@nan", OptionError, "share of nan"),
+        ("soft@0.5", OptionError, "no PSNR model"),
+        ("sharp@1.5", OptionError, r"weight of 1\.5"),
+        ("sharp@nan", OptionError, "weight of nan"),
         ("sharp@half", CheckpointError, "no model “sharp@half”"),
         ("blunt@0.5", CheckpointError, "no model “blunt”"),
     ],

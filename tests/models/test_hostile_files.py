@@ -76,7 +76,7 @@ def test_weights_that_are_no_finite_floats_are_refused(
 
 
 HOSTILE = ["\x1b[2J\x1b]0;owned\x07", "a\u202egnp", "\x9b31m", "two\nlines", "\u2066x", "\ud800", "x" * 20_000]
-TEXTS = ("name", "preset", "training_data", "licence", "command", "limits", "faithful", "date", "weights_hash")
+TEXTS = ("name", "preset", "training_data", "licence", "command", "limits", "psnr_model", "date", "weights_hash")
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))

@@ -74,10 +74,10 @@ def test_the_models_that_ship_load_and_can_be_mixed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(zoo.platformdirs, "user_cache_path", lambda *_: tmp_path)
     files = {path.stem: path for path in zoo.SHIPPED_FOLDER.glob("*.safetensors")}
     assert set(files) == {"lite", "lite-psnr"}
-    faithful, natural = (read_weights(files[name])[0] for name in ("lite-psnr", "lite"))
+    psnr_model, gan_model = (read_weights(files[name])[0] for name in ("lite-psnr", "lite"))
     halfway, _ = read_weights(zoo.find_model("lite@0.5"))
-    for name, value in natural.items():
-        np.testing.assert_allclose(halfway[name], (value + faithful[name]) / 2, atol=1e-6)
+    for name, value in gan_model.items():
+        np.testing.assert_allclose(halfway[name], (value + psnr_model[name]) / 2, atol=1e-6)
     for path in files.values():
         assert path.stat().st_size < 5e6
         network, card = load_generator(path)

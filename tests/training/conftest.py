@@ -42,6 +42,7 @@ def small_perceptual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def a_config(pairs: Path, small_perceptual: Path) -> TrainingConfig:
     """All losses, all phases, three steps each."""
     return TrainingConfig(
-        pairs=(pairs,), preset="lite", preset_options=TINY, epochs=(1, 1, 1), epoch_steps=3, batch=2, patch_lr_px=16,
-        perceptual=str(small_perceptual), discriminator_width=2, discriminator_norm="spectral", clip=1.0, ema=0.999,
+        pairs=(pairs,), preset="lite", preset_options=TINY, epochs=(1, 1, 1), epoch_steps=3, batch_size=2,
+        patch_lr_px=16, perceptual=str(small_perceptual), discriminator_width=2, discriminator_norm="spectral",
+        grad_clip_norm=1.0, ema=0.999,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from napari_pathsrgan.training.config import RunOptions, TrainingConfig
 from napari_pathsrgan.training.run_folder import RunFolder
 from napari_pathsrgan.training.trainer import Trainer
 
-RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
+RUN = RunOptions(accelerator="cpu", precision="fp32", num_workers=0)
 SIZES: list[tuple[str, dict[str, Any]]] = [
     ("edsr", {"width": 4, "blocks": 2}),
     ("progansr", {"width": 4, "growth": 2, "layers": 2, "units1": 1, "units2": 1}),
@@ -35,8 +35,8 @@ def test_a_network_is_trained_and_its_tiles_are_those_of_one_big_pass(
     tmp_path: Path, pairs: Path, name: str, options: dict[str, Any]
 ) -> None:
     config = TrainingConfig(
-        pairs=(pairs,), preset=name, preset_options=options, epochs=(0, 0, 1), epoch_steps=2, batch=2, patch_lr_px=32,
-        alpha=0.0, beta=0.0, ema=0.5,
+        pairs=(pairs,), preset=name, preset_options=options, epochs=(0, 0, 1), epoch_steps=2, batch_size=2,
+        patch_lr_px=32, alpha=0.0, beta=0.0, ema=0.5,
     )  # fmt: skip
     trainer = Trainer(config, RUN, RunFolder(tmp_path, config), Fabric(accelerator="cpu", devices=1))
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}

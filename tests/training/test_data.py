@@ -42,7 +42,7 @@ def numbered_file(path: Path, foreground: list[float], made: dict[str, Any] | No
     return path
 
 
-HOW = Sampling(patch_lr_px=32, batch=4, seed=(0,))
+HOW = Sampling(patch_lr_px=32, batch_size=4, seed=(0,))
 
 
 def test_a_crops_members_lie_on_each_other() -> None:
@@ -124,12 +124,12 @@ def test_patches_full_of_cells_are_drawn_more_often(tmp_path: Path) -> None:
     assert len(set(blues.tolist())) == 20
 
 
-@pytest.mark.parametrize("loaders", [0, 2])
-def test_batches_begin_in_the_middle_of_a_round(tmp_path: Path, loaders: int) -> None:
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_begin_in_the_middle_of_a_round(tmp_path: Path, num_workers: int) -> None:
     path = numbered_file(tmp_path / "p", [0.5] * 20)
     rounds = PairsRounds([path], HOW)
     whole = [batch[0] for batch in itertools.islice(iter(Batches(rounds, HOW, 0, 0)), 20)]
-    batches = Batches(rounds, HOW, 11, loaders)
+    batches = Batches(rounds, HOW, 11, num_workers)
     later = [batch[0] for batch in itertools.islice(iter(batches), 9)]
     assert all(torch.equal(one, other) for one, other in zip(whole[11:], later, strict=True))
     assert batches.waited_s > 0
@@ -145,7 +145,7 @@ def test_batches_leave_the_trainings_own_chance_alone(tmp_path: Path) -> None:
 
 
 def test_a_killed_loader_is_told_in_a_sentence(tmp_path: Path) -> None:
-    batches = iter(Batches(PairsRounds([numbered_file(tmp_path / "p", [0.5] * 20)], HOW), HOW, 0, loaders=1))
+    batches = iter(Batches(PairsRounds([numbered_file(tmp_path / "p", [0.5] * 20)], HOW), HOW, 0, num_workers=1))
     next(batches)
     (loader,) = (child for child in multiprocessing.active_children() if child.name.startswith("SpawnProcess"))
     loader.terminate()  # as a batch system does to all processes of a training, which wants to write its checkpoint

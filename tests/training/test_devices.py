@@ -18,7 +18,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 def trained(config: TrainingConfig, folder: Path, device: str, precision: str = "32-true") -> list[dict[str, float]]:
     """Take every step of a training, and return its rows."""
     fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
-    run = RunOptions(accelerator=device, loaders=0)  # type: ignore[arg-type]
+    run = RunOptions(accelerator=device, num_workers=0)  # type: ignore[arg-type]
     rows: list[dict[str, float]] = []
     assert Trainer(config, run, RunFolder(folder, config), fabric).run(rows.append, lambda *_: None)
     return rows
@@ -49,6 +49,6 @@ def test_a_checkpoint_of_a_device_goes_on_on_the_cpu(tmp_path: Path, a_config: T
     state = torch.load(tmp_path / "state.pt", map_location="cpu", weights_only=True)
     assert state["step"] == 3
     fabric = Fabric(accelerator="cpu", devices=1)
-    again = Trainer(config, RunOptions(accelerator="cpu", loaders=0), RunFolder(tmp_path, config), fabric)
+    again = Trainer(config, RunOptions(accelerator="cpu", num_workers=0), RunFolder(tmp_path, config), fabric)
     assert again.step == 3
     assert all(torch.equal(value, again.network.state_dict()[name]) for name, value in state["network"].items())

@@ -36,7 +36,7 @@ def labelled(tmp_path: Path) -> LesionConfig:
         cv2.imwrite(str(folder / name), picture)
     (tmp_path / "nuclei.csv").write_text("\n".join([*lines, "absent.png,1,LSIL,5,5"]))
     return LesionConfig(
-        fields=folder, nuclei=tmp_path / "nuclei.csv", width=4, steps=60, batch=16, learning_rate=3e-3
+        fields=folder, nuclei=tmp_path / "nuclei.csv", width=4, steps=60, batch_size=16, learning_rate=3e-3
     )  # fmt: skip
 
 
@@ -73,12 +73,13 @@ def test_it_learns_to_tell_them_apart_and_says_how_well(labelled: LesionConfig) 
 
 def test_the_verb_writes_a_network_that_loads(labelled: LesionConfig, tmp_path: Path) -> None:
     out = tmp_path / "v.safetensors"
-    options = ("--fields", labelled.fields, "--nuclei", labelled.nuclei, "--width", 4, "--steps", 3, "--batch", 4)
+    options = ("--fields", labelled.fields, "--nuclei", labelled.nuclei, "--width", 4, "--steps", 3, "--batch-size", 4)
     assert main(["models", "perceptual", *map(str, options), "--out", str(out), "--licence", "CC0"]) == 0
     _, card = load_perceptual(out)
     assert card.licence == "CC0"
     assert (
-        card.command == "pathsrgan models perceptual --fields smears --nuclei nuclei.csv --width 4 --steps 3 --batch 4"
+        card.command
+        == "pathsrgan models perceptual --fields smears --nuclei nuclei.csv --width 4 --steps 3 --batch-size 4"
     )
     assert main(["models", "perceptual", *map(str, options), "--out", str(out)]) == 2  # it is there already
 

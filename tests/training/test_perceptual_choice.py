@@ -18,14 +18,14 @@ from napari_pathsrgan.training.perceptual_choice import choose_perceptual
 from napari_pathsrgan.training.run_folder import RunFolder
 from napari_pathsrgan.training.trainer import Trainer
 
-RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
+RUN = RunOptions(accelerator="cpu", precision="fp32", num_workers=0)
 
 
 @pytest.fixture
 def published(pairs: Path) -> TrainingConfig:
     return TrainingConfig(
-        pairs=(pairs,), preset="lite", preset_options=TINY, epochs=(1, 0, 0), epoch_steps=1, batch=2, patch_lr_px=16,
-        beta=0.0,
+        pairs=(pairs,), preset="lite", preset_options=TINY, epochs=(1, 0, 0), epoch_steps=1, batch_size=2,
+        patch_lr_px=16, beta=0.0,
     )  # fmt: skip
 
 

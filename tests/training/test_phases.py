@@ -21,7 +21,7 @@ from napari_pathsrgan.training.losses import PIXEL_LOSSES, perceptual
 from napari_pathsrgan.training.run_folder import RunFolder
 from napari_pathsrgan.training.trainer import Trainer
 
-RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
+RUN = RunOptions(accelerator="cpu", precision="fp32", num_workers=0)
 
 
 def a_trainer(config: TrainingConfig, folder: Path) -> Trainer:
@@ -109,11 +109,11 @@ def test_the_generators_pass_computes_no_gradients_of_the_discriminators(
     assert all(parameter.requires_grad for own in trainer.discriminators.values() for parameter in own.parameters())
 
 
-@pytest.mark.parametrize(("clip", "norm"), [(0.0, None), (0.01, 0.01)])
+@pytest.mark.parametrize(("grad_clip_norm", "norm"), [(0.0, None), (0.01, 0.01)])
 def test_gradients_are_shortened_only_where_a_norm_is_given(
-    tmp_path: Path, a_config: TrainingConfig, clip: float, norm: float | None
+    tmp_path: Path, a_config: TrainingConfig, grad_clip_norm: float, norm: float | None
 ) -> None:
-    trainer = a_trainer(a_config.model_copy(update={"clip": clip}), tmp_path)
+    trainer = a_trainer(a_config.model_copy(update={"grad_clip_norm": grad_clip_norm}), tmp_path)
     step(trainer, 0)
     gradients = [p.grad for p in trainer.network.parameters() if p.grad is not None]
     length = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
@@ -123,7 +123,9 @@ def test_gradients_are_shortened_only_where_a_norm_is_given(
 def test_the_judges_see_pictures_shifted_and_blurred_and_the_pixel_loss_whole_ones(
     tmp_path: Path, a_config: TrainingConfig
 ) -> None:
-    config = a_config.model_copy(update={"beta": 0.0, "judged_shift_px": 15, "judged_blur_px": 1.0, "patch_lr_px": 32})
+    config = a_config.model_copy(
+        update={"beta": 0.0, "critic_crop_jitter_px": 15, "critic_blur_sigma_px": 1.0, "patch_lr_px": 32}
+    )
     trainer = a_trainer(config, tmp_path / "shifted")
     trainer.step = 3
     rows, columns = trainer._shift()

@@ -23,7 +23,7 @@ def test_all_published_settings_are_the_defaults(given: dict[str, str]) -> None:
     assert (config.perceptual, config.perceptual_cuts) == ("vgg16", ("relu5_3",))
     assert (config.learning_rates, config.schedule, config.epochs) == ((1e-4, 1e-4, 1e-5), "halved", (6, 6, 2))
     assert config.discriminator() == {"width": 64, "down": "max", "norm": "batch"}
-    ours = ("clip", "ema", "judged_shift_px", "judged_blur_px", "stain_jitter", "scanner_jitter")
+    ours = ("grad_clip_norm", "ema", "critic_crop_jitter_px", "critic_blur_sigma_px", "stain_jitter", "scanner_jitter")
     assert not any(getattr(config, name) for name in (*ours, "artifact_weight", "wavelet_weight"))
 
 
@@ -36,9 +36,9 @@ def test_the_published_discriminator_answers_for_8_by_8_places_at_10x() -> None:
 
 
 def test_a_recipe_gives_what_is_not_given() -> None:
-    config = TrainingConfig(pairs=PAIRS, recipe="laptop", batch=3)
+    config = TrainingConfig(pairs=PAIRS, recipe="laptop", batch_size=3)
     for name in Recipe.model_fields:
-        assert getattr(config, name) == (3 if name == "batch" else getattr(LAPTOP, name)), name
+        assert getattr(config, name) == (3 if name == "batch_size" else getattr(LAPTOP, name)), name
     again = TrainingConfig.model_validate_json(config.model_dump_json())
     assert again == config
     assert TrainingConfig(pairs=PAIRS, recipe="laptop", ema=0.0).ema == 0  # given, if as the other recipe has it
@@ -47,7 +47,7 @@ def test_a_recipe_gives_what_is_not_given() -> None:
 def test_recipes_are_found_by_their_names_and_frozen() -> None:
     assert dict(RECIPES) == {"published": PUBLISHED, "laptop": LAPTOP}
     with pytest.raises(ValidationError, match="frozen"):
-        PUBLISHED.batch = 2  # type: ignore[misc]
+        PUBLISHED.batch_size = 2  # type: ignore[misc]
 
 
 def test_an_artifact_loss_needs_an_average_to_compare_with() -> None:

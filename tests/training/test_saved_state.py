@@ -16,7 +16,7 @@ from napari_pathsrgan.training.saved_state import check_optimiser, read_state
 
 STATE: dict[str, Any] = {
     "step": 3,
-    "recoveries": 0,
+    "rollbacks": 0,
     "phase": 1,
     "network": {"w": torch.ones(2)},
     "average": {"w": torch.ones(2)},
@@ -52,7 +52,7 @@ def _deep() -> list[Any]:
         {"step": 10**30},
         {"step": None},
         {"phase": "1"},
-        {"recoveries": float("nan")},
+        {"rollbacks": float("nan")},
         {"perceptual": ["a"]},
         {"network": {"w": torch.ones(1).expand(2**40)}},
         {"network": {"w": torch.ones(2).to_sparse()}},

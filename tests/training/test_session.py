@@ -21,7 +21,7 @@ from napari_pathsrgan.training.config import RunOptions, TrainingConfig
 from napari_pathsrgan.training.recipes import RECIPES
 from napari_pathsrgan.training.session import MEASURED_PATCHES, CardWords, train
 
-RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
+RUN = RunOptions(accelerator="cpu", precision="fp32", num_workers=0)
 
 
 def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_config: TrainingConfig) -> None:
@@ -54,7 +54,7 @@ def test_a_training_ends_with_weights_that_say_what_they_are(tmp_path: Path, a_c
 
 
 def test_two_devices_give_the_loss_of_one_with_the_doubled_batch(tmp_path: Path, a_config: TrainingConfig) -> None:
-    config = a_config.model_copy(update={"batch": 4, "ema": 0.0})
+    config = a_config.model_copy(update={"batch_size": 4, "ema": 0.0})
     alone, together = tmp_path / "alone", tmp_path / "together"
     train(config, alone, RUN)
     rows: list[dict[str, float]] = []
@@ -82,7 +82,7 @@ def test_two_devices_stop_together_at_a_signal(tmp_path: Path, a_config: Trainin
         "from napari_pathsrgan.training.session import train\n"
         "if __name__ == '__main__':\n"
         "    config = TrainingConfig.model_validate_json(sys.argv[1])\n"
-        "    run = RunOptions(accelerator='cpu', precision='fp32', loaders=0, devices=2)\n"
+        "    run = RunOptions(accelerator='cpu', precision='fp32', num_workers=0, devices=2)\n"
         "    sys.exit(0 if train(config, Path(sys.argv[2]), run) else 130)\n"
     )
     (tmp_path / "two.py").write_text(script)
@@ -111,9 +111,9 @@ def test_the_verb_trains_and_tells(
     tiny = ("--preset-options.width", 8, "--preset-options.blocks1", 1, "--preset-options.features", 8)
     options = (
         "--recipe", "laptop", "--alpha", 0.01, "--beta", 0.01,
-        "--pairs", pairs, "--out", tmp_path / "run", "--perceptual", small_perceptual, *tiny, "--batch", 2,
+        "--pairs", pairs, "--out", tmp_path / "run", "--perceptual", small_perceptual, *tiny, "--batch-size", 2,
         "--preset-options.blocks2", 1, "--patch-lr-px", 16, "--epochs", 1, 0, 0, "--epoch-steps", 2,
-        "--loaders", 0, "--accelerator", "cpu", "--discriminator-norm", "spectral", "--discriminator-width", 2,
+        "--num-workers", 0, "--accelerator", "cpu", "--discriminator-norm", "spectral", "--discriminator-width", 2,
     )  # fmt: skip
     assert run_verb("train", *options, "--resume") == 2
     assert "no training in" in capsys.readouterr().err
@@ -131,9 +131,9 @@ def test_the_verb_trains_and_tells(
     ("options", "sentence"),
     [
         (("--pairs", "nowhere.zarr"), "nowhere.zarr"),
-        (("--batch", "0"), "batch"),
+        (("--batch-size", "0"), "batch-size"),
         (("--patch-lr-px", "20"), "patch-lr-px"),
-        (("--from", "nothing"), "no model “nothing”"),
+        (("--init-from", "nothing"), "no model “nothing”"),
         (("--accelerator", "cuda"), "no training on 1 × cuda"),
     ],
 )
@@ -151,8 +151,8 @@ def test_bad_options_end_in_a_sentence(
 
 
 def test_the_options_are_written_again_without_folders(pairs: Path) -> None:
-    config = TrainingConfig(pairs=(pairs,), start_from="/home/me/runs/first", epochs=(0, 0, 1), alpha=0.1)
-    words = "--epochs 0 0 1 --alpha 0.1 --pairs phantoms.zarr --from first"
+    config = TrainingConfig(pairs=(pairs,), init_from="/home/me/runs/first", epochs=(0, 0, 1), alpha=0.1)
+    words = "--epochs 0 0 1 --alpha 0.1 --pairs phantoms.zarr --init-from first"
     assert options_again(config) == words.split()
-    ours = TrainingConfig(pairs=(pairs,), recipe="laptop", batch=4)
-    assert options_again(ours, RECIPES["laptop"]) == ["--batch", "4", "--pairs", "phantoms.zarr"]
+    ours = TrainingConfig(pairs=(pairs,), recipe="laptop", batch_size=4)
+    assert options_again(ours, RECIPES["laptop"]) == ["--batch-size", "4", "--pairs", "phantoms.zarr"]

@@ -27,12 +27,12 @@ from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.training import trainer as trainer_module
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
+from napari_pathsrgan.training.monitor import COLLAPSED_STEPS, Monitor
 from napari_pathsrgan.training.run_folder import STATE_FILE, RunFolder
 from napari_pathsrgan.training.schedule import Schedule
 from napari_pathsrgan.training.trainer import Trainer
-from napari_pathsrgan.training.watch import COLLAPSED_STEPS, Watch
 
-RUN = RunOptions(accelerator="cpu", precision="fp32", loaders=0)
+RUN = RunOptions(accelerator="cpu", precision="fp32", num_workers=0)
 
 
 def a_trainer(config: TrainingConfig, folder: Path, run: RunOptions = RUN) -> Trainer:
@@ -86,7 +86,7 @@ def test_the_cosine_ends_at_a_fiftieth(a_config: TrainingConfig) -> None:
 def test_an_epoch_is_one_pass_over_the_training_pixels(
     a_config: TrainingConfig, patch_lr_px: int, draws: float
 ) -> None:
-    update = {"epochs": (6, 6, 2), "epoch_steps": None, "batch": 8, "patch_lr_px": patch_lr_px}
+    update = {"epochs": (6, 6, 2), "epoch_steps": None, "batch_size": 8, "patch_lr_px": patch_lr_px}
     steps = a_config.model_copy(update=update).phase_steps(800)
     assert steps == pytest.approx((600 * draws, 600 * draws, 200 * draws), rel=1e-2)
 
@@ -192,7 +192,7 @@ import random, signal
 config = TrainingConfig.model_validate_json(sys.argv[1])
 folder, rng = Path(sys.argv[2]), random.Random(4)
 often = {"checkpoint_every_s": 1e-6, "samples_every_s": 1e-6}
-run = RunOptions(accelerator="cpu", precision="fp32", loaders=0, **often)
+run = RunOptions(accelerator="cpu", precision="fp32", num_workers=0, **often)
 steps = []
 for attempt in range(21):
     said, say = os.pipe()
@@ -330,12 +330,12 @@ def test_training_can_start_from_weights(tmp_path: Path, a_config: TrainingConfi
     torch.manual_seed(5)
     start, path = build_generator("lite", **TINY), tmp_path / "start.safetensors"
     save_generator(start, ModelCard(name="start", preset="lite", preset_options=TINY), path)
-    trainer = a_trainer(a_config.model_copy(update={"start_from": str(path)}), tmp_path / "run")
+    trainer = a_trainer(a_config.model_copy(update={"init_from": str(path)}), tmp_path / "run")
     for own in (trainer.network, trainer.average):
         assert all(torch.equal(value, start.state_dict()[name]) for name, value in own.state_dict().items())
     with pytest.raises(CardMismatchError, match="another network"):
         a_trainer(
-            a_config.model_copy(update={"start_from": str(path), "preset_options": {**TINY, "width": 16}}),
+            a_config.model_copy(update={"init_from": str(path), "preset_options": {**TINY, "width": 16}}),
             tmp_path / "other",
         )
 
@@ -361,13 +361,13 @@ def test_it_goes_back_once_with_half_the_rate_and_other_patches(
     trainer = a_trainer(a_config, tmp_path)
     rows: list[dict[str, Any]] = []
     assert trainer.run(rows.append, quiet) is True
-    (told,) = [row for row in rows if "trouble" in row]
-    assert told == {"step": 0, "trouble": "the loss is not a number any more", "went_wrong_at": 4}
+    (told,) = [row for row in rows if "divergence" in row]
+    assert told == {"step": 0, "divergence": "the loss is not a number any more", "went_wrong_at": 4}
     assert trainer._state is not None
     assert trainer._state.optimiser.param_groups[0]["lr"] == pytest.approx(trainer.schedule.rate(2, 2) / 2)
     assert trainer._sampling().seed == (a_config.seed, 1)
     assert all(torch.isfinite(value).all() for value in weights(trainer).values())
-    assert a_trainer(a_config, tmp_path).recoveries == 1
+    assert a_trainer(a_config, tmp_path).rollbacks == 1
 
 
 def test_the_second_time_it_gives_up_and_keeps_the_checkpoint(
@@ -384,15 +384,15 @@ def test_collapsed_discriminators_are_noticed() -> None:
     certain = fine | {"discriminator_20x": 1e-5}
     indifferent = fine | {"discriminator_20x": 0.6931, "real_20x": 0.1, "computed_20x": 0.1}
     for bad, words in ((certain, "tells every picture apart"), (indifferent, "says the same of every picture")):
-        watch = Watch()
-        assert not any(watch.trouble(bad) for _ in range(COLLAPSED_STEPS - 1))
-        assert watch.doubtful_steps == COLLAPSED_STEPS - 1
-        assert words in watch.trouble(bad)
-        watch = Watch()
+        monitor = Monitor()
+        assert not any(monitor.divergence(bad) for _ in range(COLLAPSED_STEPS - 1))
+        assert monitor.doubtful_steps == COLLAPSED_STEPS - 1
+        assert words in monitor.divergence(bad)
+        monitor = Monitor()
         for _ in range(3):
-            assert not any(watch.trouble(bad) for _ in range(COLLAPSED_STEPS - 1))
-            assert not watch.trouble(fine)
-    assert Watch().trouble(fine | {"pixel_10x": float("inf")})
+            assert not any(monitor.divergence(bad) for _ in range(COLLAPSED_STEPS - 1))
+            assert not monitor.divergence(fine)
+    assert Monitor().divergence(fine | {"pixel_10x": float("inf")})
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, a_config: TrainingConfig) -> None:

@@ -79,16 +79,16 @@ def import_model(
 
 
 @app.command
-def blend(faithful: str, natural: str, /, *, share: float, out: Path, json: Json = False) -> None:
+def blend(psnr_model: str, gan_model: str, /, *, weight: float, out: Path, json: Json = False) -> None:
     """Mix two models of one network, one trained on pixels alone and one trained adversarially from it.
 
     Parameters
     ----------
-    faithful
-        A model: what a share of 0 gives.
-    natural
-        Another: what a share of 1 gives.
-    share
+    psnr_model
+        A model: what a weight of 0 gives.
+    gan_model
+        Another: what a weight of 1 gives.
+    weight
         From 0 to 1.
     out
         The .safetensors file to write; it must not exist.
@@ -98,7 +98,7 @@ def blend(faithful: str, natural: str, /, *, share: float, out: Path, json: Json
     from napari_pathsrgan.models.zoo import find_model
 
     refuse_existing(out)
-    card = write_blend(find_model(faithful), find_model(natural), share, out)
+    card = write_blend(find_model(psnr_model), find_model(gan_model), weight, out)
     tell({"file": str(out)} | card.model_dump(), [f"Written: {out}"], json)
 
 

@@ -29,7 +29,7 @@ class NetworkOptions:
     ----------
     model : str
         A name from `pathsrgan models list`, a .safetensors file, or a training's folder. NAME@0.5 is halfway from the
-        faithful model on NAME's card to NAME itself.
+        PSNR model on NAME's card to NAME itself.
     device : str
         auto, cpu, cuda, cuda:1 or mps.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}

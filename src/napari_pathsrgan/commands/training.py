@@ -32,7 +32,7 @@ class CardOptions:
         Of the weights.
     limits : str, optional
         What the model is not good for, beside diagnosis.
-    faithful : str, optional
+    psnr_model : str, optional
         The model of a pixel loss that this training starts from: the two can then be mixed, as in NAME@0.5.
     """
 
@@ -40,7 +40,7 @@ class CardOptions:
     credit: str | None = None
     licence: str | None = None
     limits: str | None = None
-    faithful: str | None = None
+    psnr_model: str | None = None
 
 
 _USUAL_CARD, _USUAL_RUN = CardOptions(), RunOptions()
@@ -77,11 +77,9 @@ def train(
     with progress("Training") as told:
 
         def report(row: Mapping[str, Any]) -> None:
-            if "trouble" in row:
-                print(
-                    f"At step {row['went_wrong_at']} {row['trouble']}: back at step {row['step']}, with half the rate.",
-                    file=sys.stderr,
-                )
+            if "divergence" in row:
+                where = f"At step {row['went_wrong_at']} {row['divergence']}"
+                print(f"{where}: back at step {row['step']}, with half the rate.", file=sys.stderr)
             elif "note" in row:
                 print(row["note"], file=sys.stderr)
             elif "measured" in row:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from napari_pathsrgan.models.card import ModelCard
 
 
-def blend_models(faithful: Path, natural: Path, share: float) -> tuple[dict[str, npt.NDArray[Any]], ModelCard]:
+def blend_models(psnr_model: Path, gan_model: Path, weight: float) -> tuple[dict[str, npt.NDArray[Any]], ModelCard]:
     """Mix the weights of two models of one network.
 
     Parameters
     ----------
-    faithful, natural : Path
+    psnr_model, gan_model : Path
         Model files.
-    share : float
+    weight : float
         0 for the first alone, 1 for the second alone.
 
     Returns
@@ -41,35 +41,35 @@ def blend_models(faithful: Path, natural: Path, share: float) -> tuple[dict[str,
     Raises
     ------
     OptionError
-        If the share is none.
+        If the weight is none.
     CardMismatchError
         If they are different networks.
     CheckpointError
         If one of them can't be read.
     """
-    if not 0 <= share <= 1:
-        raise OptionError(f"A share of {share:g} is none.", "Give one from 0 to 1.")
-    (first, first_card), (second, second_card) = read_weights(faithful), read_weights(natural)
+    if not 0 <= weight <= 1:
+        raise OptionError(f"A weight of {weight:g} is none.", "Give one from 0 to 1.")
+    (first, first_card), (second, second_card) = read_weights(psnr_model), read_weights(gan_model)
     if (first_card.preset, first_card.preset_options) != (second_card.preset, second_card.preset_options):
         raise CardMismatchError(
             f"“{first_card.name}” and “{second_card.name}” are different networks, and can't be mixed.",
             "Choose two models of which one was trained from the other.",
         )
-    near, far = np.float32(share), np.float32(1 - share)
+    near, far = np.float32(weight), np.float32(1 - weight)
     mixed = {name: far * first[name] + near * value for name, value in second.items()}
     card = second_card.model_copy(
         update={
-            "name": printable(f"{second_card.name} {100 * share:.0f} %", MOST_NAME),
-            "command": f"pathsrgan models blend {first_card.name} {second_card.name} --share {share:g}",
+            "name": printable(f"{second_card.name} {100 * weight:.0f} %", MOST_NAME),
+            "command": f"pathsrgan models blend {first_card.name} {second_card.name} --weight {weight:g}",
             "metrics": {},
-            "faithful": "",
+            "psnr_model": "",
             "weights_hash": "",
         }
     )
     return mixed, card
 
 
-def write_blend(faithful: Path, natural: Path, share: float, path: Path) -> ModelCard:
+def write_blend(psnr_model: Path, gan_model: Path, weight: float, path: Path) -> ModelCard:
     """Mix two models and write the mixture; see `blend_models` and `weights_file.write_weights`."""
-    mixed, card = blend_models(faithful, natural, share)
+    mixed, card = blend_models(psnr_model, gan_model, weight)
     return write_weights(mixed, card, path)

@@ -49,7 +49,7 @@ class ModelCard(BaseModel):
         Context a tile takes on each side, input pixels; `checkpoint.load_generator` compares it with the network's.
     training_data, licence, command, limits : str
         In words for the user; the command makes the weights again.
-    faithful : str
+    psnr_model : str
         Name of the model of a pixel loss that this one was trained from, if the two may be blended.
     perceptual : str
         Name of the perceptual network it was trained by, if any.
@@ -61,7 +61,7 @@ class ModelCard(BaseModel):
         BLAKE2b of all tensors in the order of their names; identifies the model in caches and stores.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     name: Name
     preset: Name
@@ -75,7 +75,7 @@ class ModelCard(BaseModel):
     licence: Words = "unknown"
     command: Words = "unknown"
     limits: Words = "Computed pictures. Not for diagnosis."
-    faithful: Name = ""
+    psnr_model: Name = Field(default="", validation_alias="faithful", serialization_alias="faithful")
     perceptual: Name = ""
     metrics: Annotated[dict[Name, Metric], Field(max_length=100)] = Field(default_factory=dict)
     date: Name = ""

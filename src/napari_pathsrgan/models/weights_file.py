@@ -66,7 +66,7 @@ def write_weights(arrays: Arrays, card: ModelCard, path: Path) -> ModelCard:
         # In C order: safetensors writes an array's memory as it lies, and torch keeps some with the channels last.
         ordered = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         with atomic_replace(path) as partial:
-            save_file(ordered, partial, metadata={CARD_KEY: written.model_dump_json()})
+            save_file(ordered, partial, metadata={CARD_KEY: written.model_dump_json(by_alias=True)})
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} can't be written: {error}.", "Free some space or choose another folder.") from error
     return written

@@ -16,8 +16,8 @@ from napari_pathsrgan.private_files import copy_privately, make_private, private
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 RUN_FOLDER_FILE = "generator.safetensors"
 """What a training run's folder calls its current weights."""
-SHARE_SIGN = "@"
-"""Between a model's name and how natural it is to be: ward@0.5 is halfway from its faithful one to ward."""
+WEIGHT_SIGN = "@"
+"""Between a model's name and how natural it is to be: ward@0.5 is halfway from its PSNR model to ward."""
 
 
 def user_folder() -> Path:
@@ -41,8 +41,8 @@ def find_model(reference: str | Path) -> Path:
     Parameters
     ----------
     reference : str or Path
-        A name from `available_models`, a .safetensors file, or a run folder. ``NAME@SHARE`` is a mixture of that model
-        and the faithful one on its card: 0 for the faithful one, 1 for the model itself.
+        A name from `available_models`, a .safetensors file, or a run folder. ``NAME@WEIGHT`` is a mixture of that model
+        and the PSNR model on its card: 0 for the PSNR model, 1 for the model itself.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def find_model(reference: str | Path) -> Path:
     CheckpointError
         If there is no such model.
     OptionError
-        If the share is none, or the model has no faithful one to be mixed with.
+        If the weight is none, or the model has no PSNR model to be mixed with.
     OutputError
         If a mixture can't be written.
     """
@@ -66,41 +66,41 @@ def find_model(reference: str | Path) -> Path:
         return path / RUN_FOLDER_FILE
     if path.is_file():
         return path
-    model, share = split_share(reference)
-    if share is not None:
-        return _find_blend(model, share)
+    model, weight = split_weight(reference)
+    if weight is not None:
+        return _find_blend(model, weight)
     raise CheckpointError(
         f"There is no model “{reference}”.",
         f"Choose one of {', '.join(named) or 'none installed'}, or give a .safetensors file or a run folder.",
     )
 
 
-def split_share(reference: str | Path) -> tuple[str, float | None]:
-    """Split ``NAME@SHARE`` into the model and the share; None where there is none."""
-    model, sign, share = str(reference).rpartition(SHARE_SIGN)
+def split_weight(reference: str | Path) -> tuple[str, float | None]:
+    """Split ``NAME@WEIGHT`` into the model and the weight; None where there is none."""
+    model, sign, weight = str(reference).rpartition(WEIGHT_SIGN)
     try:
-        return (model, float(share)) if sign and model else (str(reference), None)
+        return (model, float(weight)) if sign and model else (str(reference), None)
     except ValueError:
         return str(reference), None
 
 
-def _find_blend(model: str, share: float) -> Path:
-    natural = find_model(model)
-    card = read_card(natural)
-    if not card.faithful:
+def _find_blend(model: str, weight: float) -> Path:
+    gan_model = find_model(model)
+    card = read_card(gan_model)
+    if not card.psnr_model:
         raise OptionError(
-            f"The model “{card.name}” has no faithful one to be mixed with.",
-            "Give it without a share, or mix two files with `pathsrgan models blend`.",
+            f"The model “{card.name}” has no PSNR model to be mixed with.",
+            "Give it without a weight, or mix two files with `pathsrgan models blend`.",
         )
-    faithful = find_model(card.faithful)
-    if share in (0, 1):
-        return natural if share else faithful
-    hashes = f"{read_card(faithful).weights_hash[:12]}-{card.weights_hash[:12]}"
-    mixture = platformdirs.user_cache_path("napari-pathsrgan") / "blends" / f"{hashes}-{share:g}.safetensors"
+    psnr_model = find_model(card.psnr_model)
+    if weight in (0, 1):
+        return gan_model if weight else psnr_model
+    hashes = f"{read_card(psnr_model).weights_hash[:12]}-{card.weights_hash[:12]}"
+    mixture = platformdirs.user_cache_path("napari-pathsrgan") / "blends" / f"{hashes}-{weight:g}.safetensors"
     try:
         private_folder(mixture.parent)
         if not mixture.is_file():
-            write_blend(faithful, natural, share, mixture)
+            write_blend(psnr_model, gan_model, weight, mixture)
         make_private(mixture.parent)
     except OSError as error:
         raise output_error(mixture, error) from error

@@ -24,7 +24,7 @@ class TrainingConfig(Recipe):
         Pairs files to learn from; their slides for testing are only measured on.
     preset_options : dict
         The network's own options, such as `--preset-options.width 32`.
-    start_from : str, optional
+    init_from : str, optional
         A model to begin with instead of random weights: a name, a file or a run folder; of the same network.
     epoch_steps : int, optional
         Steps that count as an epoch; by default as many as one pass over the training pixels takes.
@@ -34,7 +34,7 @@ class TrainingConfig(Recipe):
 
     pairs: tuple[Path, ...] = Field(min_length=1)
     preset_options: dict[str, PresetOption] = Field(default_factory=dict)
-    start_from: str | None = Field(default=None, alias="from")
+    init_from: str | None = None
     epoch_steps: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
 
@@ -70,7 +70,7 @@ class TrainingConfig(Recipe):
         from napari_pathsrgan.registration.fine import LR_PX  # here, or every command would load what registers slides
 
         crops = pairs * (LR_PX / self.patch_lr_px) ** 2
-        return self.epoch_steps or max(1, round(crops / self.batch))
+        return self.epoch_steps or max(1, round(crops / self.batch_size))
 
     def discriminator(self) -> dict[str, Any]:
         """Say what `models.discriminator.PatchDiscriminator` is to be built with."""
@@ -92,7 +92,7 @@ class RunOptions(BaseModel):
         How many of them work together, each on its share of the batch.
     precision : {"auto", "fp32", "bf16", "fp16"}
         Of the convolutions; auto takes bf16 where the device has it.
-    loaders : int
+    num_workers : int
         Processes that read and turn patches for each device; with 0 the training does it itself.
     checkpoint_every_s : float
         Seconds between checkpoints.
@@ -107,7 +107,7 @@ class RunOptions(BaseModel):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    loaders: int = Field(default=2, ge=0)
+    num_workers: int = Field(default=2, ge=0)
     checkpoint_every_s: float = Field(default=120, gt=0)
     samples_every_s: float = Field(default=600, gt=0)
     tensorboard: bool = False

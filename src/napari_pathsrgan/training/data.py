@@ -55,7 +55,7 @@ class Sampling:
     ----------
     patch_lr_px : int
         Side of a crop on the input grid.
-    batch : int
+    batch_size : int
         Crops per step over all devices.
     seed : tuple of int
         Of every draw.
@@ -66,7 +66,7 @@ class Sampling:
     """
 
     patch_lr_px: int
-    batch: int
+    batch_size: int
     seed: tuple[int, ...]
     stain_jitter: float = 0.0
     scanner_jitter: float = 0.0
@@ -133,13 +133,13 @@ class PairsRounds(Dataset[Batch]):
         how = self._sampling
         steps, crops = how.steps_per_round, how.crops_per_patch
         rng = np.random.default_rng((*how.seed, number))
-        slots = steps * how.batch
+        slots = steps * how.batch_size
         drawn = rng.random(-(-slots // crops)) * self._chances[-1]
         # A crop's own draws come from its place in the round, so that each device draws just its own.
         dealt = rng.permutation(np.repeat(np.searchsorted(self._chances, drawn, side="right"), crops)[:slots])
-        share = how.batch // how.world
+        share = how.batch_size // how.world
         mine = [
-            step * how.batch + how.rank * share + position for step in range(steps) for position in range(share)
+            step * how.batch_size + how.rank * share + position for step in range(steps) for position in range(share)
         ]  # fmt: skip
         made: dict[int, tuple[Pixels, ...]] = {}
         for row in dict.fromkeys(dealt[mine].tolist()):
@@ -236,7 +236,7 @@ class Batches:
         The rounds' own.
     first_step : int
         Where to begin.
-    loaders : int
+    num_workers : int
         Processes; 0 to make batches when they are asked for.
 
     Attributes
@@ -245,13 +245,15 @@ class Batches:
         Seconds spent waiting for batches so far.
     """
 
-    def __init__(self, rounds: PairsRounds, sampling: Sampling, first_step: int, loaders: int) -> None:
+    def __init__(self, rounds: PairsRounds, sampling: Sampling, first_step: int, num_workers: int) -> None:
         self.waited_s = 0.0
         self._skip = first_step % sampling.steps_per_round
         self._steps = sampling.steps_per_round
         first_round = first_step // sampling.steps_per_round
         ahead: dict[str, Any] = (
-            {"num_workers": loaders, "prefetch_factor": 2, "multiprocessing_context": "spawn"} if loaders else {}
+            {"num_workers": num_workers, "prefetch_factor": 2, "multiprocessing_context": "spawn"}
+            if num_workers
+            else {}
         )
         self._loader = DataLoader(
             rounds,

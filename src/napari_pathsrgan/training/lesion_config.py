@@ -26,7 +26,7 @@ class LesionConfig(BaseModel):
         "scratch", "imagenet" (torchvision's download) or a local file of VGG16's weights.
     steps : int
         Optimiser steps.
-    batch : int
+    batch_size : int
         Nuclei per step, as many of lesions as normal ones.
     learning_rate : float
         Adam's at the start; it falls to a fiftieth along half a cosine.
@@ -43,6 +43,6 @@ class LesionConfig(BaseModel):
     width: int = Field(default=16, ge=1, le=64)
     start: str = "scratch"
     steps: int = Field(default=3000, ge=1)
-    batch: int = Field(default=32, ge=2, multiple_of=2)
+    batch_size: int = Field(default=32, ge=2, multiple_of=2)
     learning_rate: float = Field(default=5e-4, gt=0)
     seed: int = Field(default=0, ge=0)

@@ -70,7 +70,7 @@ def train_perceptual(
         if progress:
             progress(step, config.steps)
     network.frozen()
-    network.calibrate(next(_batches(nuclei, config.model_copy(update={"batch": _CALIBRATION})))[0])
+    network.calibrate(next(_batches(nuclei, config.model_copy(update={"batch_size": _CALIBRATION})))[0])
     card = PerceptualCard(
         name="cytology",
         width=config.width,
@@ -96,7 +96,7 @@ def _batches(nuclei: Nuclei, config: LesionConfig) -> Iterator[tuple[torch.Tenso
     pools = [np.flatnonzero(~nuclei.held_out & (nuclei.lesion == ill)) for ill in (True, False)]
     for step in range(config.steps):
         rng = np.random.default_rng((config.seed, step))
-        chosen = np.concatenate([rng.choice(pool, config.batch // 2) for pool in pools])
+        chosen = np.concatenate([rng.choice(pool, config.batch_size // 2) for pool in pools])
         views = [
             view_of(
                 nuclei.windows[index], config.mpp, float(rng.uniform(MPP_HR, MPP_MR)), float(rng.uniform(0, 360)),

@@ -79,12 +79,12 @@ def perceptual(network: FeatureNetwork, cuts: Sequence[str], computed: Tensor, r
     return torch.stack([functional.mse_loss(own.float(), other.float()) for own, other in pairs]).mean()
 
 
-def adversarial(judged_computed: Tensor) -> Tensor:
+def adversarial(computed_logits: Tensor) -> Tensor:
     """What the generator pays for being seen through: −log D(G(x)), from logits (Eq. 4 in its numerically safe form).
 
     Parameters
     ----------
-    judged_computed : (N, 1, h, w) float
+    computed_logits : (N, 1, h, w) float
         The discriminator's logits for computed pictures.
 
     Returns
@@ -92,15 +92,15 @@ def adversarial(judged_computed: Tensor) -> Tensor:
     Tensor
         A scalar; ln 2 where the discriminator can't tell.
     """
-    return functional.softplus(-judged_computed).mean()
+    return functional.softplus(-computed_logits).mean()
 
 
-def discrimination(judged_real: Tensor, judged_computed: Tensor) -> Tensor:
+def discrimination(real_logits: Tensor, computed_logits: Tensor) -> Tensor:
     """What the discriminator pays for its errors: −½ [log D(y) + log(1 − D(G(x)))], from logits (Eq. 5).
 
     Parameters
     ----------
-    judged_real, judged_computed : (N, 1, h, w) float
+    real_logits, computed_logits : (N, 1, h, w) float
         Its logits for real and for computed pictures.
 
     Returns
@@ -108,7 +108,7 @@ def discrimination(judged_real: Tensor, judged_computed: Tensor) -> Tensor:
     Tensor
         A scalar; ln 2 where it can't tell.
     """
-    return (functional.softplus(-judged_real).mean() + functional.softplus(judged_computed).mean()) / 2
+    return (functional.softplus(-real_logits).mean() + functional.softplus(computed_logits).mean()) / 2
 
 
 _WINDOW_PX = 7

@@ -107,9 +107,9 @@ class LossWeights:
         Of the other terms; 0 leaves one out.
     perceptual_cuts : tuple of str
         See `models.perceptual.CUTS`.
-    judged_blur_px : float
+    critic_blur_sigma_px : float
         Standard deviation of the Gaussian through which discriminators and perceptual network see.
-    clip : float
+    grad_clip_norm : float
         Maximum gradient norm of the generator; 0 leaves gradients as they are.
     """
 
@@ -119,15 +119,15 @@ class LossWeights:
     artifact: float
     wavelet: float
     perceptual_cuts: tuple[str, ...]
-    judged_blur_px: float
-    clip: float
+    critic_blur_sigma_px: float
+    grad_clip_norm: float
 
     @classmethod
     def of(cls, recipe: Recipe) -> LossWeights:
         """Take them from a recipe."""
         return cls(
             recipe.pixel_loss, recipe.alpha, recipe.beta, recipe.artifact_weight, recipe.wavelet_weight,
-            recipe.perceptual_cuts, recipe.judged_blur_px, recipe.clip,
+            recipe.perceptual_cuts, recipe.critic_blur_sigma_px, recipe.grad_clip_norm,
         )  # fmt: skip
 
     def weight(self, kind: str) -> float:
@@ -205,7 +205,7 @@ def train_step(
         come with ``real_20x`` and ``computed_20x``, the mean logits.
     """
     views = {
-        view: _Compared.of(computed, real[view], shift, weights.judged_blur_px)
+        view: _Compared.of(computed, real[view], shift, weights.critic_blur_sigma_px)
         for view, computed in state.generator(lr).items()
     }
     terms: dict[str, Tensor] = {}
@@ -218,7 +218,7 @@ def train_step(
         terms |= {f"{kind}_{view}": term for kind, term in own.items()}
         losses += [weights.weight(kind) * term for kind, term in own.items()]
     terms["loss"] = torch.stack(losses).sum()
-    _learn(fabric, terms["loss"], state.optimiser, state.generator, weights.clip)
+    _learn(fabric, terms["loss"], state.optimiser, state.generator, weights.grad_clip_norm)
     return {name: value.detach() for name, value in terms.items()}
 
 
@@ -279,10 +279,10 @@ def _seen(image: Tensor, shift: tuple[int, int], blur_px: float) -> Tensor:
 
 
 def _learn(
-    fabric: Fabric, loss: Tensor, optimiser: Optimizer, clipped: nn.Module | None = None, clip: float = 0.0
+    fabric: Fabric, loss: Tensor, optimiser: Optimizer, clipped: nn.Module | None = None, grad_clip_norm: float = 0.0
 ) -> None:
     optimiser.zero_grad(set_to_none=True)
     fabric.backward(loss)
-    if clipped is not None and clip:
-        fabric.clip_gradients(clipped, optimiser, max_norm=clip, error_if_nonfinite=False)
+    if clipped is not None and grad_clip_norm:
+        fabric.clip_gradients(clipped, optimiser, max_norm=grad_clip_norm, error_if_nonfinite=False)
     optimiser.step()

@@ -54,10 +54,10 @@ class Recipe(BaseModel):
     perceptual_cuts : tuple of {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"}
         Where its feature maps are compared, at the same five depths by every network; the loss is the mean over
         several.
-    judged_shift_px : int
+    critic_crop_jitter_px : int
         Perceptual network and discriminators see the images without a random 0 to this many pixels at the top and
         the left, others in every step, so that their strides favour no pixels over others.
-    judged_blur_px : float
+    critic_blur_sigma_px : float
         Standard deviation of the Gaussian through which they see both images. Without it a discriminator looks at the
         camera's noise first, which only real images have, and a generator without a source of noise answers with a
         grid.
@@ -67,11 +67,11 @@ class Recipe(BaseModel):
         Whether they shrink by max-pooling, as in the paper, or by strides, as in the authors' code.
     discriminator_norm : {"batch", "spectral"}
         How they are normalised.
-    batch : int
+    batch_size : int
         Patches per step, over all devices.
     patch_lr_px : int
         Side of a patch on the input grid (1.172 µm/px), a multiple of 8; cut out of the pairs' 128 px.
-    clip : float
+    grad_clip_norm : float
         Maximum gradient norm of the generator; longer gradients are shortened. 0 leaves them as they are.
     ema : float
         Decay of the exponential moving average of the weights, which is what is kept; 0 keeps the weights themselves.
@@ -95,14 +95,14 @@ class Recipe(BaseModel):
     wavelet_weight: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     perceptual: str = "vgg16"
     perceptual_cuts: tuple[Cut, ...] = Field(default=("relu5_3",), min_length=1)
-    judged_shift_px: int = Field(default=0, ge=0, le=15)
-    judged_blur_px: float = Field(default=0.0, ge=0, le=4)
+    critic_crop_jitter_px: int = Field(default=0, ge=0, le=15)
+    critic_blur_sigma_px: float = Field(default=0.0, ge=0, le=4)
     discriminator_width: int = Field(default=64, ge=1)
     discriminator_down: Literal["max", "stride"] = "max"
     discriminator_norm: Literal["batch", "spectral"] = "batch"
-    batch: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=8, ge=1)
     patch_lr_px: int = Field(default=128, ge=16, le=128, multiple_of=8)
-    clip: float = Field(default=0.0, ge=0)
+    grad_clip_norm: float = Field(default=0.0, ge=0)
     ema: float = Field(default=0.0, ge=0, lt=1)
     stain_jitter: float = Field(default=0.0, ge=0, le=0.5)
     scanner_jitter: float = Field(default=0.0, ge=0, le=0.5)
@@ -122,12 +122,12 @@ LAPTOP = Recipe(
     beta=0.0,
     perceptual="cytology",
     perceptual_cuts=("relu1_2", "relu2_2", "relu3_3"),
-    judged_shift_px=15,
-    judged_blur_px=1.0,
+    critic_crop_jitter_px=15,
+    critic_blur_sigma_px=1.0,
     discriminator_width=16,
     discriminator_down="stride",
     patch_lr_px=64,
-    clip=1.0,
+    grad_clip_norm=1.0,
     ema=0.999,
     stain_jitter=0.05,
     scanner_jitter=0.02,

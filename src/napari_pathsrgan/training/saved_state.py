@@ -14,7 +14,7 @@ _MOST_BYTES = 8 * 2**30
 _MOST_PICKLE_BYTES = 16 * 2**20
 """Of names and shapes; the tensors lie beside."""
 _MOST_DEPTH, _MOST_STEPS = 8, 10**12
-_COUNTS = ("step", "recoveries", "phase")
+_COUNTS = ("step", "rollbacks", "phase")
 _PARTS = ("network", "average", "discriminators", "optimisers")
 
 
@@ -29,7 +29,7 @@ def read_state(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``step``, ``recoveries`` and ``phase`` are whole numbers; the other parts hold tensors and plain values.
+        ``step``, ``rollbacks`` and ``phase`` are whole numbers; the other parts hold tensors and plain values.
 
     Raises
     ------

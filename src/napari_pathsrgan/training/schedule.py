@@ -44,7 +44,7 @@ class Schedule:
             done -= steps
         return 2, self.steps[2]
 
-    def rate(self, phase: int, done: int, recoveries: int = 0) -> float:
+    def rate(self, phase: int, done: int, rollbacks: int = 0) -> float:
         """Adam's rate after a number of a phase's steps; half of it after a roll-back.
 
         Parameters
@@ -53,10 +53,10 @@ class Schedule:
             0 to 2.
         done : int
             Steps of it already taken.
-        recoveries : int
+        rollbacks : int
             Roll-backs so far.
         """
-        start = self._config.learning_rates[phase] * 0.5**recoveries
+        start = self._config.learning_rates[phase] * 0.5**rollbacks
         if self._config.schedule == "cosine":
             share = min(1.0, done / max(1, self.steps[phase]))
             return start * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share)))

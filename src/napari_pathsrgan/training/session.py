@@ -61,7 +61,7 @@ class CardWords:
         Of the weights.
     limits : str
         What they are not good for, beside diagnosis.
-    faithful : str
+    psnr_model : str
         The model of a pixel loss they were trained from, if the two may be mixed.
     command : str
         That makes the weights again.
@@ -71,7 +71,7 @@ class CardWords:
     credit: str = ""
     licence: str = "unknown: see the licence of the pictures it was trained on"
     limits: str = ""
-    faithful: str = ""
+    psnr_model: str = ""
     command: str = "unknown"
 
 
@@ -254,7 +254,7 @@ def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords, 
         licence=printable(words.licence, MOST_TEXT),
         command=printable(words.command, MOST_TEXT),
         limits=printable(limits, MOST_TEXT),
-        faithful=printable(words.faithful, MOST_NAME),
+        psnr_model=printable(words.psnr_model, MOST_NAME),
         perceptual=printable(perceptual, MOST_NAME),
         date=datetime.now(UTC).date().isoformat(),
     )

@@ -19,12 +19,12 @@ from napari_pathsrgan.models.perceptual import VGG16
 from napari_pathsrgan.models.zoo import find_model
 from napari_pathsrgan.training.averaging import update_ema
 from napari_pathsrgan.training.data import Batches, PairsRounds, Sampling, loss_of_loaders_told, to_device
+from napari_pathsrgan.training.monitor import Monitor
 from napari_pathsrgan.training.perceptual_choice import choose_perceptual
 from napari_pathsrgan.training.phases import PHASES, VIEWS, LossWeights, PhaseState, StagedGenerator, train_step
 from napari_pathsrgan.training.saved_state import check_optimiser
 from napari_pathsrgan.training.schedule import Schedule
 from napari_pathsrgan.training.stopping import signals_to
-from napari_pathsrgan.training.watch import Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -58,7 +58,7 @@ class Trainer:
 
     def __init__(self, config: TrainingConfig, run: RunOptions, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.run_options, self.folder, self.fabric = config, run, folder, fabric
-        self.step, self.recoveries = 0, 0
+        self.step, self.rollbacks = 0, 0
         self._asked_to_stop, self._stopping = False, False
         self._state: PhaseState | None = None
         self._phase_index = 0
@@ -90,9 +90,9 @@ class Trainer:
         Parameters
         ----------
         report : callable
-            Every 50 steps gets step, phase, the mean of every term, the rate, seconds per step and the share of them
-            spent waiting for patches; ``trouble`` where the training was rolled back; and a ``note``, a sentence, where
-            another perceptual network takes the place of the one asked for.
+            Every 50 steps gets step, phase, the mean of every term, the learning rate, seconds per step and the part of
+            them spent waiting for patches; ``divergence`` where the training was rolled back; and a ``note``, a
+            sentence, where another perceptual network takes the place of the one asked for.
         sample : callable
             Now and then gets the step and the averaged generator, to make pictures.
 
@@ -117,9 +117,9 @@ class Trainer:
                 self._tell_perceptual(report)
                 self.save()  # to roll back to
             while self.step < len(self.schedule) and not self._stopping:
-                trouble = self._run_until_trouble(report, sample)
-                if trouble:
-                    self._recover(trouble, report)
+                divergence = self._run_until_divergence(report, sample)
+                if divergence:
+                    self._roll_back(divergence, report)
         self.save()
         return self.step >= len(self.schedule)
 
@@ -134,13 +134,13 @@ class Trainer:
             self.folder.log(row)
             report(row)
 
-    def _run_until_trouble(
+    def _run_until_divergence(
         self, report: Callable[[dict[str, Any]], None], sample: Callable[[int, Generator], None]
     ) -> str:
         sampling = self._sampling()
         rounds = PairsRounds(self.config.pairs, sampling)
-        batches = Batches(rounds, sampling, self.step, self.run_options.loaders)
-        coming, watch = iter(batches), Watch()
+        batches = Batches(rounds, sampling, self.step, self.run_options.num_workers)
+        coming, monitor = iter(batches), Monitor()
         saved_at = sampled_at = began = time.monotonic()
         window: list[dict[str, float]] = []
         while self.step < len(self.schedule):
@@ -149,9 +149,9 @@ class Trainer:
             lr, mr, hr = (to_device(images, self.fabric.device) for images in next(coming))
             phase, done = self.schedule.place(self.step)
             terms = self._take_step(phase, done, lr, {"10x": mr, "20x": hr})
-            trouble = watch.trouble(terms)
-            if trouble and (self.recoveries == 0 or not math.isfinite(terms["loss"])):
-                return trouble
+            divergence = monitor.divergence(terms)
+            if divergence and (self.rollbacks == 0 or not math.isfinite(terms["loss"])):
+                return divergence
             self.step += 1
             window.append(terms)
             if (
@@ -162,7 +162,7 @@ class Trainer:
                 self._tell(phase, done, window, time.monotonic() - began, batches.waited_s, report)
                 window, began, batches.waited_s = [], time.monotonic(), 0.0
             # No checkpoint while a discriminator looks collapsed: it would be what is rolled back to.
-            if time.monotonic() - saved_at > self.run_options.checkpoint_every_s and not watch.doubtful_steps:
+            if time.monotonic() - saved_at > self.run_options.checkpoint_every_s and not monitor.doubtful_steps:
                 self.save()
                 saved_at = time.monotonic()
             if time.monotonic() - sampled_at > self.run_options.samples_every_s:
@@ -174,7 +174,7 @@ class Trainer:
         state = self._state
         if state is None or phase != self._phase_index:
             state = self._begin_phase(phase)
-        self._set_rate(state, self.schedule.rate(phase, done, self.recoveries))
+        self._set_rate(state, self.schedule.rate(phase, done, self.rollbacks))
         terms = train_step(self.fabric, state, self._weights, lr, real, self._shift())
         if self.fabric.world_size > 1:
             terms = {name: self.fabric.all_reduce(value) for name, value in terms.items()}  # type: ignore[misc]
@@ -187,7 +187,7 @@ class Trainer:
     def _shift(self) -> tuple[int, int]:
         """Draw the shift of the coming step from its number: alike on all devices and after a resume."""
         drawn = np.random.default_rng((self.config.seed, self.step))
-        rows, columns = drawn.integers(0, self.config.judged_shift_px + 1, 2)
+        rows, columns = drawn.integers(0, self.config.critic_crop_jitter_px + 1, 2)
         return int(rows), int(columns)
 
     def _set_rate(self, state: PhaseState, rate: float) -> None:
@@ -223,21 +223,24 @@ class Trainer:
     ) -> None:
         row: dict[str, Any] = {"step": self.step, "steps": len(self.schedule), "phase": phase + 1}
         row |= {name: sum(terms[name] for terms in window) / len(window) for name in window[0]}
-        row |= {"rate": self.schedule.rate(phase, done, self.recoveries), "s_per_step": round(seconds / len(window), 4)}
+        row |= {
+            "learning_rate": self.schedule.rate(phase, done, self.rollbacks),
+            "s_per_step": round(seconds / len(window), 4),
+        }
         row["waiting"] = round(waited / seconds, 4) if seconds else 0.0
         self._report(row, report)
 
-    def _recover(self, trouble: str, report: Callable[[dict[str, Any]], None]) -> None:
+    def _roll_back(self, divergence: str, report: Callable[[dict[str, Any]], None]) -> None:
         """Go back to the last checkpoint, once, with half the rate and other patches: the same would happen again."""
-        if self.recoveries:
+        if self.rollbacks:
             raise TrainingError(
-                f"The training went wrong again at step {self.step}: {trouble}.",
+                f"The training went wrong again at step {self.step}: {divergence}.",
                 "Take lower learning rates, or smaller weights of the losses; the last good checkpoint is kept.",
             )
         went_wrong_at = self.step
         self._resume(self.folder.load_state())
-        self.recoveries += 1
-        self._report({"step": self.step, "trouble": trouble, "went_wrong_at": went_wrong_at}, report)
+        self.rollbacks += 1
+        self._report({"step": self.step, "divergence": divergence, "went_wrong_at": went_wrong_at}, report)
         self.save()
 
     def save(self) -> None:
@@ -248,7 +251,7 @@ class Trainer:
             optimisers |= {view: own.state_dict() for view, (_, own) in self._state.discriminators.items()}
         state = {
             "step": self.step,
-            "recoveries": self.recoveries,
+            "rollbacks": self.rollbacks,
             "phase": self._phase_index,
             "perceptual": self.perceptual_name,
             "network": self.network.state_dict(),
@@ -268,7 +271,7 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             for view, own in self.discriminators.items():
                 own.load_state_dict(state["discriminators"][view])
-            self.step, self.recoveries = int(state["step"]), int(state["recoveries"])
+            self.step, self.rollbacks = int(state["step"]), int(state["rollbacks"])
             if state["optimisers"]:
                 resumed = self._begin_phase(int(state["phase"]))
                 resumed.optimiser.load_state_dict(state["optimisers"]["generator"])
@@ -294,9 +297,9 @@ class Trainer:
 
     def _new_generator(self) -> Generator:
         config = self.config
-        if config.start_from is None:
+        if config.init_from is None:
             return build_generator(config.preset, **config.preset_options)
-        network, card = load_generator(find_model(config.start_from))
+        network, card = load_generator(find_model(config.init_from))
         if (card.preset, card.preset_options) != (config.preset, config.preset_options):
             raise CardMismatchError(
                 f"The model “{card.name}” is another network than “{config.preset}” with the options given.",
@@ -306,13 +309,13 @@ class Trainer:
 
     def _sampling(self) -> Sampling:
         config = self.config
-        if config.batch % self.fabric.world_size:
+        if config.batch_size % self.fabric.world_size:
             raise TrainingError(
-                f"A batch of {config.batch} can't be shared among {self.fabric.world_size} devices.",
+                f"A batch of {config.batch_size} can't be shared among {self.fabric.world_size} devices.",
                 "Take a multiple of their number.",
             )
         return Sampling(
-            config.patch_lr_px, config.batch, (config.seed, self.recoveries), config.stain_jitter,
+            config.patch_lr_px, config.batch_size, (config.seed, self.rollbacks), config.stain_jitter,
             config.scanner_jitter, self.fabric.global_rank, self.fabric.world_size,
         )  # fmt: skip
 

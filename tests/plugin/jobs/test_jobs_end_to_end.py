@@ -30,10 +30,10 @@ TINY = {
     "epoch_steps": str(STEPS // 2),
     "alpha": "0",
     "beta": "0",
-    "batch": "1",
+    "batch_size": "1",
     "patch_lr_px": "16",
     "accelerator": "cpu",
-    "loaders": "0",
+    "num_workers": "0",
 }
 
 

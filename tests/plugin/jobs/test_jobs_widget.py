@@ -380,7 +380,7 @@ def test_the_command_copied_can_be_run(
     if plan.verb == "train":
         assert told["pairs"] == [str(tmp_path / "ward 4")]
         assert told["preset_options"] == {"width": 16, "blocks1": 2}
-        assert told["start_from"] == plan.preset.get("start_from")
+        assert told["init_from"] == plan.preset.get("init_from")
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)

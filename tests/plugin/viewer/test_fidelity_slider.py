@@ -1,4 +1,4 @@
-"""The slider between faithful and natural: what it shows, and that the picture follows it."""
+"""The slider between fidelity and sharpness: what it shows, and that the picture follows it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("shared_process")
 def own_models() -> str:
     """A model of the user's that was trained from another: no brighter than bicubic, and brighter by 20 levels."""
     write_model(user_folder() / "calm.safetensors", lift=0.0)
-    write_model(user_folder() / "bright.safetensors", lift=0.08, faithful="calm")
+    write_model(user_folder() / "bright.safetensors", lift=0.08, psnr_model="calm")
     return "bright"
 
 
@@ -56,7 +56,7 @@ def test_the_picture_lies_between_those_of_both_models(
     assert between == pytest.approx((natural + faithful) / 2, abs=1)
 
 
-def test_a_faithful_model_that_is_gone_is_told_and_the_slider_goes_back(
+def test_a_psnr_model_that_is_gone_is_told_and_the_slider_goes_back(
     make_window: Callable[..., Window], slide_path: Path, own_models: str
 ) -> None:
     window = make_window(slide_path)

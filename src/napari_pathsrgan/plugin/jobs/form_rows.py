@@ -36,7 +36,7 @@ _PICKS: dict[str, Pick] = {
     "from_fields": "folder",
     "places": "save",
     "model": "model",
-    "start_from": "model",
+    "init_from": "model",
     "trust_against": "model",
 }
 """The same of options that no form asks for by itself."""

@@ -175,8 +175,8 @@ PLANS = (
         "Fine-tune on my scanner",
         "train",
         "A model that exists learns on from pairs of your own scanner. It needs less data and time than a new one.",
-        (_TRAINING[0], Asked("start_from", "Begin with"), *_TRAINING[1:]),
-        {"recipe": "laptop", "start_from": "lite"},
+        (_TRAINING[0], Asked("init_from", "Begin with"), *_TRAINING[1:]),
+        {"recipe": "laptop", "init_from": "lite"},
         known=_know_pairs,
     ),
     JobPlan(

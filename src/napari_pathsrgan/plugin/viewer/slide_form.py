@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QWidget
 
-from napari_pathsrgan.models.zoo import SHARE_SIGN, available_models, split_share, user_folder
+from napari_pathsrgan.models.zoo import WEIGHT_SIGN, available_models, split_weight, user_folder
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY
 from napari_pathsrgan.plugin.layers.view_kinds import ViewKind, view_kinds
 from napari_pathsrgan.plugin.viewer.fidelity_slider import FidelitySlider
@@ -33,7 +33,7 @@ class SlideForm(QWidget):
     ----------
     slide_chosen : Signal()
     model_chosen : Signal(object)
-        A name or a path, or ``NAME@SHARE``: see `models.zoo.find_model`.
+        A name or a path, or ``NAME@WEIGHT``: see `models.zoo.find_model`.
     kind_toggled : Signal(object, bool)
         A `ViewKind`, and whether to show it.
     models_changed : Signal()
@@ -111,7 +111,7 @@ class SlideForm(QWidget):
             The model's own, also where it is interpolated with its PSNR-trained one.
         """
         named = available_models()
-        model, share = split_share(reference)
+        model, share = split_weight(reference)
         with QSignalBlocker(self.models):
             self.models.clear()
             self.models.addItems([*named])
@@ -122,7 +122,7 @@ class SlideForm(QWidget):
             self.models.setCurrentIndex(own if own >= 0 else self.models.findText(model))
         about = "" if card is None else f"\n{card.name}: {card.training_data}\n{card.licence}\n{card.limits}"
         self.models.setToolTip(plain_tip(f"The network that computes the views (default: lite){about}"))
-        mixed = card is not None and bool(card.faithful)
+        mixed = card is not None and bool(card.psnr_model)
         self.fidelity.show_share((1.0 if share is None else share) if mixed else None)
 
     def tick(self, kinds: Collection[ViewKind]) -> None:
@@ -157,7 +157,7 @@ class SlideForm(QWidget):
 
     def _on_share(self, share: float) -> None:
         model = self._model_at(self.models.currentIndex())
-        self.model_chosen.emit(model if share == 1 else f"{model}{SHARE_SIGN}{share:g}")
+        self.model_chosen.emit(model if share == 1 else f"{model}{WEIGHT_SIGN}{share:g}")
 
     def _model_at(self, index: int) -> str:
         return str(self.models.itemData(index) or self.models.itemText(index))

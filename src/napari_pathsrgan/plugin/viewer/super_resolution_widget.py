@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pathsrgan.errors import OutputError, PathSRGANError
 from napari_pathsrgan.inference.cache_folder import CacheFolder, default_folder
-from napari_pathsrgan.models.zoo import model_card, split_share
+from napari_pathsrgan.models.zoo import model_card, split_weight
 from napari_pathsrgan.plugin.compare.comparison import Comparison
 from napari_pathsrgan.plugin.compare.keys import CompareKeys
 from napari_pathsrgan.plugin.compare.panel import ComparePanel
@@ -269,7 +269,7 @@ class SuperResolutionWidget(DockWidget):
 
     def _show_model(self) -> None:
         try:
-            card = model_card(split_share(self._model)[0])
+            card = model_card(split_weight(self._model)[0])
         except PathSRGANError:
             card = None
         self.form.show_model(self._model, card)

@@ -10,7 +10,7 @@ _CERTAIN = 1e-3
 _INDIFFERENT = 1e-7
 
 
-class Watch:
+class Monitor:
     """Looks at every step's terms.
 
     A discriminator counts as collapsed when, for 300 steps on end, its loss is below 0.001, so that it tells every
@@ -25,7 +25,7 @@ class Watch:
     def __init__(self) -> None:
         self.doubtful_steps = 0
 
-    def trouble(self, terms: Mapping[str, float]) -> str:
+    def divergence(self, terms: Mapping[str, float]) -> str:
         """Say in a few words what is wrong after a step; nothing if all is well.
 
         Parameters
