@@ -28,7 +28,7 @@ def test_every_label_says_whether_its_text_is_markup() -> None:
 
 
 def test_every_tool_tip_is_a_text_of_ours_or_a_plain_one() -> None:
-    ours = r"""\s*(plain_tip\(|"[^"{{}}]*"|tip\)|_TIP\)|f"Show \{title\.lower\(\)\})"""
+    ours = r"""\s*(plain_tip\(|"[^"{{}}]*"|(\w+\.)?tip\)|_TIP\)|f"Show \{title\.lower\(\)\})"""
     guessing = rf"set(ToolTip|StatusTip|WhatsThis)\((?!{ours})|ToolTipRole:\s+return (?!plain_tip)"
     guessing += r"|(?<!plain_tip\(pane_label\(layer\)\)), Qt\.ItemDataRole\.ToolTipRole\)"
     assert not [(path.name, found.group()) for path in SOURCES for found in re.finditer(guessing, path.read_text())]
