@@ -31,7 +31,7 @@ import napari_pathsrgan.inference.export_checks
 import napari_pathsrgan.inference.local_cluster
 import napari_pathsrgan.inference.whole_slide
 import napari_pathsrgan.slides.open_slide  # noqa: F401 (all of these before the process is forked)
-from napari_pathsrgan.commands import main as pathsrgan
+from napari_pathsrgan.commands.app import main as pathsrgan
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator

@@ -359,7 +359,7 @@ def pairs_file(lesson: Lesson, scratch: Path) -> Path:
     """Give the pairs file, made of the fields where those were given."""
     if (lesson.data / "zarr.json").exists():
         return lesson.data
-    from napari_pathsrgan.commands import main as pathsrgan
+    from napari_pathsrgan.commands.app import main as pathsrgan
 
     pairs = scratch / "fields.zarr"
     scanners = ("--scanners", str(lesson.scanners))

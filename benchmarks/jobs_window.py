@@ -21,10 +21,12 @@ from browsing import Browser, browser, some_large_screen
 from measure import Figure, command, percentile, say
 from panning import Heart
 
-from napari_pathsrgan.commands.verb_options import understand
-from napari_pathsrgan.jobs.listing import Job, look_at
-from napari_pathsrgan.jobs.orders import queue_job, stop_job
-from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.commands.app import parse
+from napari_pathsrgan.commands.jobs import queue_command
+from napari_pathsrgan.commands.registry import find_job_command
+from napari_pathsrgan.jobs.listing import Job, read_job
+from napari_pathsrgan.jobs.queue import stop_job
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 
@@ -36,21 +38,22 @@ _TRAINING = ("--accelerator", "cpu", "--batch-size", "4", "--patch-lr-px", "32",
 
 def queue(*words: str) -> Job:
     """Queue a job."""
-    return queue_job(words, understand(words))
+    command = find_job_command(words[0])
+    return queue_command(command, parse(command, words[1:]))
 
 
 def ended(job: Job) -> bool:
     """Whether a job is done; RuntimeError if it has failed."""
-    seen = look_at(job.folder)
+    seen = read_job(job.folder)
     if not seen.state.active and seen.state is not State.DONE:
-        raise RuntimeError(f"{seen.record.spec.title}: {seen.state}. {seen.record.problem}")
+        raise RuntimeError(f"{seen.record.title}: {seen.state}. {seen.record.problem}")
     return seen.state is State.DONE
 
 
 def processes(job: Job) -> list[psutil.Process]:
     """The job's own and all that it has started."""
-    keeper = psutil.Process(job.record.process.pid)
-    return [keeper, *keeper.children(recursive=True)]
+    supervisor = psutil.Process(job.record.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
 
 
 def beats(window: Browser, seconds: float) -> list[float]:

@@ -18,13 +18,13 @@ from napari.settings import get_settings
 from PIL import Image
 from widget_pictures import NARROW_PX, beside, picture, settle, until, write
 
-from napari_pathsrgan.commands.verb_options import understand
-from napari_pathsrgan.jobs.listing import Job, look_at
-from napari_pathsrgan.jobs.orders import queue_job, stop_job
-from napari_pathsrgan.jobs.spec import State
-from napari_pathsrgan.jobs.turns import AT_ONCE_VARIABLE
+from napari_pathsrgan.commands.app import parse
+from napari_pathsrgan.commands.jobs import queue_command
+from napari_pathsrgan.commands.registry import find_job_command
+from napari_pathsrgan.jobs.listing import Job, read_job
+from napari_pathsrgan.jobs.queue import AT_ONCE_VARIABLE, stop_job
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.phantom.scanner import write_phantom
-from napari_pathsrgan.plugin.jobs.job_forms import PLANS
 from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 from napari_pathsrgan.plugin.widgets.screen import some_screen
 
@@ -40,7 +40,8 @@ TRAINING = (
 
 def queue(words: list[str], title: str) -> Job:
     """Queue a job with a name."""
-    return queue_job(words, understand(words), title)
+    command = find_job_command(words[0])
+    return queue_command(command, parse(command, words[1:]), title)
 
 
 def worker(job: Job) -> psutil.Process:
@@ -58,15 +59,15 @@ def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path) -> dict
     left_out = [str(folder / "ward-4" / f"{power}x.tiff") for power in (4, 10, 20)]
     queue(["register", str(pairs), *left_out, *words[:2], "--split", "test"], "Register ward-4")
     jobs[State.FAILED] = queue(["register", str(folder / "p"), str(other), *triplet[1:]], "Register case-09")
-    until(lambda: not look_at(jobs[State.FAILED].folder).state.active)
+    until(lambda: not read_job(jobs[State.FAILED].folder).state.active)
     for state, title in ((State.INTERRUPTED, "Phantom 7"), (State.STOPPED, "Phantom 8")):
         job = jobs[state] = queue(["phantom", str(folder / str(state)), "--size-um", "900"], title)
-        until(lambda job=job: (seen := look_at(job.folder)).progress and seen.progress.share > 0.05)
+        until(lambda job=job: (seen := read_job(job.folder)).progress and seen.progress.share > 0.05)
         if state is State.STOPPED:
             stop_job(job)
         else:
             worker(job).kill()
-        until(lambda job=job: not look_at(job.folder).state.active)
+        until(lambda job=job: not read_job(job.folder).state.active)
     run = folder / "ward-3-lite"
     words = ["train", "--pairs", str(pairs), "--out", str(run), *TRAINING.split()]
     jobs[State.RUNNING] = queue(words, "Train lite on ward-3")
@@ -74,7 +75,7 @@ def one_in_each_state(folder: Path, scans: dict[int, Path], other: Path) -> dict
     until(lambda: metrics.exists() and metrics.read_text().count("pixel_20x") > 3, 900)
     os.environ[AT_ONCE_VARIABLE] = "2"
     stopping = jobs[State.STOPPING] = queue(["phantom", str(folder / "x"), "--size-um", "900"], "Phantom 9")
-    until(lambda: (seen := look_at(stopping.folder)).progress and seen.progress.share > 0.02)
+    until(lambda: (seen := read_job(stopping.folder)).progress and seen.progress.share > 0.02)
     worker(stopping).suspend()  # it would stop before it could be seen
     stop_job(stopping)
     del os.environ[AT_ONCE_VARIABLE]
@@ -100,13 +101,16 @@ def main() -> None:
         viewer.open([str(files.scans[power]) for power in (4, 10, 20)], plugin="napari-pathsrgan")
         settle(1.5)
         empty = picture(dock)
-        dock.open_form(PLANS[0])
+        register, upscale = find_job_command("register"), find_job_command("upscale")
+        dock.open_form(register, register.forms[0])
         filled = picture(dock)
         assert dock.form is not None
-        dock.form.row("scans", 1).set_value(str(folder / "nothing.svs"))
-        dock.form.more.expand(animate=False)
-        dock.form.row("stride_px").set_value("many")
-        dock.form.row("least_correlation").set_value("2")
+        form = dock.form.options
+        form.row("scans", 1).editor.setText(str(folder / "nothing.svs"))
+        form.more.expand(animate=False)
+        form.row("stride_px").editor.setValue(3)
+        form.row("least_correlation").editor.setText("2")
+        form.check()
         wrong = picture(dock)
         dock.close_form()
         beside([empty, filled, wrong], "jobs-forms")
@@ -131,7 +135,7 @@ def main() -> None:
         dock.details.show_page("Progress")
         viewer.theme = "light"
         light = picture(dock)
-        dock.open_form(PLANS[3])
+        dock.open_form(upscale, upscale.forms[0])
         light_form = picture(dock)
         dock.close_form()
         viewer.theme = "dark"
@@ -139,7 +143,8 @@ def main() -> None:
         usual = appearance.font_size
         appearance.font_size = 2 * usual
         large = picture(dock)
-        dock.open_form(PLANS[0])
+        register, upscale = find_job_command("register"), find_job_command("upscale")
+        dock.open_form(register, register.forms[0])
         large_form = picture(dock)
         dock.close_form()
         appearance.font_size = usual
@@ -150,7 +155,7 @@ def main() -> None:
         window = viewer.screenshot(canvas_only=False, flash=False)
         write(Image.fromarray(np.asarray(window)[..., :3]), "jobs")
         for job in jobs.values():
-            if look_at(job.folder).state.active:
+            if read_job(job.folder).state.active:
                 stop_job(job, at_once=True)
         dock.end()
         viewer.close()

@@ -22,7 +22,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from widget_pictures import NARROW_PX, beside, picture, settle, write
 
-from napari_pathsrgan.commands import main as pathsrgan
+from napari_pathsrgan.commands.app import main as pathsrgan
 from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.plugin.review.rating_window import open_rating
 from napari_pathsrgan.plugin.review.review_widget import ReviewWidget

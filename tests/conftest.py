@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.jobs.worker import COUNT, queue_count
 
+from napari_pathsrgan.commands.registry import registered
 from napari_pathsrgan.errors import JobError
 from napari_pathsrgan.jobs import process
 from napari_pathsrgan.jobs.listing import Job, JobList
-from napari_pathsrgan.jobs.orders import queue_job, stop_job
+from napari_pathsrgan.jobs.queue import stop_job
 
 COUNTING_WORKER = Path(__file__).parent / "jobs" / "worker.py"
 
@@ -53,10 +55,11 @@ def jobs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.fixture
-def quick_jobs(jobs_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, with jobs whose verbs are those of `jobs/worker.py`."""
+def quick_jobs(jobs_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same, with jobs that count, see `jobs/worker.py`."""
     monkeypatch.setattr(process, "WORKER", (sys.executable, str(COUNTING_WORKER)))
-    return jobs_home
+    with registered(COUNT):
+        yield jobs_home
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def count(quick_jobs: Path) -> Callable[..., Job]:
     """Queue a job that counts."""
 
     def queue(steps: int, out: str = "{result}") -> Job:
-        return queue_job(["phantom", "count", str(steps), "--out", out], {"out": out}, f"Count to {steps}")
+        return queue_count(steps, out, title=f"Count to {steps}")
 
     return queue
 

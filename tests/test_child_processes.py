@@ -17,8 +17,9 @@ import pytest
 from tests.inference.networks import write_tiny_model
 
 from napari_pathsrgan.child_processes import child_environment, end_with_parent, python_command, safe_children
-from napari_pathsrgan.jobs.listing import Job, look_at
-from napari_pathsrgan.jobs.orders import queue_job
+from napari_pathsrgan.commands.jobs import queue_command
+from napari_pathsrgan.commands.registry import find_job_command
+from napari_pathsrgan.jobs.listing import Job, read_job
 
 HOSTILE = ("psutil", "torch", "json", "multiprocessing", "numpy", "sitecustomize", "napari_pathsrgan")
 
@@ -58,7 +59,9 @@ def test_the_inference_process_does_not(hostile: Callable[[], list[str]], tmp_pa
 
 
 def test_jobs_do_not(hostile: Callable[[], list[str]], jobs_home: Path, tmp_path: Path) -> None:
-    job = ended(queue_job(["phantom", str(tmp_path / "p"), "--size-um", "200", "--magnifications", "4"]))
+    job = ended(
+        queue_command(find_job_command("phantom"), {"out": tmp_path / "p", "size_um": 200, "magnifications": [4]})
+    )
     assert (job.record.code, hostile()) == (0, [])
 
 
@@ -97,7 +100,7 @@ def test_an_idle_pool_ends_with_a_killed_parent() -> None:
 
 def ended(job: Job) -> Job:
     end = time.monotonic() + 60
-    while (seen := look_at(job.folder)).state.active:
+    while (seen := read_job(job.folder)).state.active:
         assert time.monotonic() < end
         time.sleep(0.05)
     return seen

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from napari_pathsrgan import doctor
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.doctor import Examination, Finding
 
 
@@ -117,7 +117,7 @@ def test_the_verb_ends_with_2_where_something_essential_is_missing(
     told = json.loads(capsys.readouterr().out)
     assert told["healthy"] is (code == 0)
     topics = {finding["topic"] for finding in told["findings"]}
-    assert topics == {"Device", "Reader", "Window", "Weights", "Cache"}
+    assert topics == {"Device", "Reader", "Window", "Weights", "Cache", "Commands"}
     assert main(["doctor"]) == code
     text = capsys.readouterr().out
     assert ("Nothing essential is missing." in text) is (code == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -28,7 +28,7 @@ PATIENCE_S = 120
 """Seconds that Qt and OpenGL may take to start."""
 _ANEW = "Install it anew: pip install --force-reinstall napari-pathsrgan"
 
-Need = Literal["all", "window", "speed"]
+Need = Literal["all", "window", "speed", "command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Finding:
     found : str
         What there is, or what went wrong.
     ok : bool
-    need : {"all", "window", "speed"}
-        What does not work without it: everything, the window alone, or nothing, only slower.
+    need : {"all", "window", "speed", "command"}
+        What does not work without it: everything, the window alone, nothing, only slower, or some commands.
     remedy : str
         What to do; empty where all is well.
     """

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 from PIL import Image
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OptionError, OutputError
 from napari_pathsrgan.evaluation import report
 from napari_pathsrgan.evaluation.metrics import psnr

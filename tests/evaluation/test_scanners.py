@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_pathsrgan.commands.app import run_verb
+from napari_pathsrgan.commands.app import run_command
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.evaluation import unseen
 from napari_pathsrgan.evaluation.scanner_report import table, write_report
@@ -107,12 +107,12 @@ def test_the_command_measures_fields_that_trainings_leave_out(
         "0",
         "--json",
     ]
-    assert run_verb(wanted)[0] == 0
+    assert run_command(wanted)[0] == 0
     record = json.loads(capsys.readouterr().out)
     assert {one["scanner"] for one in record["summaries"]} == set(FAULTS)
     assert {one["model"] for one in record["summaries"]} == {"lite-psnr"}
     (folder / "field-0.png").rename(folder / "field-1.png")
-    assert run_verb(wanted)[0] == 2
+    assert run_command(wanted)[0] == 2
     assert "no field that trainings leave out" in capsys.readouterr().err
 
 

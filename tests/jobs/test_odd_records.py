@@ -12,29 +12,28 @@ from typing import Any
 import psutil
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main, run_saved
 from napari_pathsrgan.errors import DamagedJobError, JobError
-from napari_pathsrgan.jobs.folder import log_tail, read_record
-from napari_pathsrgan.jobs.listing import Job, JobList, find_job, look_at
-from napari_pathsrgan.jobs.orders import queue_job, remove_job, resume_job, stop_job
+from napari_pathsrgan.jobs.listing import Job, JobList, describe_progress, find_job, read_job
 from napari_pathsrgan.jobs.process import mark_process
 from napari_pathsrgan.jobs.progress import LineReader, read_last_progress, read_progress
-from napari_pathsrgan.jobs.spec import State
-from napari_pathsrgan.jobs.words import progress_in_words
+from napari_pathsrgan.jobs.queue import remove_job, resume_job, stop_job
+from napari_pathsrgan.jobs.record import State, log_tail, read_record
 
 from .conftest import until
+from .worker import queue_count
 
 RECORD = {
-    "layout": 1,
-    "argv": ["phantom", "count", "3", "--out", "/tmp/out"],
+    "layout": 2,
+    "command": "count",
+    "options": {"steps": 3, "out": "/tmp/out"},
     "title": "Count",
     "device": "cpu",
     "cwd": "/",
-    "config": {},
     "versions": {},
     "created": "",
     "state": "stopped",
-    "turn": 1,
+    "position": 1,
     "process": {"pid": 1, "started": "then", "host": "here"},
     "started": "",
     "ended": "",
@@ -54,26 +53,25 @@ ODD = {
     "no object": b"[]",
     "null": b"null",
     "deep": b"[" * 100_000 + b"]" * 100_000,
-    "deep config": b'{"config": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep options": b'{"options": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "huge": b" " * 5 * 2**20 + changed(),
-    "other version": changed(layout=2),
+    "version 0.1": changed(layout=1),
     "layout true": changed(layout=True),
     **{f"{name} null": changed(**{name: None}) for name in RECORD if name != "code"},
     **{f"{name} a number": changed(**{name: 1.5}) for name in RECORD},
     **{f"{name} a list": changed(**{name: [[]]}) for name in RECORD},
     **{f"{name} missing": json.dumps({k: v for k, v in RECORD.items() if k != name}).encode() for name in RECORD},
-    "no words": changed(argv=[]),
-    "another program": changed(argv=["sh", "-c", "touch /tmp/ran"]),
-    "a command that is no job": changed(argv=["jobs", "work", "/"]),
-    "a flag for a command": changed(argv=["--help"]),
-    "NUL in a word": changed(argv=["phantom", "a\0b"]),
+    "no command": changed(command=""),
+    "a flag for a command": changed(command="--help"),
+    "a path for a command": changed(command="/bin/sh"),
+    "NUL in an option": changed(options={"out": "a\0b"}),
     "NUL in the folder": changed(cwd="/a\0b"),
     "relative folder": changed(cwd="here"),
     "device of another place": changed(device="../../x"),
-    "NaN in config": changed(config={"mpp": float("nan")}),
-    "nested infinity": changed(config={"a": [{"b": float("inf")}]}),
-    "endless turn": changed(turn=10**30),
-    "negative turn": changed(turn=-1),
+    "NaN in options": changed(options={"mpp": float("nan")}),
+    "nested infinity": changed(options={"a": [{"b": float("inf")}]}),
+    "endless position": changed(position=10**30),
+    "negative position": changed(position=-1),
     "state that is never written": changed(state="stopping"),
     "state damaged": changed(state="damaged record"),
     "no such state": changed(state="flying"),
@@ -86,14 +84,14 @@ ODD = {
 
 
 def odd_job(home: Path, content: bytes, number: int = 7) -> Path:
-    folder = home / f"{number:04d}-phantom"
+    folder = home / f"{number:04d}-count"
     folder.mkdir(parents=True)
     (folder / "job.json").write_bytes(content)
     return folder
 
 
 def test_the_record_that_the_odd_ones_differ_from_is_sound(tmp_path: Path) -> None:
-    assert read_record(odd_job(tmp_path, changed())).to_json() == {**RECORD, "argv": tuple(RECORD["argv"])}  # type: ignore[arg-type]
+    assert read_record(odd_job(tmp_path, changed())).model_dump() == RECORD
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -101,8 +99,8 @@ def test_an_odd_record_is_told_as_damaged(name: str, jobs_home: Path) -> None:
     folder = odd_job(jobs_home, ODD[name])
     (job,) = JobList().read()
     assert job.state is State.DAMAGED
-    assert "is damaged (" in progress_in_words(job)
-    assert "`pathsrgan jobs remove 7`" in progress_in_words(job)
+    assert "is damaged (" in describe_progress(job)
+    assert "`pathsrgan jobs remove 7`" in describe_progress(job)
     assert (job.out, job.progress) == (None, None)
     for ask in (stop_job, resume_job):
         with pytest.raises(DamagedJobError, match="is damaged"):
@@ -142,6 +140,24 @@ def test_what_can_not_be_read_is_told_as_damaged(jobs_home: Path) -> None:
     assert list(jobs_home.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"command": "sh", "options": {"c": "touch /tmp/ran"}}, "“sh” is no command for a job."),
+        ({"command": "jobs work", "options": {"folder": "/"}}, "“jobs work” is no command for a job."),
+        ({"command": "phantom", "options": {"out": "p", "size_um": "large"}}, "--size-um can't be 'large'."),
+        ({"command": "phantom", "options": {"out": "p", "shell": "sh"}}, "There is no option shell."),
+    ],
+)
+def test_a_record_runs_nothing_that_the_registry_does_not_accept(
+    jobs_home: Path, values: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd_job(jobs_home, changed(**values))
+    assert main(["jobs", "show", "7"]) == 0
+    assert said in capsys.readouterr().out
+    assert run_saved(values["command"], values["options"])[1].startswith(said)
+
+
 def test_commands_work_beside_odd_records(
     count: Callable[..., Job], quick_jobs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,15 +175,15 @@ def test_commands_work_beside_odd_records(
         assert main(["jobs", command, "1"]) == 2
         assert "Remove it with `pathsrgan jobs remove 1`." in capsys.readouterr().err
     assert main(["jobs", "remove", "1"]) == 0
-    assert not (quick_jobs / "0001-phantom").exists()
+    assert not (quick_jobs / "0001-count").exists()
 
 
 def test_another_machines_waiting_job_blocks_nobody_here(count: Callable[..., Job], quick_jobs: Path) -> None:
     far = {"pid": 1, "started": "its boot 77", "host": "another-machine"}
-    folder = odd_job(quick_jobs, changed(state="queued", turn=0, process=far))
+    folder = odd_job(quick_jobs, changed(state="queued", position=0, process=far))
     until(count(3), lambda job: job.state is State.DONE)
-    assert progress_in_words(look_at(folder)) == "waits for its turn on another-machine"
-    remove_job(look_at(folder))
+    assert describe_progress(read_job(folder)) == "waiting on another-machine"
+    remove_job(read_job(folder))
 
 
 def test_a_record_that_names_a_process_without_a_claim_to_it_is_interrupted(
@@ -175,13 +191,13 @@ def test_a_record_that_names_a_process_without_a_claim_to_it_is_interrupted(
 ) -> None:
     """Copied from a job that runs, or made up: it blocks no queue, and nothing is killed for it."""
     first = until(count(1000), lambda job: job.state is State.RUNNING)
-    copy = quick_jobs / "0000007-phantom"
+    copy = quick_jobs / "0000007-count"
     shutil.copytree(first.folder, copy)
-    assert look_at(copy).state is State.INTERRUPTED
+    assert read_job(copy).state is State.INTERRUPTED
     me = mark_process(os.getpid())
     assert me is not None
-    made_up = odd_job(quick_jobs, changed(state="queued", turn=0, process=vars(me)), 8)
-    job = look_at(made_up)
+    made_up = odd_job(quick_jobs, changed(state="queued", position=0, process=me.model_dump()), 8)
+    job = read_job(made_up)
     assert job.state is State.INTERRUPTED
     with pytest.raises(JobError, match="not running"):
         stop_job(job, at_once=True)
@@ -190,9 +206,9 @@ def test_a_record_that_names_a_process_without_a_claim_to_it_is_interrupted(
     until(count(3), lambda job: job.state is State.DONE)
 
 
-def test_turns_that_are_very_late_do_not_end_the_counting(count: Callable[..., Job], quick_jobs: Path) -> None:
-    odd_job(quick_jobs, changed(turn=2**53 - 1))
-    assert count(3).record.turn == 1
+def test_positions_that_are_very_late_do_not_end_the_counting(count: Callable[..., Job], quick_jobs: Path) -> None:
+    odd_job(quick_jobs, changed(position=2**53 - 1))
+    assert count(3).record.position == 1
 
 
 def test_the_log_of_a_strangers_job_is_not_written_through_a_link(quick_jobs: Path, tmp_path: Path) -> None:
@@ -208,8 +224,7 @@ def test_terminal_commands_in_a_record_are_not_printed(jobs_home: Path, capsys: 
     evil = "\x1b]0;owned\x07\x9b31m\u202e"
     process = {"pid": 1, "started": "then", "host": evil}
     texts = dict.fromkeys(("title", "created", "problem"), evil)
-    argv, config = ["phantom", evil], {evil: evil}
-    odd_job(jobs_home, changed(**texts, argv=argv, config=config, versions={evil: evil}, process=process))
+    odd_job(jobs_home, changed(**texts, options={evil: evil}, versions={evil: evil}, process=process))
     for command in (["list"], ["show", "7"]):
         assert main(["jobs", *command]) == 0
         assert not set(evil[:1] + "\x07\x9b\u202e") & set(capsys.readouterr().out)
@@ -249,7 +264,7 @@ def test_jobs_are_their_owners_alone_at_any_umask(quick_jobs: Path) -> None:
     before = os.umask(0)
     try:
         quick_jobs.mkdir()
-        job = until(queue_job(["phantom", "count", "3", "--out", "{result}"]), lambda job: job.state is State.DONE)
+        job = until(queue_count(3), lambda job: job.state is State.DONE)
     finally:
         os.umask(before)
     own = [quick_jobs, *quick_jobs.rglob("*")]

@@ -17,17 +17,19 @@ from pathlib import Path
 import pytest
 from tests.conftest import delete_in_use
 
+from napari_pathsrgan.commands.jobs import queue_command
+from napari_pathsrgan.commands.registry import find_job_command
 from napari_pathsrgan.errors import JobError, OutputError
-from napari_pathsrgan.jobs import folder as job_folder
 from napari_pathsrgan.jobs import process
-from napari_pathsrgan.jobs.folder import read_record, write_record
-from napari_pathsrgan.jobs.listing import Job, JobList, look_at
-from napari_pathsrgan.jobs.orders import queue_job, resume_job, stop_job
+from napari_pathsrgan.jobs import record as job_record
+from napari_pathsrgan.jobs.listing import Job, JobList, read_job
 from napari_pathsrgan.jobs.process import is_alive, mark_process
 from napari_pathsrgan.jobs.progress import LineReader, ProgressFile, read_progress
-from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.jobs.queue import resume_job, stop_job
+from napari_pathsrgan.jobs.record import State, read_record, write_record
 
 from .conftest import until
+from .worker import queue_count
 
 
 def running(job: Job, steps: int = 15) -> Job:
@@ -57,8 +59,8 @@ def test_a_killed_one_in_line_holds_nobody_up(count: Callable[..., Job]) -> None
     first, second, third = running(count(40)), count(3), count(3)
     os.kill(second.record.process.pid, signal.SIGKILL)
     until(third, lambda job: job.state is State.DONE)
-    assert look_at(first.folder).state is State.DONE
-    assert look_at(second.folder).state is State.INTERRUPTED
+    assert read_job(first.folder).state is State.DONE
+    assert read_job(second.folder).state is State.INTERRUPTED
 
 
 def test_jobs_outlive_the_window_that_queued_them(quick_jobs: Path) -> None:
@@ -66,8 +68,8 @@ def test_jobs_outlive_the_window_that_queued_them(quick_jobs: Path) -> None:
         "import sys, time\n"
         "from napari_pathsrgan.jobs import process\n"
         f"process.WORKER = {process.WORKER!r}\n"
-        "from napari_pathsrgan.jobs.orders import queue_job\n"
-        "for _ in range(2): queue_job(['phantom', 'count', '40', '--out', '{result}'])\n"
+        "from napari_pathsrgan.jobs.queue import queue_job\n"
+        "for _ in range(2): queue_job('count', {'steps': 40, 'out': '{result}'}, 'Count')\n"
         "print('queued', flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -87,34 +89,34 @@ def test_another_process_with_its_number_is_not_taken_for_it(count: Callable[...
     mine = mark_process(os.getpid())
     assert mine is not None
     assert is_alive(mine)
-    stranger = process.ProcessMark(mine.pid, mine.started + "0", mine.host)
+    stranger = process.ProcessMark(pid=mine.pid, started=mine.started + "0", host=mine.host)
     record = read_record(job.folder)
-    write_record(job.folder, type(record)(record.spec, State.RUNNING, record.turn, stranger))
-    assert look_at(job.folder).state is State.INTERRUPTED
+    write_record(job.folder, record.changed(state=State.RUNNING, process=stranger))
+    assert read_job(job.folder).state is State.INTERRUPTED
 
 
 def test_after_a_reboot_it_is_interrupted(count: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     job = running(count(1000))
     monkeypatch.setattr(process, "_boot", lambda: "another boot")
-    assert look_at(job.folder).state is State.INTERRUPTED
+    assert read_job(job.folder).state is State.INTERRUPTED
     monkeypatch.undo()
-    stop_job(look_at(job.folder), at_once=True)
+    stop_job(read_job(job.folder), at_once=True)
 
 
 def test_a_job_on_another_machine_is_believed(count: Callable[..., Job]) -> None:
     job = until(count(3), lambda job: job.state is State.DONE)
     record = read_record(job.folder)
-    far = process.ProcessMark(1, "its boot 77", "another-machine")
-    write_record(job.folder, type(record)(record.spec, State.RUNNING, record.turn, far))
-    assert look_at(job.folder).state is State.RUNNING
+    far = process.ProcessMark(pid=1, started="its boot 77", host="another-machine")
+    write_record(job.folder, record.changed(state=State.RUNNING, process=far))
+    assert read_job(job.folder).state is State.RUNNING
 
 
 def test_a_stop_that_takes_too_long_can_be_forced(quick_jobs: Path) -> None:
-    job = running(queue_job(["phantom", "count", "100000", "--out", "{result}"]))
+    job = running(queue_count(100_000))
     os.killpg(job.record.process.pid, signal.SIGSTOP)  # it hears nothing
     stop_job(job)
     time.sleep(0.4)
-    assert look_at(job.folder).state is State.STOPPING
+    assert read_job(job.folder).state is State.STOPPING
     stop_job(job, at_once=True)
     until(job, lambda job: job.state is State.STOPPED)
 
@@ -156,14 +158,14 @@ def test_a_clock_put_back_changes_nothing(count: Callable[..., Job]) -> None:
     for path in first.folder.iterdir():
         os.utime(path, (yesterday, yesterday))
     record = read_record(first.folder)
-    write_record(first.folder, type(record)(record.spec, record.state, record.turn, record.process, "1999-01-01"))
+    write_record(first.folder, record.changed(started="1999-01-01"))
     os.utime(first.folder / "job.json", (yesterday, yesterday))
     seen = {job.number: job for job in jobs.read()}
     assert seen[1].state is State.RUNNING
     assert seen[1].record.started == "1999-01-01"
     assert seen[2].state is State.QUEUED
     until(second, lambda job: job.state is State.DONE)
-    assert look_at(first.folder).state is State.DONE
+    assert read_job(first.folder).state is State.DONE
 
 
 # ---------------------------------------------------------------------- a full disk
@@ -173,9 +175,9 @@ def test_nothing_is_left_of_a_job_that_finds_no_room(quick_jobs: Path, monkeypat
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_pathsrgan.jobs.orders.write_record", full)
+    monkeypatch.setattr("napari_pathsrgan.jobs.queue.write_record", full)
     with pytest.raises(OutputError, match="No space left"):
-        queue_job(["phantom", "count", "3", "--out", "{result}"])
+        queue_count(3)
     assert [path.name for path in quick_jobs.iterdir() if not path.name.startswith(".")] == []
 
 
@@ -194,11 +196,11 @@ def test_a_job_goes_on_when_its_progress_finds_no_room(count: Callable[..., Job]
     assert (done.folder / "result" / "checkpoint").read_text() == "200"
 
 
-def test_last_words_are_tried_again(count: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from napari_pathsrgan.jobs import worker
+def test_recording_the_end_is_tried_again(count: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_pathsrgan.jobs import supervisor
 
     job = until(count(3), lambda job: job.state is State.DONE)
-    job_folder.reserve_room(job.folder)
+    job_record.reserve_room(job.folder)
     fails = [OSError(28, "No space left on device")] * 2
 
     def write_when_there_is_room(folder: Path, record: object) -> None:
@@ -206,20 +208,22 @@ def test_last_words_are_tried_again(count: Callable[..., Job], monkeypatch: pyte
             raise fails.pop()
         write_record(folder, record)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(worker, "write_record", write_when_there_is_room)
-    monkeypatch.setattr(worker, "_BETWEEN_TRIES_S", 0.01)
-    worker._write_end(job.folder, 2, "There is no room left. Free some.")
-    seen = look_at(job.folder)
+    monkeypatch.setattr(supervisor, "write_record", write_when_there_is_room)
+    monkeypatch.setattr(supervisor, "_BETWEEN_TRIES_S", 0.01)
+    supervisor._write_end(job.folder, 2, "There is no room left. Free some.")
+    seen = read_job(job.folder)
     assert (seen.state, seen.record.problem) == (State.FAILED, "There is no room left. Free some.")
     assert not (job.folder / ".reserve").exists()
 
 
-def test_a_verb_that_finds_no_room_fails_with_its_sentence(jobs_home: Path, tmp_path: Path) -> None:
-    """The verb itself, in a process that may write no file of more than 100 KB."""
+def test_a_command_that_finds_no_room_fails_with_its_message(jobs_home: Path, tmp_path: Path) -> None:
+    """The command itself, in a process that may write no file of more than 100 KB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        job = queue_job(["phantom", str(tmp_path / "p"), "--size-um", "400", "--magnifications", "20"])
+        job = queue_command(
+            find_job_command("phantom"), {"out": tmp_path / "p", "size_um": 400, "magnifications": (20,)}
+        )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     failed = until(job, lambda job: not job.state.active, 60)
@@ -279,7 +283,7 @@ def test_what_is_written_is_never_seen_in_halves(count: Callable[..., Job]) -> N
 def test_two_hundred_finished_jobs_are_listed_fast(count: Callable[..., Job], quick_jobs: Path) -> None:
     job = until(count(3), lambda job: job.state is State.DONE)
     for number in range(2, 202):
-        shutil.copytree(job.folder, quick_jobs / f"{number:04d}-phantom")
+        shutil.copytree(job.folder, quick_jobs / f"{number:04d}-count")
     jobs = JobList()
     assert len(jobs.read()) == 201
     began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""The process of a job in tests: its verb counts, the way verbs do, and takes no time to load.
+"""A command of tests that counts, and the process of its jobs, which takes no time to load.
 
-``count N`` tells its progress, keeps a checkpoint in ``--out`` every ten steps, stops after the current step when it
-gets SIGTERM, and goes on from its checkpoint. ``fail``, ``crash``, ``vanish`` and ``die`` end badly.
+It reports its progress, keeps a checkpoint in ``--out`` every ten steps, stops after the current step when it gets
+SIGTERM, and goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from napari_pathsrgan.jobs.progress import asked_for
-from napari_pathsrgan.jobs.worker import work
+from napari_pathsrgan.commands.command import POSITIONAL, Command, Options
+from napari_pathsrgan.jobs.listing import Job
+from napari_pathsrgan.jobs.progress import progress_file
+from napari_pathsrgan.jobs.queue import queue_job
+from napari_pathsrgan.jobs.record import RESULT, JobRecord
+from napari_pathsrgan.jobs.supervisor import work
 
 STEP_S = 0.02
 PNG = base64.b64decode(
@@ -28,8 +32,8 @@ PNG = base64.b64decode(
 def count(steps: int, out: Path) -> tuple[int, str]:
     stopping = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
-    tell = asked_for()
-    assert tell is not None
+    report = progress_file()
+    assert report is not None
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint"
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
@@ -37,7 +41,7 @@ def count(steps: int, out: Path) -> tuple[int, str]:
     while done < steps and not stopping:
         time.sleep(STEP_S)
         done += 1
-        tell(done, steps, "Counting")
+        report(done, steps, "Counting")
         measure(out, done)
         if done % 10 == 0:
             save(checkpoint, done)
@@ -46,7 +50,7 @@ def count(steps: int, out: Path) -> tuple[int, str]:
 
 
 def measure(out: Path, done: int) -> None:
-    """Keep figures and pictures as a training does."""
+    """Keep figures and images as a training does."""
     row = {
         "step": done,
         "phase": 1,
@@ -67,23 +71,54 @@ def save(checkpoint: Path, done: int) -> None:
     partial.replace(checkpoint)
 
 
-def run_verb(argv: Sequence[str]) -> tuple[int, str]:
-    match list(argv)[1:]:
-        case ["count", steps, "--out", out]:
-            return count(int(steps), Path(out))
-        case ["fail"]:
+class CountOptions(Options):
+    """What is counted.
+
+    Attributes
+    ----------
+    steps : int
+        How far.
+    out : Path
+        Where the checkpoint lies.
+    ending : str
+        How it ends badly: fail, crash, vanish, or a signal's number.
+    """
+
+    steps: Annotated[int, POSITIONAL] = 0
+    out: Path = Path(RESULT)
+    ending: str = ""
+
+
+def run(options: CountOptions, _: bool) -> int | None:
+    """Count."""
+    raise AssertionError  # jobs that count have a process that loads less: this one
+
+
+COUNT = Command(name="count", options=CountOptions, run=run, runs_as_job=True)
+
+
+def queue_count(steps: int = 0, out: str = RESULT, ending: str = "", title: str = "Count") -> Job:
+    """Queue a job that counts."""
+    return queue_job("count", {"steps": steps, "out": out, "ending": ending}, title)
+
+
+def run_record(record: JobRecord) -> tuple[int, str]:
+    options = CountOptions.model_validate(record.options)
+    match options.ending:
+        case "":
+            return count(options.steps, options.out)
+        case "fail":
             return 2, "The scans show different slides. Check the names."
-        case ["crash"]:
-            raise RuntimeError("not foreseen")
-        case ["vanish"]:
+        case "crash":
+            raise RuntimeError("a defect")
+        case "vanish":
             os._exit(3)
-        case ["die", number]:
-            if int(number) == signal.SIGSEGV:
-                faulthandler._sigsegv()  # really reads where nothing is
-            os.kill(os.getpid(), int(number))
-            signal.pause()
-    raise AssertionError(argv)
+    if int(options.ending) == signal.SIGSEGV:
+        faulthandler._sigsegv()  # really reads where nothing is
+    os.kill(os.getpid(), int(options.ending))
+    signal.pause()
+    raise AssertionError(options)
 
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1]), run_verb))
+    sys.exit(work(Path(sys.argv[1]), run_record))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import CardMismatchError, CheckpointError, OptionError, OutputError
 from napari_pathsrgan.models.blending import blend_models
 from napari_pathsrgan.models.build import build_generator

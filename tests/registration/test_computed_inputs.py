@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import ComputedSlideError
 from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.fields import read_image

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.phantom.scanner import PhantomFiles
 from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.pairs import PairsFile
@@ -87,7 +87,7 @@ def test_bad_input_is_one_sentence(
     finer = [triplet.scans[10], triplet.scans[20]]
     cases = [
         (["register", tmp_path / "p", stranger.path, *finer], "same slide"),
-        (["register", tmp_path / "p", *finer], "no triplet"),
+        (["register", tmp_path / "p", *finer], "Give the 4×, 10× and 20× scan"),
         (["register", tmp_path / "p", tmp_path], "holds no slides"),
         (["register", tmp_path / "p", tmp_path / "none.csv"], "cannot be read"),
         (["accuracy", tmp_path / "none"], "no pairs file"),

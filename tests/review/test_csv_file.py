@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.review.csv_file import write_csv
 from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.report import write_report

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import ReviewFileError
 from napari_pathsrgan.review import store
 from napari_pathsrgan.review.key import Key, read_key

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OptionError, ReviewFileError
 from napari_pathsrgan.review.exchange import Resolution, export_copy, import_ratings
 from napari_pathsrgan.review.key import Key

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OutputError, ReviewFileError
 from napari_pathsrgan.review.exchange import export_copy, import_ratings
 from napari_pathsrgan.review.key import Key

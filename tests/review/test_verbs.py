@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.models.build import build_generator
 from napari_pathsrgan.models.card import ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
@@ -75,7 +75,7 @@ def test_from_a_folder_to_a_report(mode: str, run: Run, pictures: Path, tmp_path
     review = tmp_path / "study.review"
     made = run("review", "new", review, pictures, "--patches", 6, "--mode", mode, "--warm-up", 1, "--title", "Study")
     assert made.code == 0, made.err
-    assert "18 pictures of 6 fields by a, b, c" in made.out
+    assert "18 images of 6 fields by a, b, c" in made.out
     assert "Nobody has begun" in run("review", "status", review).out
     rate(review, "A")
     copy = tmp_path / "copy.review"
@@ -208,7 +208,7 @@ def test_from_a_slide_and_its_areas(run: Run, tiny: Path, tmp_path: Path) -> Non
     [
         (("new", "x.review"), "nothing to make a review of"),
         (("new", "x.review", "none.svs"), "none.svs"),
-        (("new", "x.review", "pictures", "--patches", 0), "can't have patches 0"),
+        (("new", "x.review", "pictures", "--patches", 0), "--patches can't be '0'"),
         (("new", "x.review", "pictures", "--worst", "a", "--best", "z", "--patches", 3), "no pictures of “z”"),
         (("status", "none.review"), "There is no file none.review"),
         (("report", "none.review"), "There is no file none.review"),

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from tests.imaging.specimens import cell_like_field
 
-from napari_pathsrgan.commands.app import run_verb
+from napari_pathsrgan.commands.app import run_command
 from napari_pathsrgan.imaging.estimate import Background
 from napari_pathsrgan.imaging.jpeg_grid import JpegGrid
 from napari_pathsrgan.imaging.measured import Measured, NotMeasurable
@@ -82,14 +82,14 @@ def test_a_slide_without_compression_or_pixel_size_says_what_it_can(tmp_path: Pa
 
 def test_info_shows_the_scanner_with_uncertainties(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = scanned(tmp_path / "scan.tiff", replace(CLEAN, na_scale=0.8, jpeg_quality=80, jpeg_subsampling="420"))
-    assert run_verb(["info", str(path)])[0] == 0
+    assert run_command(["info", str(path)])[0] == 0
     shown = capsys.readouterr().out
     assert "JPEG, quality 80, 4:2:0, blocks from the corner" in shown
     assert "RGB 245 245 245 ±" in shown
     assert "not measurable: compression hides it" in shown
     assert "(effective)" in shown
     assert "none detected; below" in shown
-    assert run_verb(["info", str(path), "--json"])[0] == 0
+    assert run_command(["info", str(path), "--json"])[0] == 0
     record = json.loads(capsys.readouterr().out)
     assert record["compression"]["quality"] == 80
     assert record["optics"]["aperture"]["error"] > 0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.models.perceptual import load_perceptual
 from napari_pathsrgan.registration.fields import is_held_out

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_pathsrgan.commands import main
-from napari_pathsrgan.commands.options import options_again
+from napari_pathsrgan.commands.app import main
+from napari_pathsrgan.commands.train import TrainOptions, card_command
 from napari_pathsrgan.models.checkpoint import load_generator
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.training.config import RunOptions, TrainingConfig
-from napari_pathsrgan.training.recipes import RECIPES
 from napari_pathsrgan.training.session import MEASURED_PATCHES, CardWords, train
 
 RUN = RunOptions(accelerator="cpu", precision="fp32", num_workers=0)
@@ -101,7 +100,7 @@ def test_two_devices_stop_together_at_a_signal(tmp_path: Path, a_config: Trainin
     assert torch.load(run / "state.pt", weights_only=True)["step"] >= 50
 
 
-def run_verb(*arguments: object) -> int:
+def run_command(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
@@ -115,16 +114,16 @@ def test_the_verb_trains_and_tells(
         "--preset-options.blocks2", 1, "--patch-lr-px", 16, "--epochs", 1, 0, 0, "--epoch-steps", 2,
         "--num-workers", 0, "--accelerator", "cpu", "--discriminator-norm", "spectral", "--discriminator-width", 2,
     )  # fmt: skip
-    assert run_verb("train", *options, "--resume") == 2
+    assert run_command("train", *options, "--resume") == 2
     assert "no training in" in capsys.readouterr().err
-    assert run_verb("train", *options, "--json", "--credit", "Ward 3.") == 0
+    assert run_command("train", *options, "--json", "--credit", "Ward 3.") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["name"] == "run"
     assert "Ward 3." in told["training_data"]
     assert told["command"].startswith("pathsrgan train --recipe laptop --epochs 1 0 0 ")
     assert "--pairs phantoms.zarr --preset-options.width 8" in told["command"]
     assert str(tmp_path) not in told["command"]
-    assert run_verb("train", *options, "--resume") == 0
+    assert run_command("train", *options, "--resume") == 0
 
 
 @pytest.mark.parametrize(
@@ -143,16 +142,16 @@ def test_bad_options_end_in_a_sentence(
     if options[1] == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a card here")
     given = () if options[0] == "--pairs" else ("--pairs", pairs)
-    assert run_verb("train", *given, "--out", tmp_path / "run", "--alpha", 0, "--beta", 0, *options) == 2
+    assert run_command("train", *given, "--out", tmp_path / "run", "--alpha", 0, "--beta", 0, *options) == 2
     said = capsys.readouterr().err
     assert sentence in said
     assert "Traceback" not in said
     assert not (tmp_path / "run").exists()
 
 
-def test_the_options_are_written_again_without_folders(pairs: Path) -> None:
-    config = TrainingConfig(pairs=(pairs,), init_from="/home/me/runs/first", epochs=(0, 0, 1), alpha=0.1)
+def test_the_card_names_the_command_without_folders(pairs: Path, tmp_path: Path) -> None:
+    options = TrainOptions(pairs=(pairs,), init_from="/home/me/runs/first", epochs=(0, 0, 1), alpha=0.1, out=tmp_path)
     words = "--epochs 0 0 1 --alpha 0.1 --pairs phantoms.zarr --init-from first"
-    assert options_again(config) == words.split()
-    ours = TrainingConfig(pairs=(pairs,), recipe="laptop", batch_size=4)
-    assert options_again(ours, RECIPES["laptop"]) == ["--batch-size", "4", "--pairs", "phantoms.zarr"]
+    assert card_command(options) == f"pathsrgan train --recipe published {words}"
+    ours = TrainOptions(pairs=(pairs,), recipe="laptop", batch_size=4, out=tmp_path, devices=2)
+    assert card_command(ours) == "pathsrgan train --recipe laptop --batch-size 4 --pairs phantoms.zarr"

@@ -1,10 +1,4 @@
-"""``pathsrgan VERB``: parse, call one function, print. No logic of its own.
+"""The commands of ``pathsrgan``: one object each, from which command line, job forms and saved options are made.
 
-Nothing heavy is imported before the verb that needs it runs: ``pathsrgan info`` loads neither torch nor napari.
+Nothing heavy is imported before the command that needs it runs: ``pathsrgan info`` loads neither torch nor napari.
 """
-
-from __future__ import annotations
-
-from napari_pathsrgan.commands.app import main
-
-__all__ = ["main"]

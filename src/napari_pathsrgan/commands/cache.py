@@ -1,32 +1,40 @@
-"""The command cache: whether computed views are kept on disk, where, and how much."""
+"""The command cache: whether computed tiles are kept on disk, where, and how many."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal
 
-from napari_pathsrgan.commands.report import Json, columns, tell
+from napari_pathsrgan.commands.command import Command, Options
+from napari_pathsrgan.commands.output import columns, print_result
 from napari_pathsrgan.errors import OptionError
 
 _GB = 10**9
 
 
-def cache(
-    *, keep: Literal["yes", "no"] | None = None, max_gb: float | None = None, clear: bool = False, json: Json = False
-) -> None:
+class CacheOptions(Options):
+    """What to change about the cache.
+
+    Attributes
+    ----------
+    keep : {"yes", "no"}, optional
+        Whether computed views are kept from now on, so that a slide opened again is sharp at once.
+    max_gb : float, optional
+        Bound of what is kept, GB; the slides used longest ago leave first.
+    clear : bool
+        Remove all computed views that are kept, and nothing else.
+    """
+
+    keep: Literal["yes", "no"] | None = None
+    max_gb: float | None = None
+    clear: bool = False
+
+
+def cache(options: CacheOptions, as_json: bool) -> None:
     """Say what the window keeps of computed views on disk, or change that.
 
     Nothing is kept before you have said yes: these are pixels of patients. PATHSRGAN_KEEP_TILES=1 or 0 says it for one
     session; PATHSRGAN_CACHE chooses the folder.
-
-    Parameters
-    ----------
-    keep
-        Whether computed views are kept from now on, so that a slide opened again is sharp at once.
-    max_gb
-        Bound of what is kept; the slides used longest ago leave first.
-    clear
-        Remove all computed views that are kept, and nothing else.
     """
     from napari_pathsrgan.inference.cache_folder import (
         CacheFolder,
@@ -35,13 +43,13 @@ def cache(
         remember_cache_settings,
     )
 
-    if max_gb is not None and not 0 <= max_gb < math.inf:
-        raise OptionError(f"A cache can't hold {max_gb} GB.", "Give --max-gb 0 or more.")
-    if keep is not None or max_gb is not None:
-        max_bytes = None if max_gb is None else round(max_gb * _GB)
-        remember_cache_settings(None if keep is None else keep == "yes", max_bytes)
+    if options.max_gb is not None and not 0 <= options.max_gb < math.inf:
+        raise OptionError(f"A cache can't hold {options.max_gb} GB.", "Give --max-gb 0 or more.")
+    if options.keep is not None or options.max_gb is not None:
+        max_bytes = None if options.max_gb is None else round(options.max_gb * _GB)
+        remember_cache_settings(None if options.keep is None else options.keep == "yes", max_bytes)
     settings, folder = cache_settings(), CacheFolder(default_folder())
-    if clear:
+    if options.clear:
         folder.clear()
     n_bytes, n_stores = folder.size_bytes(), len(folder.stores())
     record = {
@@ -57,4 +65,7 @@ def cache(
         ("There now", f"{n_bytes / _GB:.2f} GB of {n_stores} slides and models"),
         ("At most", f"{settings.max_bytes / _GB:g} GB"),
     ]
-    tell(record, columns(rows), json)
+    print_result(record, columns(rows), as_json)
+
+
+COMMAND = Command(name="cache", options=CacheOptions, run=cache)

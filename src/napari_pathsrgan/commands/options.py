@@ -1,31 +1,26 @@
-"""Options that several verbs share, and how one that is out of range is told."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter, Token
-from pydantic import BaseModel, ValidationError
+from pydantic import BeforeValidator
 
-from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.inference.backend import BackendName  # noqa: TC001 - the command line reads it at run time
+from napari_pathsrgan.commands.command import ModelName, Options, TypedAs
+from napari_pathsrgan.inference.backend import BackendName
 
-Config = TypeVar("Config", bound=BaseModel)
 RegionUm = tuple[float, float, float, float]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 _FARTHEST_UM = 1e9
 """Beyond a kilometre there is no slide."""
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(Options):
     """Which network, and where it runs.
 
-    Parameters
+    Attributes
     ----------
     model : str
         A name from `pathsrgan models list`, a .safetensors file, or a training's folder. NAME@0.5 is halfway from the
@@ -40,18 +35,16 @@ class NetworkOptions:
         or winograd for networks such as lite on a CPU; with a precision that is named, torch.
     """
 
-    model: str = "lite"
+    model: Annotated[str, ModelName()] = "lite"
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
+    precision: Precision = "auto"
     backend: BackendName = "auto"
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
 class ModelOptions(NetworkOptions):
-    """Which network looks at the slide, and how.
+    """Which network is applied to a slide, and how.
 
-    Parameters
+    Attributes
     ----------
     mpp : float, optional
         Pixel size of the slide in µm, where the file does not say it or is wrong: 1.465 for a usual 4× scan.
@@ -60,69 +53,25 @@ class ModelOptions(NetworkOptions):
     mpp: float | None = None
 
 
-def validated(config: type[Config], **values: Any) -> Config:
-    """Make a config object from options.
-
-    Raises
-    ------
-    OptionError
-        For the first value out of range, by the name of its option.
-    """
+def parse_region(typed: Any) -> Any:
+    """Parse a region as it is typed, or as it is saved; ValueError for anything but four numbers on a slide."""
+    if not isinstance(typed, (str, list, tuple)):
+        return typed
     try:
-        return config(**values)
-    except ValidationError as error:
-        raise out_of_range(error) from error
-
-
-def out_of_range(error: ValidationError) -> OptionError:
-    """Say the first thing wrong with a config in terms of the option it came from."""
-    first = error.errors()[0]
-    option = ".".join(str(part).replace("_", "-") for part in first["loc"] if not isinstance(part, int))
-    if first["type"] == "missing":
-        return OptionError(f"--{option} is missing.", "It has no default.")
-    reason = first["msg"].removeprefix("Value error, ")  # which pydantic puts before what our own validators say
-    return OptionError(f"--{option} can't be {str(first['input'])!r}.", f"{reason}.")
-
-
-def options_again(config: BaseModel, usual: BaseModel | None = None) -> list[str]:
-    """Write a config's options again, those that differ from the defaults, without folders of this machine.
-
-    Parameters
-    ----------
-    config : BaseModel
-    usual : BaseModel, optional
-        Its values count as defaults instead of the config's own.
-    """
-    words: list[str] = []
-    for name, about in type(config).model_fields.items():
-        value = getattr(config, name)
-        default = getattr(usual, name, about.get_default(call_default_factory=True))
-        if not about.is_required() and value == default:
-            continue
-        option = f"--{(about.alias or name).replace('_', '-')}"
-        if isinstance(value, dict):
-            words += [word for key, one in value.items() for word in (f"{option}.{key}", _bare(one))]
-        elif isinstance(value, tuple) and any(isinstance(one, Path) for one in value):
-            words += [word for one in value for word in (option, _bare(one))]
-        else:
-            words += [option, *map(_bare, value if isinstance(value, tuple) else (value,))]
-    return words
-
-
-def _bare(value: Any) -> str:
-    """A value as it is typed; of a path its last part alone."""
-    return f"{value:g}" if isinstance(value, float) else Path(str(value)).name
-
-
-def parse_region(_: Any, tokens: Sequence[Token]) -> RegionUm:
-    """Read a region as it is typed; OptionError for anything but four numbers that may lie on a slide."""
-    text = tokens[0].value
-    try:
-        row, col, height, width = (float(part) for part in text.split(","))
+        row, col, height, width = map(float, typed.split(",") if isinstance(typed, str) else typed)
         if not all(abs(part) <= _FARTHEST_UM for part in (row, col, height, width)):  # NaN is not either
-            raise ValueError(text)
-    except ValueError as error:
-        raise OptionError(
-            f"The region “{text}” is not four numbers.", "Give it as ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500."
-        ) from error
+            raise ValueError(typed)
+    except (TypeError, ValueError) as error:
+        raise ValueError("It is not four numbers: give ROW,COL,HEIGHT,WIDTH in µm, such as 0,0,500,500.") from error
     return row, col, height, width
+
+
+def parse_area(typed: Any) -> Any:
+    """Parse a region, or the path of a GeoJSON file."""
+    if isinstance(typed, (str, Path)) and Path(typed).suffix.lower() in (".geojson", ".json"):
+        return Path(typed)
+    return parse_region(typed)
+
+
+Region = Annotated[RegionUm | None, BeforeValidator(parse_region), TypedAs("ROW,COL,HEIGHT,WIDTH")]
+Area = Annotated[RegionUm | Path | None, BeforeValidator(parse_area), TypedAs("ROW,COL,HEIGHT,WIDTH|FILE.geojson")]

@@ -1,21 +1,31 @@
-"""The verb upscale: a slide's computed views, of all of it or of a region, into a file."""
+"""The command upscale: a slide's computed views, of all of it or of a region, into a file."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter, Token
+from pydantic import Field
 
-from napari_pathsrgan.commands.options import ModelOptions, RegionUm, parse_region
-from napari_pathsrgan.commands.report import Json, Progress, progress, tell, thousands
+from napari_pathsrgan.commands.command import (
+    POSITIONAL,
+    Command,
+    FormField,
+    JobForm,
+    ModelName,
+    OpenLayers,
+    PathTo,
+    ResultWindow,
+)
+from napari_pathsrgan.commands.options import Area, ModelOptions
+from napari_pathsrgan.commands.output import Progress, print_result, progress, thousands
+from napari_pathsrgan.commands.result_paths import beside
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
@@ -29,20 +39,18 @@ if TYPE_CHECKING:
 
 INCOMPLETE, INTERRUPTED = 3, 130
 _MPX = 1e6
+_COARSEST_MPP = 1.465 * 1.15
 
 
-def _parse_area(parameter: Any, tokens: Sequence[Token]) -> RegionUm | Path:
-    path = Path(tokens[0].value)
-    return path if path.suffix.lower() in (".geojson", ".json") else parse_region(parameter, tokens)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class UpscaleOptions:
+class UpscaleOptions(ModelOptions):
     """What of a slide is computed, and how.
 
-    Parameters
+    Attributes
     ----------
+    slide : Path
+        A slide file with pixels at least as fine as a 4× scan.
+    out : Path
+        Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff, or in .svs for OpenSlide.
     region : (row, col, height, width) or Path, optional
         Part of the slide: ROW,COL,HEIGHT,WIDTH in µm from its upper-left corner, or a GeoJSON file of annotations; all
         of it otherwise.
@@ -60,43 +68,29 @@ class UpscaleOptions:
     plain_tcp : bool
         Allow a scheduler on another machine without TLS: everybody in that network can run programs as you.
     trust : bool
-        Write a map of where the computed picture disagrees with the scan beside it, NAME.trust.ome.zarr.
+        Write a map of where the computed image disagrees with the scan beside it, NAME.trust.ome.zarr.
     trust_against : str, optional
-        Another model: the map also shows where its picture differs. Takes that model's time as well.
+        Another model: the map also shows where its image differs. Takes that model's time as well.
     """
 
-    region: Annotated[
-        RegionUm | Path | None,
-        Parameter(converter=_parse_area, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH|FILE.geojson"),
-    ] = None
+    slide: Annotated[Path, POSITIONAL, PathTo("slide")]
+    out: Annotated[Path, POSITIONAL, PathTo("new")]
+    region: Area = None
     blend: bool = False
     compression: Literal["jpeg", "lossless"] = "jpeg"
     sharded: bool = False
-    workers: int = 0
+    workers: int = Field(default=0, ge=0)
     scheduler: str | None = None
     plain_tcp: bool = False
     trust: bool = False
-    trust_against: str | None = None
-    looking: ModelOptions = field(default_factory=ModelOptions)
+    trust_against: Annotated[str | None, ModelName()] = None
 
 
-_NO_UPSCALE_OPTIONS = UpscaleOptions()
-
-
-def upscale(
-    slide: Path, out: Path, /, *, options: UpscaleOptions = _NO_UPSCALE_OPTIONS, json: Json = False
-) -> int | None:
+def upscale(options: UpscaleOptions, as_json: bool) -> int | None:
     """Write a slide's computed 20× and 10× views, and its own coarser ones.
 
     A run that was stopped goes on where it stopped when it is given the same names again. Ends with code 3 where parts
     of the slide could not be read: the rest is there, and the parts are listed.
-
-    Parameters
-    ----------
-    slide
-        A slide file with pixels at least as fine as a 4× scan.
-    out
-        Folder to write, ending in .ome.zarr; or file, ending in .ome.tiff, or in .svs for OpenSlide.
     """
     from napari_pathsrgan.atomic_write import only_writer
     from napari_pathsrgan.inference.execution import resume_execution
@@ -106,26 +100,26 @@ def upscale(
     from napari_pathsrgan.models.zoo import model_card
     from napari_pathsrgan.slides.open_slide import open_slide
 
-    _check_options(out, options)
-    looking = options.looking
-    with open_slide(slide, looking.mpp) as opened, _terminating_as_interrupting():
-        region = resolve_region(options.region, opened, model_card(looking.model))
-        backend, precision = resume_execution(begun(out), looking.backend, looking.precision)
-        _check_output(out, options, opened, precision)
-        engine = _load(looking.model, looking.device, precision, backend)
+    out = options.out
+    _check_options(options)
+    with open_slide(options.slide, options.mpp) as opened, _terminating_as_interrupting():
+        region = resolve_region(options.region, opened, model_card(options.model))
+        backend, precision = resume_execution(begun(out), options.backend, options.precision)
+        _check_output(options, opened, precision)
+        engine = _load(options.model, options.device, precision, backend)
         computed = super_resolve(opened, engine)
         if computed.resampling_note:
             print(computed.resampling_note, file=sys.stderr)
         began = time.perf_counter()
         try:
-            with progress("Computing", (_MPX, "Mpx")) as told, only_writer(out):
-                done = _write(computed, out, region, options, told)
+            with progress("Computing", (_MPX, "Mpx")) as report, only_writer(out):
+                done = _write(computed, out, region, options, report)
         except KeyboardInterrupt:
             print(f"Stopped. {out.name} is not complete; the same command goes on with it.", file=sys.stderr)
             return INTERRUPTED
     record = _describe(out, options.region, done, time.perf_counter() - began)
     record["deviation"] = str(engine.deviation or "") or None
-    tell(record, _in_words(record), json)
+    print_result(record, _in_words(record), as_json)
     for row, col, height, width in done.unreadable:
         print(
             f"The slide cannot be read at {row:.0f},{col:.0f},{height:.0f},{width:.0f} µm: that part is missing.",
@@ -134,14 +128,12 @@ def upscale(
     return INCOMPLETE if done.unreadable else None
 
 
-def _check_options(out: Path, options: UpscaleOptions) -> None:
+def _check_options(options: UpscaleOptions) -> None:
     """Refuse options that are wrong whatever the slide is."""
     from napari_pathsrgan.inference.cluster import refuse_workers
     from napari_pathsrgan.inference.finalize import output_kind
 
-    output_kind(out)
-    if options.workers < 0:
-        raise OptionError(f"There can't be {options.workers} workers.", "Give 1 or more.")
+    output_kind(options.out)
     if options.workers and options.scheduler:
         raise OptionError("A scheduler has workers of its own.", "Leave out --workers or --scheduler.")
     if not options.workers and options.scheduler is None:
@@ -151,7 +143,7 @@ def _check_options(out: Path, options: UpscaleOptions) -> None:
     refuse_workers(options.scheduler, options.plain_tcp)
 
 
-def _check_output(out: Path, options: UpscaleOptions, slide: Slide, precision: Precision) -> None:
+def _check_output(options: UpscaleOptions, slide: Slide, precision: Precision) -> None:
     """Refuse what is wrong with the output and the other model: nothing of it needs a network."""
     from napari_pathsrgan.inference.export_checks import refuse_output
     from napari_pathsrgan.inference.suitability import refuse_unsuitable
@@ -162,9 +154,9 @@ def _check_output(out: Path, options: UpscaleOptions, slide: Slide, precision: P
     if options.trust_against:
         refuse_unsuitable(slide, model_card(options.trust_against))
     refuse_output(
-        out,
+        options.out,
         slide,
-        model_card(options.looking.model),
+        model_card(options.model),
         precision,
         blend=options.blend,
         sharded=options.sharded,
@@ -182,7 +174,7 @@ def _load(model: str, device: str, precision: Precision, backend: BackendName) -
 
 
 def _write(
-    computed: SuperResolvedSlide, out: Path, region: Region, options: UpscaleOptions, told: Progress
+    computed: SuperResolvedSlide, out: Path, region: Region, options: UpscaleOptions, report: Progress
 ) -> WriteSummary:
     """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
     from napari_pathsrgan.inference.export_checks import trust_path
@@ -195,15 +187,15 @@ def _write(
     finished = output_kind(out).write_file is not None or options.sharded
     tiles = tiles_folder(out) if finished else out
     with _executor(computed, options) as executor:
-        done = write_whole_slide(computed, tiles, region, blend=options.blend, executor=executor, progress=told)
+        done = write_whole_slide(computed, tiles, region, blend=options.blend, executor=executor, progress=report)
     if options.trust or options.trust_against:
-        looking, other = options.looking, None
+        other = None
         if options.trust_against:
-            against = _load(options.trust_against, looking.device, looking.precision, looking.backend)
+            against = _load(options.trust_against, options.device, options.precision, options.backend)
             other = super_resolve(computed.slide, against)
-        write_trust_map(computed, PyramidStore.open(tiles), trust_path(out), other, partial(told, task="Comparing"))
+        write_trust_map(computed, PyramidStore.open(tiles), trust_path(out), other, partial(report, task="Comparing"))
     if finished:
-        finish(tiles, out, options.compression, partial(told, task="Packing"))
+        finish(tiles, out, options.compression, partial(report, task="Packing"))
     return done
 
 
@@ -215,23 +207,22 @@ def _executor(computed: SuperResolvedSlide, options: UpscaleOptions) -> Iterator
         return
     from napari_pathsrgan.inference.cluster import Cluster, connected
 
-    looking = options.looking
     # Workers compute in the way that was found best here: else a tile would depend on who made it.
     execution = computed.runner.execution
     assert execution is not None
     with connected(options.scheduler, options.workers, options.plain_tcp) as (client, threads):
         yield Cluster(
             client,
-            looking.model,
-            looking.device,
+            options.model,
+            options.device,
             execution.precision,
             execution.backend,
             threads,
-            looking.mpp,
+            options.mpp,
         )
 
 
-def _describe(out: Path, region: RegionUm | Path | None, done: WriteSummary, seconds: float) -> dict[str, Any]:
+def _describe(out: Path, region: Area, done: WriteSummary, seconds: float) -> dict[str, Any]:
     return {
         "out": str(out),
         "region": region,
@@ -252,7 +243,7 @@ def _in_words(record: dict[str, Any]) -> list[str]:
     if there:
         lines.append(f"{thousands(there)} tiles were there already, or could not be made.")
     if record["deviation"]:
-        lines.append(f"This is an int8 preview, {record['deviation']}, where it was compared with the exact picture.")
+        lines.append(f"This is an int8 preview, {record['deviation']}, where it was compared with the exact image.")
     return lines
 
 
@@ -268,3 +259,39 @@ def _terminating_as_interrupting() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _suggest(layers: OpenLayers) -> Mapping[str, Any]:
+    """Take the open slide that gains most: the one with the coarsest pixels."""
+    slides = [slide for slide in layers.slides if slide.mpp <= _COARSEST_MPP]
+    if not slides:
+        return {}
+    slide = max(slides, key=lambda slide: slide.mpp)
+    known = {"slide": slide.path, "out": beside(slide.path, "-20x.ome.zarr")}
+    return known | ({"mpp": slide.mpp} if slide.mpp_given else {})
+
+
+def _open_result(window: ResultWindow, out: Path) -> None:
+    window.open_slide(out)
+
+
+COMMAND = Command(
+    name="upscale",
+    options=UpscaleOptions,
+    run=upscale,
+    runs_as_job=True,
+    device=lambda options: options.device,
+    open_result=_open_result,
+    forms=(
+        JobForm(
+            "Super-resolve whole slide",
+            "Computes the 10× and 20× views of a whole slide and writes them as OME-Zarr. Computed, not for diagnosis.",
+            (
+                FormField("slide", "Slide"),
+                FormField("out", "OME-Zarr", "Folder to write, ending in .ome.zarr.", "slide-20x.ome.zarr"),
+                FormField("model", "Model"),
+            ),
+            suggest=_suggest,
+        ),
+    ),
+)

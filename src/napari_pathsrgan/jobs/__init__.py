@@ -1,1 +1,1 @@
-"""Work that outlives the window: a job is a process that runs a verb, and a folder that says how it goes."""
+"""Work that outlives the window: a job is a process that runs a command, and a folder that says how it goes."""

@@ -1,17 +1,31 @@
-"""All jobs there are, as they are now. Looking often costs little: a file is read again only if it has changed."""
+"""All jobs there are, as they are now, and how they are described.
+
+Reading often costs little: a file is read again only if it has changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from napari_pathsrgan.errors import DamagedJobError, JobError
-from napari_pathsrgan.jobs.folder import PROGRESS, RECORD, damaged, job_number, jobs_home, read_record, stop_requested
-from napari_pathsrgan.jobs.process import keeps_job
+from napari_pathsrgan.jobs.process import is_elsewhere, supervises
 from napari_pathsrgan.jobs.progress import Progress, read_last_progress, read_progress
-from napari_pathsrgan.jobs.spec import JobRecord, State, damaged_record
+from napari_pathsrgan.jobs.record import (
+    PROGRESS,
+    RECORD,
+    JobRecord,
+    State,
+    damaged,
+    damaged_record,
+    job_number,
+    jobs_home,
+    read_record,
+    stop_requested,
+)
 
 T = TypeVar("T")
 
@@ -26,9 +40,9 @@ class Job:
     record : JobRecord
         What its folder says.
     state : State
-        What is true of it, its process seen to.
+        How it goes, after a look at its process.
     progress : Progress, optional
-        How far it is, where it has told.
+        How far it is, where it has reported that.
     """
 
     folder: Path
@@ -38,7 +52,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Its folder's name: its number and verb."""
+        """Its folder's name: its number and command."""
         return self.folder.name
 
     @property
@@ -49,12 +63,12 @@ class Job:
     @property
     def out(self) -> Path | None:
         """Where its result goes, as far as its options say."""
-        told = self.record.spec.config.get("out")
-        return Path(self.record.spec.cwd, told) if isinstance(told, str) and told else None
+        out = self.record.options.get("out")
+        return Path(self.record.cwd, out) if isinstance(out, str) and out else None
 
 
 class JobList:
-    """Looks at a folder of jobs again and again.
+    """Reads a folder of jobs again and again.
 
     Parameters
     ----------
@@ -64,9 +78,9 @@ class JobList:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or jobs_home()
-        self._records: _Known[JobRecord | None] = _Known(lambda path: _read_or_damaged(path.parent))
-        self._progress: _Known[Progress | None] = _Known(read_progress)
-        self._last_progress: _Known[Progress | None] = _Known(read_last_progress)
+        self._records: _Cached[JobRecord | None] = _Cached(lambda path: _read_or_damaged(path.parent))
+        self._progress: _Cached[Progress | None] = _Cached(read_progress)
+        self._last_progress: _Cached[Progress | None] = _Cached(read_last_progress)
 
     def read(self) -> list[Job]:
         """List the jobs there are, the newest first, among them those whose record is damaged."""
@@ -74,14 +88,14 @@ class JobList:
             folders = [path for path in self.home.iterdir() if job_number(path)]
         except OSError:
             return []
-        for known in (self._records, self._progress, self._last_progress):
-            known.forget_all_but(folders)
+        for cached in (self._records, self._progress, self._last_progress):
+            cached.forget_all_but(folders)
         jobs = []
         for folder in sorted(folders, key=lambda path: (job_number(path), path.name), reverse=True):
             record = self._record(folder)
             if record is not None:
-                told = self._progress if record.state.active else self._last_progress
-                jobs.append(Job(folder, record, true_state(folder, record), _or_none(told, folder / PROGRESS)))
+                progress = self._progress if record.state.active else self._last_progress
+                jobs.append(Job(folder, record, current_state(folder, record), _or_none(progress, folder / PROGRESS)))
         return jobs
 
     def _record(self, folder: Path) -> JobRecord | None:
@@ -94,8 +108,8 @@ class JobList:
             return damaged_record(str(damaged(folder, error)))
 
 
-class _Known(Generic[T]):
-    """What files were found to hold, and a signature that tells whether they still do."""
+class _Cached(Generic[T]):
+    """Contents of files, and a signature that changes with them."""
 
     def __init__(self, read: Callable[[Path], T]) -> None:
         self._read = read
@@ -116,27 +130,27 @@ class _Known(Generic[T]):
         self._found = {path: found for path, found in self._found.items() if path.parent in there}
 
 
-def _or_none(known: _Known[Progress | None], path: Path) -> Progress | None:
+def _or_none(cached: _Cached[Progress | None], path: Path) -> Progress | None:
     try:
-        return known.get(path)
+        return cached.get(path)
     except OSError:
         return None
 
 
-def true_state(folder: Path, record: JobRecord) -> State:
-    """Tell how a job really goes: its process may have died without saying so."""
+def current_state(folder: Path, record: JobRecord) -> State:
+    """How a job really goes: its process may have died without recording it."""
     if not record.state.active:
         return record.state
     asked = stop_requested(folder)
-    if not keeps_job(record.process, folder):
+    if not supervises(record.process, folder):
         return State.STOPPED if asked else State.INTERRUPTED
     return State.STOPPING if asked else record.state
 
 
-def look_at(folder: Path) -> Job:
-    """Look at one job; JobError if there is none."""
+def read_job(folder: Path) -> Job:
+    """Read one job; JobError if there is none."""
     record = read_record(folder)
-    return Job(folder, record, true_state(folder, record), read_progress(folder / PROGRESS))
+    return Job(folder, record, current_state(folder, record), read_progress(folder / PROGRESS))
 
 
 def find_job(reference: str, home: Path | None = None) -> Job:
@@ -160,3 +174,48 @@ def _read_or_damaged(folder: Path) -> JobRecord | None:
         return damaged_record(str(error))
     except JobError:
         return None
+
+
+# ---------------------------------------------------------------------- descriptions
+
+
+def timestamp() -> str:
+    """The time, for people."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def duration(seconds: float) -> str:
+    """Write a time with two units at most: 40 s, 12 min, 1 h 10 min, 2 d 3 h."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def breakable(text: str) -> str:
+    """Let lines break after slashes, commas and underscores: names of files are wider than a dock."""
+    return "".join(f"{sign}\u200b" if sign in "/,_\\" else sign for sign in text)
+
+
+def describe_progress(job: Job) -> str:
+    """Describe how far a job is: what it does, the share done and the time left; for one that ended, the result."""
+    progress = job.progress
+    if job.state in (State.FAILED, State.DAMAGED):
+        return job.record.problem
+    if job.state is State.QUEUED:
+        mark = job.record.process
+        return f"waiting{f' on {mark.host}' if is_elsewhere(mark) else ''}"
+    if progress is None:
+        return job.record.problem if job.state is State.INTERRUPTED else ""
+    if job.state is State.DONE:
+        return f"took {duration(progress.seconds)}"
+    words = [progress.task]
+    if progress.total > 0:
+        words.append(f"{100 * progress.share:.0f} %")
+    if job.state is State.RUNNING and progress.left_s is not None:
+        words.append(f"{duration(progress.left_s)} left")
+    problem = job.record.problem if job.state is State.INTERRUPTED else ""
+    return f"{problem} {' · '.join(filter(None, words))}".strip()

@@ -8,79 +8,82 @@ import platform
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import psutil
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from napari_pathsrgan.child_processes import child_environment, python_command
 from napari_pathsrgan.private_files import open_private
+from napari_pathsrgan.text import printable
 
 GO = "go\n"
-"""What a keeper waits for on its standard input: until then its folder may not say yet who works at it."""
+"""What a supervisor waits for on its standard input: until then its folder may not name it yet."""
 
-KEEPER = tuple(python_command("-m", "napari_pathsrgan.jobs.keeper"))
+SUPERVISOR = tuple(python_command("-m", "napari_pathsrgan.jobs.supervisor"))
 """Command of a job's process; the job's folder and the command of its worker follow."""
 
 WORKER = tuple(python_command("-m", "napari_pathsrgan", "jobs", "work"))
-"""Command of the process that runs the verb; the job's folder follows."""
+"""Command of the process that runs the command; the job's folder follows."""
 
 _NICENESS = 10
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass(frozen=True)
-class ProcessMark:
+class ProcessMark(BaseModel):
     """A process that can't be mistaken for another that was given its number later.
 
     Attributes
     ----------
     pid : int
     started : str
-        When it started, in words that a clock put back doesn't change: on Linux the boot it belongs to and the kernel's
-        ticks since; elsewhere the time that the system has noted.
+        When it started, in a form that no clock changes when it is put back: on Linux the boot it belongs to and the
+        kernel's ticks since; elsewhere the time that the system has noted.
     host : str
         Name of the machine.
     """
 
-    pid: int
-    started: str
-    host: str
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    pid: int = Field(gt=0, lt=2**31)
+    started: str = Field(max_length=200)
+    host: Annotated[str, Field(max_length=300), AfterValidator(printable)]
 
 
 def mark_process(pid: int) -> ProcessMark | None:
     """Mark a running process; None where there is none."""
     started = _started(pid)
-    return None if started is None else ProcessMark(pid, started, platform.node())
+    return None if started is None else ProcessMark(pid=pid, started=started, host=platform.node())
 
 
 def is_alive(mark: ProcessMark) -> bool:
-    """Whether this very process still runs; one on another machine is taken at its folder's word."""
+    """Whether this very process still runs; one on another machine is believed to run."""
     return is_elsewhere(mark) or _started(mark.pid) == mark.started
 
 
-def keeps_job(mark: ProcessMark, folder: Path) -> bool:
-    """Whether this very process still runs and keeps the job in a folder; one on another machine is believed.
+def supervises(mark: ProcessMark, folder: Path) -> bool:
+    """Whether this very process still runs and supervises the job in a folder; one on another machine is believed.
 
     A record may have been copied from another job, or written by a stranger: then it names a process that it has no
     claim to.
     """
-    return is_elsewhere(mark) or (is_alive(mark) and any(map(partial(_is_same, folder), _words(mark.pid))))
+    return is_elsewhere(mark) or (is_alive(mark) and any(map(partial(_is_same, folder), _arguments(mark.pid))))
 
 
-def _words(pid: int) -> list[str]:
-    """Give the command line of a keeper; empty for another process."""
+def _arguments(pid: int) -> list[str]:
+    """Give the command line of a supervisor; empty for another process."""
     try:
-        words = psutil.Process(pid).cmdline()
+        arguments = psutil.Process(pid).cmdline()
     except (psutil.Error, OSError):
         return []
-    return words if KEEPER[-1] in words else []
+    return arguments if SUPERVISOR[-1] in arguments else []
 
 
-def _is_same(folder: Path, word: str) -> bool:
+def _is_same(folder: Path, argument: str) -> bool:
     try:
-        return Path(word).name == folder.name and Path(word).samefile(folder)
+        return Path(argument).name == folder.name and Path(argument).samefile(folder)
     except (OSError, ValueError):
         return False
 
@@ -90,10 +93,10 @@ def is_elsewhere(mark: ProcessMark) -> bool:
     return mark.host != platform.node() and not mark.started.startswith(_boot())
 
 
-def start_keeper(folder: Path) -> subprocess.Popen[str]:
+def start_supervisor(folder: Path) -> subprocess.Popen[str]:
     """Start a job's process: in a session of its own, so that no window or terminal takes it along.
 
-    See `keeper`. It does nothing until `GO` is written to its standard input.
+    See `supervisor`. It does nothing until `GO` is written to its standard input.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def start_keeper(folder: Path) -> subprocess.Popen[str]:
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     with open_private(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
-            [*KEEPER, str(folder), *WORKER],
+            [*SUPERVISOR, str(folder), *WORKER],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -120,7 +123,7 @@ def start_keeper(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def be_modest() -> None:
+def lower_priority() -> None:
     """Give way to every process of usual priority, the window above all."""
     me = psutil.Process()
     with contextlib.suppress(psutil.Error, OSError):

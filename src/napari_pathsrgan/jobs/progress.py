@@ -1,7 +1,7 @@
-"""What a verb tells of its progress, one JSON object a line, and what a reader makes of it: share done and time left.
+"""The progress of a command, one JSON object a line, and what a reader makes of it: share done and time left.
 
-A line holds ``seconds`` since the verb began, ``done``, ``total`` and ``task``, and any figures beside, such as losses.
-Seconds are of a clock that nobody can put back; where they begin anew, the job was resumed.
+A line holds ``seconds`` since the command began, ``done``, ``total`` and ``task``, and any figures beside, such
+as losses. Seconds are of a clock that nobody can put back; where they begin anew, the job was resumed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.bounded_json import parse_json
-from napari_pathsrgan.jobs.folder import open_regular, read_end
+from napari_pathsrgan.jobs.record import open_regular, read_end
 from napari_pathsrgan.private_files import open_private
 from napari_pathsrgan.text import printable
 
 PROGRESS_VARIABLE = "PATHSRGAN_PROGRESS"
-"""Environment variable with the file that a verb appends its progress to."""
+"""Environment variable with the file that a command appends its progress to."""
 
 _SHORTEST_S, _LONGEST_S = 0.25, 5.0
 _TAIL_BYTES = 32 * 1024
@@ -42,7 +42,7 @@ class Progress:
     task : str
         What is being done.
     seconds : float
-        Since the verb was started the last time.
+        Since the command was started the last time.
     left_s : float, optional
         Time the task will still take at its recent speed; None until that is known.
     """
@@ -77,7 +77,7 @@ class ProgressFile:
         self._task = ""
 
     def __call__(self, done: float, total: float, task: str = "", **figures: float) -> None:
-        """Tell what is done and what there is to do; lines with figures and the last one of a task are always kept."""
+        """Report what is done and what there is to do; lines with figures and a task's last one are always kept."""
         now = time.monotonic() - self._began
         due = now - self._last >= min(_LONGEST_S, max(_SHORTEST_S, now / 500))
         changed = bool(task) and task != self._task
@@ -93,10 +93,10 @@ class ProgressFile:
             return
 
 
-def asked_for() -> ProgressFile | None:
-    """The file that the environment asks to append to; None where it doesn't."""
-    told = os.environ.get(PROGRESS_VARIABLE)
-    return ProgressFile(Path(told)) if told else None
+def progress_file() -> ProgressFile | None:
+    """The file that the environment names to append to; None where it names none."""
+    path = os.environ.get(PROGRESS_VARIABLE)
+    return ProgressFile(Path(path)) if path else None
 
 
 def read_progress(path: Path) -> Progress | None:
@@ -177,7 +177,7 @@ class LineReader:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Parse a line of progress; None for anything else, such as numbers that are none."""
+    """Parse a line of progress; None for anything else, such as NaN."""
     row = _parse_any(line)
     if row is None or not all(_is_amount(row.get(name)) for name in ("seconds", "done", "total")):
         return None

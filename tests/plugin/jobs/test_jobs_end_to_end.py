@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QComboBox
 from tests.plugin.conftest import Lease, add_dock
 
+from napari_pathsrgan.commands.command import Command, JobForm
+from napari_pathsrgan.commands.jobs import queue_command
+from napari_pathsrgan.commands.registry import find_job_command, job_commands
 from napari_pathsrgan.jobs.listing import Job
-from napari_pathsrgan.jobs.orders import queue_job
-from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.models.zoo import model_card
 from napari_pathsrgan.phantom.scanner import write_phantom
-from napari_pathsrgan.plugin.jobs.job_forms import PLANS, JobPlan
 from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 from napari_pathsrgan.plugin.registration.registration_widget import RegistrationWidget
 
 PATIENCE_MS = 240_000
-REGISTER, TRAIN, _, UPSCALE = PLANS
+REGISTER, TRAIN, _, UPSCALE = [(command, form) for command in job_commands().values() for form in command.forms]
 STEPS = 300
 TINY = {
     "preset_options": "width=8 blocks1=1 features=8 blocks2=1",
@@ -52,21 +53,21 @@ class Dock:
         assert button.isEnabled()
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
-    def fill_in_and_start(self, plan: JobPlan, values: dict[str, str]) -> None:
+    def fill_in_and_start(self, form: tuple[Command[Any], JobForm], values: dict[str, str]) -> None:
         """Type into a form what it does not know yet, and start the job."""
-        self.jobs.open_form(plan)
-        form = self.jobs.form
-        assert form is not None
-        form.more.expand(animate=False)
+        self.jobs.open_form(*form)
+        shown = self.jobs.form
+        assert shown is not None
+        shown.options.more.expand(animate=False)
         for key, value in values.items():
-            row = form.row(key)
-            if isinstance(row.editor, QLineEdit):
-                row.editor.clear()
-                self.qtbot.keyClicks(row.editor, value)
+            editor = shown.options.row(key).editor
+            if isinstance(editor, QComboBox):
+                editor.setCurrentText(value)
             else:
-                row.set_value(value)
-        assert form.check(), form.wrong.text()
-        self.press(form.start)
+                editor.selectAll()
+                self.qtbot.keyClicks(editor, value)
+        assert shown.options.check(), shown.wrong.text()
+        self.press(shown.start)
 
     def wait_for(self, state: State) -> Job:
         """Wait until the job looked at is in a state; nothing goes on once it has ended in another."""
@@ -108,8 +109,8 @@ def test_from_three_scans_to_a_model_that_shows_its_tiles(
     dock.until(lambda: len(registration.layers) == 4)
 
     pairs, report = str(tmp_path / "ward-3" / "ward-3-pairs.zarr"), tmp_path / "report"
-    measuring = ["evaluate", pairs, "--split", "all", "--max-patches", "2", "--out", str(report)]
-    job = queue_job(measuring, {"out": str(report)})  # from a terminal
+    measuring = {"pairs": pairs, "split": "all", "max_patches": 2, "out": str(report)}
+    job = queue_command(find_job_command("evaluate"), measuring)  # from a terminal
     dock.until(lambda: any(one.id == job.id for one in dock.jobs.list.jobs))
     dock.jobs.list.choose(job.id)
     dock.wait_for(State.DONE)
@@ -118,7 +119,7 @@ def test_from_three_scans_to_a_model_that_shows_its_tiles(
 
     dock.fill_in_and_start(TRAIN, TINY)
     job = dock.wait_for(State.RUNNING)
-    assert job.record.spec.config["pairs"] == [pairs]
+    assert job.record.options["pairs"] == [pairs]
     dock.until(lambda: dock.curve("pixel_10x"))
     seen = len(dock.curve("pixel_10x"))
     dock.until(lambda: len(dock.curve("pixel_10x")) > seen)

@@ -19,17 +19,20 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLineEdit, QMessageBox, QScrollArea, QWidget
 from tests.conftest import delete_in_use
+from tests.jobs.worker import queue_count
 
-from napari_pathsrgan.commands.verb_options import understand
-from napari_pathsrgan.jobs.listing import Job, look_at
-from napari_pathsrgan.jobs.orders import queue_job
-from napari_pathsrgan.jobs.spec import State
-from napari_pathsrgan.plugin.jobs.job_forms import PLANS, JobPlan
+from napari_pathsrgan.commands.app import parse
+from napari_pathsrgan.commands.command import Command, JobForm
+from napari_pathsrgan.commands.option_text import validated
+from napari_pathsrgan.commands.registry import find_job_command, job_commands
+from napari_pathsrgan.jobs.listing import Job, read_job
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.plugin.jobs.job_list import MARKS
 from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 from napari_pathsrgan.plugin.jobs.training_curves import loss_ticks
 
-REGISTER, TRAIN, FINE_TUNE, UPSCALE = PLANS
+FORMS = [(command, form) for command in job_commands().values() for form in command.forms]
+REGISTER, TRAIN, FINE_TUNE, UPSCALE = FORMS
 PATIENCE_MS = 30_000
 SEEN_MS = 2000
 """Within so long the right state is to be shown."""
@@ -90,7 +93,7 @@ def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot, c
     assert "PSNR 20×" in curves.legends["Quality on patches left out"].text()
     qtbot.waitUntil(lambda: len(dock.details.pictures.shown) == 3, timeout=PATIENCE_MS)
     assert "begins at 0" in dock.details.log.toPlainText()
-    assert "pathsrgan phantom count 200" in dock.details.settings.toPlainText()
+    assert "pathsrgan count 200" in dock.details.settings.toPlainText()
     buttons = dock.details.actions_
     assert [name for name, button in buttons.items() if button.isVisibleTo(dock)] == ["stop", "copy"]
     buttons["stop"].click()
@@ -102,7 +105,7 @@ def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot, c
     done = shows(dock, qtbot, State.DONE)
     assert (done.folder / "result" / "checkpoint").read_text() == "200"
     buttons["copy"].click()
-    assert QGuiApplication.clipboard().text().startswith("pathsrgan phantom count 200")
+    assert QGuiApplication.clipboard().text().startswith("pathsrgan count 200")
 
 
 def test_closing_the_dock_changes_nothing_and_reopening_finds_it(
@@ -112,7 +115,7 @@ def test_closing_the_dock_changes_nothing_and_reopening_finds_it(
     job = count(150)
     shows(first, qtbot, State.RUNNING)
     shared_viewer.window.remove_dock_widget(first)
-    assert look_at(job.folder).state is State.RUNNING
+    assert read_job(job.folder).state is State.RUNNING
     second = add()
     assert shows(second, qtbot, State.RUNNING).id == job.id
     shows(second, qtbot, State.DONE)
@@ -147,7 +150,7 @@ def test_a_killed_job_is_shown_within_two_seconds(dock: JobsWidget, qtbot: QtBot
 
 
 def test_a_failed_job_shows_its_sentence_and_its_log(dock: JobsWidget, qtbot: QtBot) -> None:
-    queue_job(["phantom", "fail"])
+    queue_count(ending="fail")
     shows(dock, qtbot, State.FAILED)
     assert "The scans show different slides." in dock.details.state.text()
     dock.details.actions_["log"].click()
@@ -191,7 +194,7 @@ def test_its_end_is_told(
     monkeypatch.setattr("napari.utils.notifications.show_warning", told.append)
     count(30)
     shows(dock, qtbot, State.RUNNING)
-    queue_job(["phantom", "fail"], title="Register case-09")
+    queue_count(ending="fail", title="Register case-09")
     qtbot.waitUntil(lambda: len(told) == 2, timeout=PATIENCE_MS)
     assert told == ["Count to 30: done.", "Register case-09 failed. The scans show different slides. Check the names."]
 
@@ -201,11 +204,11 @@ def test_two_hundred_finished_jobs_open_at_once(
 ) -> None:
     job = count(3)
     end = time.monotonic() + 30
-    while look_at(job.folder).state is not State.DONE:
+    while read_job(job.folder).state is not State.DONE:
         assert time.monotonic() < end
         time.sleep(0.02)
     for number in range(2, 201):
-        shutil.copytree(job.folder, quick_jobs / f"{number:04d}-phantom")
+        shutil.copytree(job.folder, quick_jobs / f"{number:04d}-count")
     took = []
     for _ in range(8):  # of this process alone, in all its threads: others share the machine
         began = time.process_time()
@@ -237,16 +240,16 @@ def test_it_fits_a_narrow_dock_in_large_letters(
     try:
         shared_viewer.theme = theme
         appearance.font_size = usual * font_share
-        queue_job(["phantom", "fail"], title="Register a slide with a name that is longer than the dock is wide")
+        queue_count(ending="fail", title="Register a slide with a name that is longer than the dock is wide")
         shows(dock, qtbot, State.FAILED)
         assert widest(dock) <= 320
-        for plan in (REGISTER, TRAIN, UPSCALE):
-            dock.open_form(plan)
+        for command, job_form in (REGISTER, TRAIN, UPSCALE):
+            dock.open_form(command, job_form)
             assert dock.form is not None
-            dock.form.more.expand(animate=False)
+            dock.form.options.more.expand(animate=False)
             qtbot.wait(50)
-            assert widest(dock.form) <= 320, plan.name
-            for row in dock.form.rows:
+            assert widest(dock.form) <= 320, job_form.title
+            for row in dock.form.options.rows:
                 if isinstance(row.editor, QLineEdit):
                     assert row.editor.font().pointSize() == appearance.font_size
                     assert row.editor.height() >= row.editor.fontMetrics().height()
@@ -258,7 +261,7 @@ def test_it_fits_a_narrow_dock_in_large_letters(
 
 
 def test_buttons_that_are_not_offered_leave_no_gap(dock: JobsWidget, qtbot: QtBot) -> None:
-    queue_job(["phantom", "fail"], title="Phantom 3")
+    queue_count(ending="fail", title="Phantom 3")
     shows(dock, qtbot, State.FAILED)
     qtbot.wait(50)
     offered = [button for button in dock.details.actions_.values() if button.isVisible()]
@@ -295,147 +298,182 @@ def opened(shared_viewer: Any, slide_path: Path, tmp_path: Path) -> Path:
 
 
 def test_a_form_is_filled_from_the_open_layers(dock: JobsWidget, opened: Path) -> None:
-    dock.open_form(UPSCALE)
-    form = dock.form
-    assert form is not None
+    dock.open_form(*UPSCALE)
+    assert dock.form is not None
+    form = dock.form.options
     assert form.row("slide").value == str(opened)
     assert form.row("out").value == str(opened.with_name("case-17-20x.ome.zarr"))
-    assert form.start.isEnabled()
-    assert form.words()[:3] == ["upscale", str(opened), form.row("out").value]
+    assert dock.form.start.isEnabled()
+    assert form.values() == {"slide": str(opened), "out": form.row("out").value}
     (action,) = (action for action in dock.new.menu().actions() if action.text() == "Register slides …")
     action.trigger()
-    form = dock.form
-    assert form is not None
+    form = dock.form.options
     assert form.row("scans", 0).value == str(opened)
-    assert form.row("scans", 1).value == ""
+    assert form.row("scans", 1).value is None
     assert form.row("out").value == str(opened.with_name("case-17-pairs.zarr"))
-    assert not form.start.isEnabled()
-    assert "10× scan" in form.wrong.text()
+    assert not dock.form.start.isEnabled()
+    assert dock.form.wrong.text() == "Missing or invalid: 10× scan, 20× scan."
 
 
-def test_fields_are_checked_as_they_are_typed(dock: JobsWidget, qtbot: QtBot, opened: Path) -> None:
-    dock.open_form(UPSCALE)
-    form = dock.form
-    assert form is not None
-    form.more.expand(animate=False)
-
-    def wrong(key: str, value: str) -> str:
-        row = form.row(key)
-        before = row.value
-        row.set_value(value)
-        form.check()
-        said = row.wrong.text() if row.wrong.isVisibleTo(form) else ""
-        assert form.start.isEnabled() == (not said)
-        row.set_value(before)
-        form.check()
-        assert form.start.isEnabled()
-        return said
-
-    assert "no such file" in wrong("slide", "/nowhere/slide.svs")
-    assert "does not exist" in wrong("out", "/nowhere/out.ome.zarr")
-    assert "no number" in wrong("mpp", "wide")
-    assert wrong("mpp", "1.4") == ""
-    assert "four numbers" in form_wrong_after(form, "region", "1,2")
-    form.row("region").set_value("0,0,100,100")
-    assert form.check()
-    assert form.words()[-2:] == ["--region", "0,0,100,100"]
-    form.row("region").set_value("")
-    form.row("out").set_value("")
-    assert form.check()
-    assert form.words()[2] == "{result}/slide-20x.ome.zarr"
-    form.copy.click()
-    assert QGuiApplication.clipboard().text() == f"pathsrgan upscale {opened} slide-20x.ome.zarr"
-    assert "no slide" in wrong("slide", __file__)
-    assert "no model “lit”" in wrong("model", "lit")
+def typed(form: Any, option: str, text: str) -> str:
+    """Type into a field; give what is said to be wrong."""
+    row = form.row(option)
+    row.editor.setText(text) if isinstance(row.editor, QLineEdit) else row.editor.setCurrentText(text)
+    form.check()
+    return str(row.problem_shown)
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
-def test_the_command_copied_can_be_run(
-    dock: JobsWidget, opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: JobPlan
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("slide", "/nowhere/slide.svs", "no such file"),
+        ("slide", __file__, "no slide"),
+        ("out", "/nowhere/out.ome.zarr", "does not exist"),
+        ("mpp", "wide", "must be a number"),
+        ("region", "1,2", "four numbers"),
+        ("model", "lit", "no model “lit”"),
+    ],
+)
+def test_fields_are_checked_as_they_are_typed(
+    dock: JobsWidget, qtbot: QtBot, opened: Path, option: str, text: str, said: str
 ) -> None:
-    monkeypatch.setattr("napari_pathsrgan.plugin.jobs.form_rows._is_pairs", Path.is_dir)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    dock.open_form(plan)
-    form = dock.form
-    assert form is not None
-    QGuiApplication.clipboard().setText("")
-    if plan.verb == "train":
-        form.row("pairs").set_value("ward-4")
-        assert not form.check()
-        assert not form.copy.isEnabled()
-        (tmp_path / "ward 4").mkdir()
-        form.row("pairs").set_value("~/ward 4")  # no shell reads that for a job
-        form.row("preset_options").set_value("width")
-        assert not form.check()
-        assert "width=32" in form.row("preset_options").wrong.text()
-        form.row("preset_options").set_value("width=16, blocks1=2")
-    elif plan.verb == "register":
-        for place in (1, 2):
-            form.row("scans", place).set_value(str(opened))
-    assert form.check()
-    form.copy.click()
-    program, *words = shlex.split(QGuiApplication.clipboard().text())
-    assert program == "pathsrgan"
-    told = understand(words)
-    if plan.verb == "train":
-        assert told["pairs"] == [str(tmp_path / "ward 4")]
-        assert told["preset_options"] == {"width": 16, "blocks1": 2}
-        assert told["init_from"] == plan.preset.get("init_from")
-
-
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
-def test_no_default_is_refused(dock: JobsWidget, plan: JobPlan) -> None:
-    dock.open_form(plan)
+    dock.open_form(*UPSCALE)
     assert dock.form is not None
-    refused = {row.key: row.check() for row in dock.form.rows if row.value and row.check()}
-    assert refused == {}
+    form = dock.form.options
+    form.more.expand(animate=False)
+    qtbot.wait(50)
+    row, height = form.row(option), form.row(option).height()
+    before = row.text
+    row.editor.setText(text) if isinstance(row.editor, QLineEdit) else row.editor.setCurrentText(text)
+    qtbot.waitUntil(lambda: said in row.problem_shown, timeout=PATIENCE_MS)
+    assert not dock.form.start.isEnabled()
+    assert not dock.form.copy.isEnabled()
+    qtbot.wait(20)
+    assert row.height() == height
+    assert typed(form, option, before) == ""
+    assert dock.form.start.isEnabled()
+
+
+def test_options_are_given_as_typed_and_an_empty_result_lies_with_the_job(dock: JobsWidget, opened: Path) -> None:
+    dock.open_form(*UPSCALE)
+    assert dock.form is not None
+    form = dock.form.options
+    assert typed(form, "mpp", "1.4") == ""
+    assert typed(form, "region", "0,0,100,100") == ""
+    assert typed(form, "out", "") == ""
+    assert form.values() == {
+        "slide": str(opened), "out": "{result}/slide-20x.ome.zarr", "mpp": "1.4", "region": "0,0,100,100"
+    }  # fmt: skip
+    dock.form.copy.click()
+    words = f"pathsrgan upscale {opened} slide-20x.ome.zarr --mpp 1.4 --region 0,0,100,100"
+    assert QGuiApplication.clipboard().text() == words
+
+
+@pytest.mark.parametrize(("command", "job_form"), FORMS, ids=lambda part: getattr(part, "title", ""))
+def test_the_command_copied_can_be_run(
+    dock: JobsWidget,
+    opened: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command[Any],
+    job_form: JobForm,
+) -> None:
+    monkeypatch.setattr("napari_pathsrgan.plugin.widgets.option_row.is_pairs_file", Path.is_dir)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dock.open_form(command, job_form)
+    assert dock.form is not None
+    form = dock.form.options
+    QGuiApplication.clipboard().setText("")
+    if command.name == "train":
+        assert typed(form, "pairs", "ward-4")
+        assert not dock.form.copy.isEnabled()
+        (tmp_path / "ward 4").mkdir()
+        typed(form, "pairs", "~/ward 4")  # no shell reads that for a job
+        assert "width=32" in typed(form, "preset_options", "width")
+        assert typed(form, "preset_options", "width=16, blocks1=2") == ""
+    elif command.name == "register":
+        for place in (1, 2):
+            form.row("scans", place).editor.setText(str(opened))
+    assert form.check()
+    dock.form.copy.click()
+    program, name, *words = shlex.split(QGuiApplication.clipboard().text())
+    assert (program, name) == ("pathsrgan", command.name)
+    options = validated(command.options, parse(find_job_command(name), words))
+    if command.name == "train":
+        assert options.pairs == (tmp_path / "ward 4",)
+        assert options.preset_options == {"width": 16, "blocks1": 2}
+        assert options.init_from == job_form.preset.get("init_from")
+        assert options.recipe == "laptop"
+
+
+@pytest.mark.parametrize(("command", "job_form"), FORMS, ids=lambda part: getattr(part, "title", ""))
+def test_no_default_is_refused(dock: JobsWidget, command: Command[Any], job_form: JobForm) -> None:
+    dock.open_form(command, job_form)
+    assert dock.form is not None
+    for row in dock.form.options.rows:
+        if row.value is not None:
+            row.changed.emit()  # as if it were typed again
+    dock.form.options.check()
+    assert {row.key: row.problem_shown for row in dock.form.options.rows if row.problem_shown} == {}
 
 
 def test_several_words_are_checked_one_by_one(dock: JobsWidget) -> None:
-    dock.open_form(TRAIN)
+    dock.open_form(*TRAIN)
     assert dock.form is not None
-    row = dock.form.row("perceptual_cuts")
-    row.set_value("relu3_3, relu5_3")
-    assert row.check() == ""
-    assert row.words() == ["--perceptual-cuts", "relu3_3", "relu5_3"]
-    row.set_value("relu3_3 relu9_9")
-    assert row.check().startswith("“relu9_9” is none of relu1_2")
+    form = dock.form.options
+    assert typed(form, "perceptual_cuts", "relu3_3, relu5_3") == ""
+    assert form.values()["perceptual_cuts"] == ["relu3_3", "relu5_3"]
+    assert "It must be" in typed(form, "perceptual_cuts", "relu3_3 relu9_9")
 
 
-def form_wrong_after(form: Any, key: str, value: str) -> str:
-    form.row(key).set_value(value)
-    assert not form.check()
-    return form.row(key).wrong.text() + form.wrong.text()
+def test_a_recipe_shows_its_settings_until_they_are_changed(dock: JobsWidget) -> None:
+    dock.open_form(*TRAIN)
+    assert dock.form is not None
+    form = dock.form.options
+    assert (form.row("preset").text, form.row("patch_lr_px").value) == ("lite", 64)
+    form.row("patch_lr_px").editor.setValue(32)
+    form.row("recipe").editor.setCurrentText("published")
+    assert (form.row("preset").text, form.row("patch_lr_px").value) == ("paper", 32)
+    assert "preset" not in form.values()
 
 
-def test_bounds_come_from_the_config(dock: JobsWidget, opened: Path) -> None:
-    dock.open_form(REGISTER)
-    form = dock.form
-    assert form is not None
+def test_bounds_come_from_the_options(dock: JobsWidget, opened: Path) -> None:
+    dock.open_form(*REGISTER)
+    assert dock.form is not None
+    form = dock.form.options
     for place in (1, 2):
-        form.row("scans", place).set_value(str(opened))
+        form.row("scans", place).editor.setText(str(opened))
     assert form.check()
     row = form.row("stride_px")
-    for value, said in (("12", "At least 32"), ("1.5", "whole number"), ("", "")):
-        row.set_value(value)
+    for value, said in ((12, "at least 32"), (300, "")):
+        row.editor.setValue(value)
         assert form.check() == (not said)
-        assert said in row.wrong.text()
+        assert said in row.problem_shown
     assert "Distance of neighbouring patches" in row.help.text()
     assert "--stride-px" in row.editor.toolTip()
-    row.set_value("300")
-    assert form.words()[-2:] == ["--stride-px", "300"]
+    assert "At least 32." in row.editor.toolTip()
+    assert form.values()["stride_px"] == 300
+
+
+def test_required_fields_are_marked(dock: JobsWidget) -> None:
+    dock.open_form(*TRAIN)
+    assert dock.form is not None
+    marked = {row.key for row in dock.form.options.rows if row.required}
+    assert marked == {"pairs"}
+    assert dock.form.options.row("pairs").editor.placeholderText() == "required"
 
 
 def test_a_form_starts_a_job(dock: JobsWidget, qtbot: QtBot, opened: Path) -> None:
-    dock.open_form(UPSCALE)
-    form = dock.form
-    assert form is not None
-    form.start.click()
+    dock.open_form(*UPSCALE)
+    assert dock.form is not None
+    dock.form.start.click()
     assert dock.form is None
-    job = shows(dock, qtbot, State.FAILED)  # the counting worker knows no such verb
-    assert job.record.spec.config["slide"] == str(opened)
-    assert job.record.spec.title == "Upscale case-17_4x"
-    dock.open_form(UPSCALE)
+    job = shows(dock, qtbot, State.FAILED)  # the counting worker runs no such command
+    assert job.record.command == "upscale"
+    assert job.record.options["slide"] == str(opened)
+    assert job.record.options["precision"] == "auto"
+    assert job.record.title == "Upscale case-17_4x"
+    dock.open_form(*UPSCALE)
     assert dock.form is not None
     dock.form.cancel.click()
     assert dock.form is None
@@ -460,7 +498,7 @@ def test_a_job_just_started_stays_the_one_looked_at(
     qtbot.waitUntil(began.is_set, timeout=PATIENCE_MS)
     chosen: list[str] = []
     dock.list.chosen.connect(chosen.append)
-    dock.open_form(UPSCALE)
+    dock.open_form(*UPSCALE)
     assert dock.form is not None
     dock.form.start.click()
     go_on.set()

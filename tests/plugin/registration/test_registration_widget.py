@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OptionError, SlideNotFoundError
 from napari_pathsrgan.plugin.reader import get_reader
 from napari_pathsrgan.plugin.registration.registration_widget import RegistrationWidget

@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QKeyEvent
 
-from napari_pathsrgan.commands import main
+from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.plugin.review import rating_window
 from napari_pathsrgan.plugin.review.rating_widget import RatingWidget
 from napari_pathsrgan.plugin.widgets import screen

@@ -90,20 +90,20 @@ def test_a_review_is_made_copied_brought_back_and_reported(
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
 
     def wait() -> None:
-        assert dock.verbs.running
-        qtbot.waitUntil(lambda: not dock.verbs.running and dock.messages.text != "Working …", timeout=PATIENCE_MS)
+        assert dock.process.running
+        qtbot.waitUntil(lambda: not dock.process.running and dock.messages.text != "Working …", timeout=PATIENCE_MS)
 
     assert not dock.form.make.isEnabled()
     dock.form.source.click()
-    dock.form.counts["patches"].setValue(9)
-    dock.form.counts["warm_up"].setValue(1)
+    dock.form.options.row("patches").editor.setValue(9)
+    dock.form.options.row("warm_up").editor.setValue(1)
     dock.form.make.click()
     wait()
     assert "needs 10 fields" in dock.messages.text or "needs 12 fields" in dock.messages.text
-    dock.form.counts["patches"].setValue(5)
+    dock.form.options.row("patches").editor.setValue(5)
     dock.form.make.click()
     wait()
-    assert "10 pictures of 5 fields by a, b" in dock.messages.text
+    assert "10 images of 5 fields by a, b" in dock.messages.text
     assert dock.path == review
     assert find_key(review) == tmp_path / "keys" / f"{review.stem}.key.json"
     dock.copy.click()
@@ -129,7 +129,7 @@ def test_a_rater_is_left_out_and_a_damaged_copy_rescued(
     with Session(path, "B") as session:
         session.rate(3, 1.0)
     runs: list[list[str]] = []
-    monkeypatch.setattr(dock.verbs, "run", runs.append)
+    monkeypatch.setattr(dock.process, "run", runs.append)
     dock.open(path)
     assert not dock.drop.isEnabled()
     dock.states.selectRow(0)
@@ -146,9 +146,9 @@ def test_a_verb_that_runs_ends_with_the_dock(dock: ReviewWidget, make_review: Ma
     path, _ = make_review()
     dock.open(path)
     dock.make_report()
-    assert dock.verbs.running
+    assert dock.process.running
     dock.end()
-    assert not dock.verbs.running
+    assert not dock.process.running
 
 
 def test_a_rater_s_window_outlives_the_dock(

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 import napari_pathsrgan.plugin
 from napari_pathsrgan.errors import OptionError
-from napari_pathsrgan.jobs.words import breakable
+from napari_pathsrgan.jobs.listing import breakable
 from napari_pathsrgan.plugin.viewer.pixel_size_dialog import PixelSizeDialog
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, escaped, plain_message_box, plain_tip

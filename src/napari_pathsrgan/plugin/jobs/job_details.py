@@ -18,8 +18,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pathsrgan.jobs.spec import State
-from napari_pathsrgan.jobs.words import breakable, command_line, progress_in_words
+from napari_pathsrgan.commands.jobs import saved_command_line
+from napari_pathsrgan.jobs.listing import breakable, describe_progress
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.plugin.jobs.job_list import MARKS, mark_colour
 from napari_pathsrgan.plugin.jobs.training_curves import JobCurves
 from napari_pathsrgan.plugin.widgets.narrow_layout import Flowing, Scrolled, follow_letters
@@ -116,8 +117,8 @@ class JobDetails(QWidget):
             self.pictures.show_pictures(())
             self.log.clear()
         icon, colour = MARKS[job.state][0], mark_colour(job.state, self.palette()).name()
-        self.title.setText(f"<b>{escaped(breakable(job.record.spec.title))}</b>")
-        words = progress_in_words(job)
+        self.title.setText(f"<b>{escaped(breakable(job.record.title))}</b>")
+        words = describe_progress(job)
         progress = f" · {escaped(breakable(words))}" if words else ""
         self.state.setText(f"<span style='color: {colour}'>{icon}</span> {job.state}{progress}")
         state = job.state
@@ -154,7 +155,7 @@ class JobDetails(QWidget):
         if self.job is None:
             return
         if name == "copy":
-            existing(QGuiApplication.clipboard()).setText(command_line(self.job.record.spec.argv))
+            existing(QGuiApplication.clipboard()).setText(saved_command_line(self.job.record))
         elif name == "log":
             self.show_page("Log")
         else:
@@ -211,12 +212,13 @@ def _text(placeholder: str) -> QPlainTextEdit:
 
 
 def _settings_text(job: Job) -> str:
-    spec, record = job.record.spec, job.record
-    lines = [command_line(spec.argv), "", f"Seen from {spec.cwd}", f"Folder {job.folder}", f"Device {spec.device}"]
+    record = job.record
+    lines = [saved_command_line(record), "", f"Started from {record.cwd}", f"Folder {job.folder}"]
+    lines.append(f"Device {record.device}")
     lines += [
         f"{word} {time[:16].replace('T', ' ')}"
-        for word, time in (("Queued", spec.created), ("Started", record.started), ("Ended", record.ended))
+        for word, time in (("Queued", record.created), ("Started", record.started), ("Ended", record.ended))
         if time
     ]
-    lines += ["", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in spec.config.items())]
-    return "\n".join([*lines, "", *(f"{name} {version}" for name, version in spec.versions.items())])
+    lines += ["", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in record.options.items())]
+    return "\n".join([*lines, "", *(f"{name} {version}" for name, version in record.versions.items())])

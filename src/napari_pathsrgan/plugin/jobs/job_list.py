@@ -8,8 +8,8 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Q
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from napari_pathsrgan.jobs.spec import State
-from napari_pathsrgan.jobs.words import progress_in_words
+from napari_pathsrgan.jobs.listing import describe_progress
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.plugin.widgets.plain_text import plain_tip
 from napari_pathsrgan.plugin.widgets.qt_types import existing
 
@@ -60,9 +60,9 @@ class JobsModel(QAbstractListModel):
         if role == _JOB:
             return job
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return f"{job.record.spec.title}: {job.state}"
+            return f"{job.record.title}: {job.state}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip("\n".join(filter(None, (job.record.spec.title, job.state, progress_in_words(job)))))
+            return plain_tip("\n".join(filter(None, (job.record.title, job.state, describe_progress(job)))))
         return None
 
     def show(self, jobs: list[Job]) -> None:
@@ -111,11 +111,11 @@ class _JobPainter(QStyledItemDelegate):
         painter.drawText(
             title,
             Qt.AlignmentFlag.AlignLeft,
-            QFontMetrics(bold).elidedText(job.record.spec.title, Qt.TextElideMode.ElideMiddle, title.width()),
+            QFontMetrics(bold).elidedText(job.record.title, Qt.TextElideMode.ElideMiddle, title.width()),
         )
         painter.setFont(option.font)
         below = title.translated(0, metrics.height() + 2)
-        words = " · ".join(filter(None, (str(job.state), progress_in_words(job))))
+        words = " · ".join(filter(None, (str(job.state), describe_progress(job))))
         painter.drawText(
             below,
             Qt.AlignmentFlag.AlignLeft,

@@ -11,7 +11,7 @@ from napari_pathsrgan.jobs.listing import Job, JobList
 from napari_pathsrgan.plugin.jobs.job_reader import JobReader, Reading
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.jobs.spec import State
+    from napari_pathsrgan.jobs.record import State
 
 EVERY_MS = 500
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QImage, QImageReader
 
-from napari_pathsrgan.jobs.folder import PROGRESS, log_tail
 from napari_pathsrgan.jobs.progress import LineReader
+from napari_pathsrgan.jobs.record import PROGRESS, log_tail
 
 if TYPE_CHECKING:
     from pathlib import Path

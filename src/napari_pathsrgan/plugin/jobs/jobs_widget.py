@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -15,11 +15,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pathsrgan.commands.jobs import queue_command
+from napari_pathsrgan.commands.registry import job_commands
 from napari_pathsrgan.errors import PathSRGANError
-from napari_pathsrgan.jobs.orders import queue_job, remove_job, resume_job, stop_job
-from napari_pathsrgan.jobs.spec import State
+from napari_pathsrgan.jobs.queue import remove_job, resume_job, stop_job
+from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.plugin.jobs.job_details import JobDetails
-from napari_pathsrgan.plugin.jobs.job_forms import PLANS, JobPlan
 from napari_pathsrgan.plugin.jobs.job_list import JobListView
 from napari_pathsrgan.plugin.jobs.job_monitor import JobsWatch
 from napari_pathsrgan.plugin.jobs.job_results import open_result
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QAction
 
+    from napari_pathsrgan.commands.command import Command, JobForm
     from napari_pathsrgan.jobs.listing import Job
-    from napari_pathsrgan.plugin.jobs.job_form import JobForm
+    from napari_pathsrgan.plugin.jobs.job_form import JobFormWidget
 
 _NOTHING_YET = (
     "No jobs yet. Begin with New job: registration, training and whole slides go on in the background,"
@@ -58,7 +60,7 @@ class JobsWidget(DockWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.form: JobForm | None = None
+        self.form: JobFormWidget | None = None
         self._build()
         self.watch = JobsWatch(self)
         self.watch.seen.connect(self._on_seen)
@@ -74,8 +76,9 @@ class JobsWidget(DockWidget):
         self.new = QPushButton("New job")
         self.new.setToolTip("Start something that takes long")
         menu = QMenu(self.new)
-        for plan in PLANS:
-            existing(menu.addAction(f"{plan.name} …")).setData(plan)
+        for command in job_commands().values():
+            for form in command.forms:
+                existing(menu.addAction(f"{form.title} …")).setData((command, form))
         menu.triggered.connect(self._on_new)  # a method, not a closure: that would keep the dock, and napari's window
         self.new.setMenu(menu)
         self.empty = PlainLabel(_NOTHING_YET)
@@ -105,15 +108,16 @@ class JobsWidget(DockWidget):
     # ------------------------------------------------------------------ starting
 
     def _on_new(self, action: QAction) -> None:
-        self.open_form(action.data())
+        self.open_form(*action.data())
 
-    def open_form(self, plan: JobPlan) -> None:
-        """Ask what a job is to be told, filled in with what the open layers tell."""
-        from napari_pathsrgan.plugin.jobs.job_form import JobForm
+    def open_form(self, command: Command[Any], form: JobForm) -> None:
+        """Ask for the options of a job, with what follows from the open layers filled in."""
+        from napari_pathsrgan.plugin.jobs.job_form import JobFormWidget
+        from napari_pathsrgan.plugin.jobs.open_layers import open_layers
 
         self.close_form()
         self.messages.hide()
-        self.form = JobForm(plan, plan.known(self.viewer))
+        self.form = JobFormWidget(command, form, open_layers(self.viewer))
         self.form.start_asked.connect(self.start)
         self.form.left.connect(self.close_form)
         self.pages.addWidget(self.form)
@@ -126,12 +130,11 @@ class JobsWidget(DockWidget):
             self.form.deleteLater()
             self.form = None
 
-    def start(self, words: list[str]) -> None:
-        """Queue a job."""
-        from napari_pathsrgan.commands.verb_options import understand
-
+    def start(self, values: dict[str, Any]) -> None:
+        """Queue the job of the form, with these options."""
+        assert self.form is not None
         try:
-            job = queue_job(words, understand(words), cwd=Path.home())
+            job = queue_command(self.form.command, values, cwd=Path.home())
         except PathSRGANError as error:
             self.messages.show_problem(error)
             return
@@ -157,7 +160,7 @@ class JobsWidget(DockWidget):
             return  # stopped, as the user has asked
         from napari.utils.notifications import show_info, show_warning
 
-        sentence = " ".join(words.format(title=job.record.spec.title, problem=job.record.problem).split())
+        sentence = " ".join(words.format(title=job.record.title, problem=job.record.problem).split())
         (show_info if job.state is State.DONE else show_warning)(sentence)
 
     # ------------------------------------------------------------------ doing
@@ -189,7 +192,7 @@ class JobsWidget(DockWidget):
             holds = False
         if not holds:
             return True
-        question = f"{job.record.spec.title} keeps its result in its own folder. Remove both?"
+        question = f"{job.record.title} keeps its result in its own folder. Remove both?"
         return confirm(self, "Remove a job", question)
 
     # ------------------------------------------------------------------ ending

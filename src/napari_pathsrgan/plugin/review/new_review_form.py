@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
-from napari_pathsrgan.plugin.widgets.narrow_layout import combo_box, follow_letters, narrow_form
+from napari_pathsrgan.commands.command import FormField
+from napari_pathsrgan.commands.option_text import command_words, validated
+from napari_pathsrgan.commands.registry import commands
+from napari_pathsrgan.plugin.widgets.option_form import OptionForm
 from napari_pathsrgan.plugin.widgets.plain_text import plain_tip
-from napari_pathsrgan.review.design import Design
 
-_DEFAULT = Design()
-_COUNTS = (
-    ("patches", "Fields", 1, 5000, "Fields to rate, each in every method"),
-    ("repeats", "Repeats", 0, 500, "Pictures that each rater sees a second time, to measure how consistent they are"),
-    ("warm_up", "Warm-up", 0, 50, "Pictures to get used to it, which don't count"),
-    ("anchors", "Examples", 0, 10, "Examples each of 1 and of 5 on the first page, where there is a real scan"),
+_FIELDS = (
+    FormField("models", help="Names or files, with spaces between; not for a folder of images."),
+    FormField("title"),
+    FormField("mode", "Rate"),
+    FormField("patches", "Fields"),
+    FormField("repeats"),
+    FormField("warm_up", "Practice"),
+    FormField("anchors", "Examples"),
 )
 
 
@@ -34,57 +38,47 @@ class NewReviewForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.sources: list[Path] = []
+        self.command = commands()["review new"]
         self.source = QPushButton("Choose …")
-        self.source.setToolTip("A pairs file, or a folder with a folder of pictures for each method")
+        self.source.setToolTip("A pairs file, or a folder with a folder of images for each method")
         self.source.clicked.connect(self._ask_folder)
         self.slides = QPushButton("Slides instead …")
         self.slides.setToolTip("4× scans: bicubic against models, without a real scan")
         self.slides.clicked.connect(self._ask_slides)
-        self.models = QLineEdit("lite")
-        self.models.setToolTip("Names or files, with spaces between; not for a folder of pictures")
-        self.title = QLineEdit(_DEFAULT.title)
-        self.title.setToolTip("What raters see above the first page")
-        follow_letters(self.models, self.title)
-        self.mode = combo_box("Rate one picture at a time from 1 to 5 (default), or choose the better of two")
-        self.mode.addItem("One at a time", "single")
-        self.mode.addItem("Two side by side", "pair")
-        form = narrow_form(self)
-        form.addRow("From", self.source)
-        form.addRow("", self.slides)
-        form.addRow("Models", self.models)
-        form.addRow("Title", self.title)
-        form.addRow("Rate", self.mode)
-        self.counts = {}
-        for name, label, least, most, tip in _COUNTS:
-            box = QSpinBox()
-            box.setRange(least, most)
-            box.setValue(getattr(_DEFAULT, name))
-            box.setToolTip(plain_tip(f"{tip} (default: {box.value()})"))
-            form.addRow(label, box)
-            self.counts[name] = box
+        self.options = OptionForm(self.command, _FIELDS, {}, elsewhere=("review", "sources"))
+        self.options.checked.connect(self._show_state)
         self.make = QPushButton("Make the review …")
         self.make.setToolTip("Asks where to; the key that knows the methods goes beside it and stays with you")
-        self.make.setEnabled(False)
         self.make.clicked.connect(self._ask_place)
-        form.addRow(self.make)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.source, self.slides, self.options, self.make):
+            column.addWidget(part)
+        self.set_busy(False)
 
     def set_sources(self, paths: list[Path]) -> None:
         """Make it of these."""
         self.sources = paths
         self.source.setText(paths[0].name if len(paths) == 1 else f"{len(paths)} slides")
         self.source.setToolTip(plain_tip("\n".join(map(str, paths))))
-        self.make.setEnabled(True)
+        self._show_state()
+
+    def set_busy(self, busy: bool) -> None:
+        """Allow no second review while one is made."""
+        self._busy = busy
+        self._show_state()
 
     def arguments(self, place: Path) -> list[str]:
-        """Say it as a command, less ``pathsrgan``."""
-        said = ["review", "new", str(place), *map(str, self.sources), "--models", *(self.models.text().split() or [""])]
-        said += ["--title", self.title.text(), "--mode", self.mode.currentData()]
-        for name, box in self.counts.items():
-            said += [f"--{name.replace('_', '-')}", str(box.value())]
-        return said
+        """Write it as a command, less ``pathsrgan``."""
+        values = {**self.options.values(), "review": place, "sources": self.sources}
+        return command_words(self.command, validated(self.command.options, values))
+
+    def _show_state(self) -> None:
+        sound = not (self.options.missing or self.options.general)
+        self.make.setEnabled(bool(self.sources) and sound and not self._busy)
 
     def _ask_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "A pairs file, or a folder of pictures by method")
+        chosen = QFileDialog.getExistingDirectory(self, "A pairs file, or a folder of images by method")
         if chosen:
             self.set_sources([Path(chosen)])
 

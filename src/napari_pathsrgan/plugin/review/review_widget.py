@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from napari_pathsrgan.errors import PathSRGANError, RaterKnownError, ReviewFileError
 from napari_pathsrgan.plugin.review.new_review_form import NewReviewForm
 from napari_pathsrgan.plugin.review.rating_window import open_rating
-from napari_pathsrgan.plugin.widgets.command_process import VerbProcess
+from napari_pathsrgan.plugin.widgets.command_process import CommandProcess
 from napari_pathsrgan.plugin.widgets.dock import DockWidget
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.narrow_layout import Scrolled, Section, follow_letters, narrow_form
@@ -59,8 +59,8 @@ class ReviewWidget(DockWidget):
         self.window_to_rate: RatingWidget | None = None
         self._made: Path | None = None
         self._page: Path | None = None
-        self.verbs = VerbProcess(self)
-        self.verbs.ended.connect(self._on_ended)
+        self.process = CommandProcess(self)
+        self.process.ended.connect(self._on_ended)
         self._build()
         self._show_path()
 
@@ -176,7 +176,7 @@ class ReviewWidget(DockWidget):
 
     def teardown(self, window_stays: bool) -> None:
         """Stop what runs; a rater's window stays open."""
-        self.verbs.end()
+        self.process.end()
 
     def _open_window(self, go_on: bool) -> None:
         self.window_to_rate = open_rating(existing(self.path), self.rater.text(), go_on)
@@ -197,7 +197,7 @@ class ReviewWidget(DockWidget):
 
     def _enable(self) -> None:
         """Enable what can be done now."""
-        there, free = self.path is not None, not self.verbs.running
+        there, free = self.path is not None, not self.process.running
         self.begin.setEnabled(there and bool(self.rater.text().strip()) and self.window_to_rate is None)
         for button in (self.copy, self.bring, self.report):
             button.setEnabled(there and free)
@@ -232,15 +232,15 @@ class ReviewWidget(DockWidget):
                 self.states.setItem(row, column, item)
 
     def _run(self, arguments: list[str], made: Path | None = None, page: Path | None = None) -> None:
-        """Run a verb; then show the review that it made, or open the page that it wrote."""
+        """Run a command; then show the review that it made, or open the page that it wrote."""
         self._made, self._page = made, page
         self.messages.show_notice("Working …")
-        self.form.make.setEnabled(False)
-        self.verbs.run(arguments)
+        self.form.set_busy(True)
+        self.process.run(arguments)
         self._show_path()
 
     def _on_ended(self, well: bool, text: str) -> None:
-        self.form.make.setEnabled(bool(self.form.sources))
+        self.form.set_busy(False)
         if not well:
             self.messages.show_problem(ReviewFileError(text, ""))
         elif self._page is not None:

@@ -1,4 +1,4 @@
-"""A verb of the command line, run by a dock in a process of its own: the window stays free, and torch stays out."""
+"""A command, run by a dock in a process of its own: the window stays free, and torch stays out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_pathsrgan.child_processes import child_environment, python_command
 _END_MS = 3000
 
 
-class VerbProcess(QObject):
-    """Runs one `pathsrgan` verb at a time.
+class CommandProcess(QObject):
+    """Runs one `pathsrgan` command at a time.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class VerbProcess(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether a verb is at work."""
+        """Whether a command is at work."""
         return self._process.state() != QProcess.ProcessState.NotRunning
 
     def run(self, arguments: Sequence[str]) -> None:
-        """Start a verb; nothing happens while another runs."""
+        """Start a command; nothing happens while another runs."""
         if not self.running:
             environment = QProcessEnvironment()
             for name, value in child_environment().items():
@@ -44,7 +44,7 @@ class VerbProcess(QObject):
             self._process.start(program, options)
 
     def end(self) -> None:
-        """Stop the verb that runs, and wait for it; nothing of it is told."""
+        """Stop the command that runs, and wait for it; `ended` is not sent."""
         if self.running:
             self._process.blockSignals(True)
             self._process.terminate()

@@ -1,42 +1,54 @@
-"""Verbs about pairs: register, accuracy."""
+"""The command register: three scans of a slide become training pairs."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from pydantic import Field, ValidationInfo, field_validator
 
-from napari_pathsrgan.commands.options import validated
-from napari_pathsrgan.commands.report import Json, Progress, columns, progress, tell, thousands
+from napari_pathsrgan.commands.command import (
+    POSITIONAL,
+    Command,
+    FormField,
+    JobForm,
+    OpenLayers,
+    Options,
+    PathTo,
+    ResultWindow,
+)
+from napari_pathsrgan.commands.option_text import validated
+from napari_pathsrgan.commands.output import Progress, columns, print_result, progress, thousands
+from napari_pathsrgan.commands.result_paths import beside
 from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.registration.config import FieldsConfig, RegistrationConfig
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.registration.accuracy import Accuracy
     from napari_pathsrgan.slides.slide import Slide
 
 _POWERS = ("4x", "10x", "20x")
+_POWER_MPPS = (1.465, 0.586, 0.293)
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class RegisterOptions:
+class RegisterOptions(RegistrationConfig, Options):
     """Where pairs come from and which are kept.
 
-    Parameters
+    Attributes
     ----------
+    out : Path
+        The pairs file: appended to if it exists.
+    scans : tuple of Path
+        Three files, a folder or a CSV file.
     from_fields : Path, optional
-        A folder of single sharp pictures to simulate scans of, instead of slides.
+        A folder of single sharp images to simulate scans of, instead of slides.
     mpp : float
-        Pixel size of those pictures, µm.
+        Pixel size of those images, µm.
     scanners : int
-        Simulated 4× scanners each of those pictures is seen through; the first is a perfect one.
+        Simulated 4× scanners each of those images is seen through; the first is a perfect one.
     phantoms : int
         Synthetic fields added, seen through as many.
     mpp_low : float, optional
@@ -51,76 +63,72 @@ class RegisterOptions:
         GeoJSON to write with the patches' places on the 4× scan of the last slide.
     split : {"train", "test"}, optional
         What the slides are for; by default one in six is for testing.
-    config : RegistrationConfig
     """
 
-    from_fields: Path | None = None
+    out: Annotated[Path, POSITIONAL, PathTo("new")]
+    from_fields: Annotated[Path | None, PathTo("folder")] = None
     mpp: float = FieldsConfig.model_fields["mpp"].default
     scanners: int = FieldsConfig.model_fields["scanners"].default
     phantoms: int = FieldsConfig.model_fields["phantoms"].default
     mpp_low: float | None = None
     mpp_mid: float | None = None
     mpp_high: float | None = None
-    annotations: Path | None = None
-    places: Path | None = None
+    annotations: Annotated[Path | None, PathTo("file", "GeoJSON (*.geojson *.json)")] = None
+    places: Annotated[Path | None, PathTo("new")] = None
     split: Literal["train", "test"] | None = None
-    config: Annotated[RegistrationConfig, Parameter(name="*")] = field(default_factory=RegistrationConfig)
+    scans: Annotated[tuple[Path, ...], POSITIONAL, PathTo("slide")] = Field(default=(), validate_default=True)
+
+    @field_validator("scans")
+    @classmethod
+    def _make_triplets(cls, scans: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
+        simulated = info.data.get("from_fields") is not None or info.data.get("phantoms")
+        if len(scans) not in (1, 3) and not (simulated and not scans):
+            raise ValueError("Give the 4×, 10× and 20× scan, a folder of slides or a CSV file.")
+        return scans
+
+    def registration(self) -> RegistrationConfig:
+        """How scans are matched."""
+        return RegistrationConfig(**self.model_dump(include=set(RegistrationConfig.model_fields)))
 
 
-_USUAL = RegisterOptions()
-
-
-def register(out: Path, /, *scans: Path, options: RegisterOptions = _USUAL, json: Json = False) -> None:
+def register(options: RegisterOptions, as_json: bool) -> None:
     """Match 4×, 10× and 20× scans of slides and write their patches as training pairs.
 
     Give the three scans; or a folder with a folder per slide, each with files named 4x, 10x and 20x; or a CSV file with
     the columns low, mid, high and, if you like, split. A killed run goes on where it stopped when given the same names.
-
-    Parameters
-    ----------
-    out
-        The pairs file: appended to if it exists.
-    scans
-        Three files, a folder or a CSV file.
     """
     from napari_pathsrgan.registration.pairs import PairsFile
 
     if options.from_fields is not None or options.phantoms:
-        _simulate(out, options)
+        _simulate(options)
     else:
-        triplets = _triplets(scans)
+        triplets = _triplets(options.scans)
         for number, (paths, split) in enumerate(triplets, 1):
-            with progress(f"Slide {number} of {len(triplets)}") as told:
-                _register_slide(out, paths, split or options.split, options, told)
-    pairs = PairsFile(out)
-    record = {"out": out, "pairs": len(pairs), "slides": pairs.slides}
+            with progress(f"Slide {number} of {len(triplets)}") as report:
+                _register_slide(paths, split or options.split, options, report)
+    pairs = PairsFile(options.out)
+    record = {"out": options.out, "pairs": len(pairs), "slides": pairs.slides}
     rows = [("Slide", "Pairs", "Tried", "For")]
     for slide in pairs.slides:
         rows.append((slide["name"], str(slide["count"]), str(slide["found"].get("tried", "")), slide["split"]))
         for note in slide["found"].get("notes", []):
             print(note, file=sys.stderr)
-    tell(record, [*columns(rows), f"{thousands(len(pairs))} pairs in {out}"], json)
+    print_result(record, [*columns(rows), f"{thousands(len(pairs))} pairs in {options.out}"], as_json)
 
 
-def _simulate(out: Path, options: RegisterOptions) -> None:
+def _simulate(options: RegisterOptions) -> None:
     from napari_pathsrgan.registration.from_fields import append_fields
 
-    config = validated(
-        FieldsConfig, folder=options.from_fields, mpp=options.mpp, scanners=options.scanners, phantoms=options.phantoms,
-        seed=options.config.seed, least_foreground=options.config.least_foreground,
-    )  # fmt: skip
-    with progress("Simulating") as told:
-        append_fields(out, config, options.split, progress=told)
+    shared = {name for name in FieldsConfig.model_fields if name != "folder"}
+    config = validated(FieldsConfig, options.model_dump(include=shared) | {"folder": options.from_fields})
+    with progress("Simulating") as report:
+        append_fields(options.out, config, options.split, progress=report)
 
 
 def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], str | None]]:
     """Find out which files belong together: three paths and a split each."""
     if len(scans) == 3:
         return [(list(scans), None)]
-    if len(scans) != 1:
-        raise OptionError(
-            f"{len(scans)} files make no triplet.", "Give the 4×, 10× and 20× scan, a folder of slides or a CSV file."
-        )
     (path,) = scans
     if path.suffix.lower() == ".csv":
         try:
@@ -146,9 +154,7 @@ def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], str | None]]:
     return [(paths, None) for paths, _ in found]
 
 
-def _register_slide(
-    out: Path, paths: Sequence[Path], split: str | None, options: RegisterOptions, told: Progress
-) -> None:
+def _register_slide(paths: Sequence[Path], split: str | None, options: RegisterOptions, report: Progress) -> None:
     from napari_pathsrgan.registration.cutting import register_into
     from napari_pathsrgan.slides.open_slide import open_slide
 
@@ -156,9 +162,9 @@ def _register_slide(
     mpps = (options.mpp_low, options.mpp_mid, options.mpp_high)
     with open_slide(low, mpps[0]) as first, open_slide(mid, mpps[1]) as second, open_slide(high, mpps[2]) as third:
         label, source = _labels(options.annotations, first)
-        register_into(out, first, second, third, options.config, split, label, source, told)
+        register_into(options.out, first, second, third, options.registration(), split, label, source, report)
         if options.places is not None:
-            _write_places(options.places, out, first, third)
+            _write_places(options.places, options.out, first, third)
 
 
 def _labels(path: Path | None, low: Slide) -> tuple[Callable[[Any], list[str | None]] | None, str]:
@@ -185,61 +191,38 @@ def _write_places(path: Path, out: Path, low: Slide, high: Slide) -> None:
     write_squares(path, corners, 512 * high.mpp, QuPathGrid.of(low), about)
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class AccuracyOptions:
-    """What is measured.
-
-    Parameters
-    ----------
-    count : int
-        Pairs matched again, drawn at random.
-    truth : Path, optional
-        A phantom's truth.json: tells the true errors of its pairs too.
-    """
-
-    count: int = 5000
-    truth: Path | None = None
+def _suggest(layers: OpenLayers) -> Mapping[str, Any]:
+    """Take the open slides for the scans whose pixel sizes theirs are nearest to."""
+    scans = [next((slide for slide in layers.slides if slide.is_near(mpp)), None) for mpp in _POWER_MPPS]
+    first = next(filter(None, scans), None)
+    known: dict[str, Any] = {"scans": tuple(None if slide is None else slide.path for slide in scans)}
+    for name, slide in zip(("mpp_low", "mpp_mid", "mpp_high"), scans, strict=True):
+        if slide is not None and slide.mpp_given:
+            known[name] = slide.mpp
+    return known if first is None else known | {"out": beside(first.path, "-pairs.zarr")}
 
 
-_USUAL_ACCURACY = AccuracyOptions()
+def _open_result(window: ResultWindow, out: Path) -> None:
+    window.open_pairs(out)
 
 
-def accuracy(pairs: Path, /, *, options: AccuracyOptions = _USUAL_ACCURACY, json: Json = False) -> None:
-    """Measure how well pairs lie on each other, as the paper's Table II does: magnified ten times and matched again.
-
-    Parameters
-    ----------
-    pairs
-        A pairs file.
-    """
-    from napari_pathsrgan.registration.accuracy import PAPER_ROWS, Accuracy, table_ii_accuracy, true_errors_px
-    from napari_pathsrgan.registration.pairs import PairsFile
-
-    file = PairsFile(pairs)
-    with progress("Matching again") as told:
-        measured: list[Accuracy] = list(table_ii_accuracy(file, options.count, progress=told))
-    if options.truth is not None:
-        from napari_pathsrgan.phantom.truth import PhantomTruth
-
-        known = PhantomTruth.load(options.truth)
-        measured += [Accuracy(power, true_errors_px(file.table, known, power), "truth") for power in (10, 20)]
-    rows = [one.row() for one in measured]
-    rows += [{"scans": f"4×–{power}×", "measure": "paper", "pairs": 5000, **row} for power, row in PAPER_ROWS.items()]
-    heads = ("scans", "measure", "pairs", "mean_px", "sd_px", "p95_px", "max_px")
-    titles = [name.replace("_px", ", px (X, Y)") for name in heads]
-    lines = columns([titles, *([_cell(row, head) for head in heads] for row in rows)])
-    for one in measured:
-        counts, edges = one.histogram()
-        lines += ["", f"Distances 4×–{one.magnification}×, {one.measure}, pixels at {one.magnification}×"]
-        lines += [
-            f"{low:6.3f} – {high:6.3f}  {count:6}  {'█' * round(40 * count / counts.max())}"
-            for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True)
-        ]
-    histograms = [[part.tolist() for part in one.histogram()] for one in measured]
-    tell({"table": rows, "histograms": histograms}, lines, json)
-
-
-def _cell(row: dict[str, Any], name: str) -> str:
-    value = row.get(name, "–")
-    return ", ".join(f"{part:.3f}" for part in value) if isinstance(value, tuple) else str(value)
+COMMAND = Command(
+    name="register",
+    options=RegisterOptions,
+    run=register,
+    runs_as_job=True,
+    open_result=_open_result,
+    forms=(
+        JobForm(
+            "Register slides",
+            "Three scans of one glass slide, at 4×, 10× and 20×, become matched patches to train on.",
+            (
+                FormField("scans", "4× scan", "About 1.465 µm/px."),
+                FormField("scans", "10× scan", "About 0.586 µm/px."),
+                FormField("scans", "20× scan", "About 0.293 µm/px."),
+                FormField("out", "Pairs file", "Written to; one that exists is added to.", "pairs.zarr"),
+            ),
+            suggest=_suggest,
+        ),
+    ),
+)

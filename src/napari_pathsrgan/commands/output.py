@@ -1,4 +1,4 @@
-"""How verbs tell what they did: lines for people, JSON for programs, progress on a terminal."""
+"""What commands print: lines for people, JSON for programs, progress on a terminal."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from cyclopts import Parameter
-
-from napari_pathsrgan.jobs.progress import asked_for
+from napari_pathsrgan.jobs.progress import progress_file
 from napari_pathsrgan.text import escaped, printable
 
 _LONGEST_LINE = 100_000
 
-Json = Annotated[bool, Parameter(name="--json", show_default=False, help="Print JSON for programs.")]
 
-
-def tell(record: Any, lines: Sequence[str], as_json: bool) -> None:
+def print_result(record: Any, lines: Sequence[str], as_json: bool) -> None:
     """Print a result on standard output.
 
     Parameters
@@ -49,10 +45,10 @@ def thousands(number: int) -> str:
 
 
 class Progress(Protocol):
-    """What a verb tells its progress to."""
+    """Receives the progress of a command."""
 
     def __call__(self, done: float, total: float, task: str = "", **figures: float) -> None:
-        """Tell what is done and what there is to do, of what where that changed, and figures such as losses."""
+        """Report what is done and what there is to do, of what where that changed, and figures such as losses."""
 
 
 @contextmanager
@@ -66,22 +62,22 @@ def progress(task: str, speed: tuple[float, str] | None = None) -> Iterator[Prog
     task : str
         What is being done at first.
     speed : (float, str), optional
-        How much of what is told makes one of a unit, to show how fast it goes: (1e6, "Mpx").
+        How much makes one of a unit, to show how fast it goes: (1e6, "Mpx").
 
     Yields
     ------
     Progress
     """
-    file = asked_for()
+    file = progress_file()
     if file is not None:
         file(0, 0, task)
 
-    def tell_file(done: float, total: float, task: str = "", **figures: float) -> None:
+    def report_to_file(done: float, total: float, task: str = "", **figures: float) -> None:
         if file is not None:
             file(done, total, task, **figures)
 
     if not sys.stderr.isatty():
-        yield tell_file
+        yield report_to_file
         return
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -98,8 +94,8 @@ def progress(task: str, speed: tuple[float, str] | None = None) -> Iterator[Prog
     with Bars(*parts, console=Console(stderr=True), transient=True, speed_estimate_period=120) as bars:
         shown = bars.add_task(task, total=None)
 
-        def tell_bar(done: float, total: float, task: str = "", **figures: float) -> None:
-            tell_file(done, total, task, **figures)
+        def report_to_bar(done: float, total: float, task: str = "", **figures: float) -> None:
+            report_to_file(done, total, task, **figures)
             bars.update(shown, completed=done, total=total, description=task or None)
 
-        yield tell_bar
+        yield report_to_bar

@@ -1,15 +1,14 @@
-"""Verbs about slides: info, phantom."""
+"""The command info: what a slide file holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
-
-from napari_pathsrgan.commands.report import Json, columns, progress, tell, thousands
+from napari_pathsrgan.commands.command import POSITIONAL, Command, Options, PathTo
+from napari_pathsrgan.commands.output import columns, print_result, thousands
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.compression import Compression
@@ -17,21 +16,28 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
 
 
-def info(file: Path, /, *, mpp: float | None = None, json: Json = False) -> None:
-    """Say what a slide file holds.
+class InfoOptions(Options):
+    """Which slide.
 
-    Parameters
+    Attributes
     ----------
-    file
+    file : Path
         A slide.
-    mpp
+    mpp : float, optional
         Pixel size in µm, where the file does not say it or is wrong.
     """
+
+    file: Annotated[Path, POSITIONAL, PathTo("slide")]
+    mpp: float | None = None
+
+
+def info(options: InfoOptions, as_json: bool) -> None:
+    """Say what a slide file holds."""
     from napari_pathsrgan.slides.open_slide import open_slide
 
-    with open_slide(file, mpp, uncalibrated=True) as slide:
+    with open_slide(options.file, options.mpp, uncalibrated=True) as slide:
         record = _describe(slide) | _describe_scanner(slide)
-    tell(record, _describe_in_words(record), json)
+    print_result(record, _describe_in_words(record), as_json)
 
 
 def _describe(slide: Slide) -> dict[str, Any]:
@@ -165,57 +171,4 @@ def _not_measurable(record: dict[str, Any]) -> str:
     return f"not measurable: {record['reason']}"
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class PhantomOptions:
-    """A synthetic specimen and its scans.
-
-    Parameters
-    ----------
-    size_um : float
-        Height and width of the specimen, µm.
-    seed : int
-        Everything follows from it.
-    magnifications : tuple of int
-        Which of 4, 10 and 20 to scan at.
-    background_share : float
-        Share of the area without cells, 0 to 1.
-    """
-
-    size_um: float = 2000.0
-    seed: int = 0
-    magnifications: tuple[int, ...] = (4, 10, 20)
-    background_share: float = 0.4
-
-
-_USUAL_PHANTOM = PhantomOptions()
-
-
-def phantom(out: Path, /, *, options: PhantomOptions = _USUAL_PHANTOM, json: Json = False) -> None:
-    """Make a synthetic cytology slide, scanned at 4×, 10× and 20×, with the truth about it.
-
-    Parameters
-    ----------
-    out
-        Folder to make; it must not exist.
-    """
-    from napari_pathsrgan.phantom.scanner import write_phantom
-
-    with progress("Scanning") as told:
-        written = write_phantom(
-            out,
-            options.size_um,
-            options.seed,
-            options.magnifications,
-            options.background_share,
-            progress=lambda share: told(share, 1.0),
-        )
-    record = {
-        "folder": written.folder,
-        "scans": written.scans,
-        "truth": written.truth,
-        "cells": written.cells,
-        "nuclei": written.nuclei,
-    }
-    lines = [f"{power}×  {path}" for power, path in written.scans.items()]
-    tell(record, [*lines, f"Truth  {written.truth}"], json)
+COMMAND = Command(name="info", options=InfoOptions, run=info)

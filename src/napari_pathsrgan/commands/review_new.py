@@ -1,4 +1,4 @@
-"""The verb that makes a review: from pairs, from slides, or from a folder of pictures."""
+"""The command that makes a review: from pairs, from slides, or from a folder of images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from pydantic import Field
 
-from napari_pathsrgan.commands.options import RegionUm, parse_region
-from napari_pathsrgan.commands.report import Json, progress, tell
+from napari_pathsrgan.commands.command import POSITIONAL, Command, Options, PathTo
+from napari_pathsrgan.commands.options import Region
+from napari_pathsrgan.commands.output import print_result, progress
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
@@ -23,23 +24,25 @@ if TYPE_CHECKING:
     MakeSets = Callable[[Design], Iterator[PatchSet]]
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class NewOptions:
+class NewOptions(Options):
     """What is shown to raters, and how.
 
-    Parameters
+    Attributes
     ----------
+    review : Path
+        The raters' file to write, such as study.review; its key goes to a folder that only you can read.
+    sources : tuple of Path
+        A pairs file; a folder with a folder of images for each method; or 4× slides.
     models : tuple of str
-        Names from `pathsrgan models list`, .safetensors files or trainings' folders; not for a folder of pictures.
+        Names from `pathsrgan models list`, .safetensors files or trainings' folders; not for a folder of images.
     patches : int
         Fields to rate, each in every method.
     mode : {"single", "pair"}
-        Rate one picture at a time from 1 to 5, or choose the better of two.
+        Rate one image at a time from 1 to 5, or choose the better of two.
     repeats : int
-        Pictures that each rater sees a second time, to measure how consistent they are.
+        Images that each rater sees a second time, to measure how consistent they are.
     warm_up : int
-        Pictures to get used to it, which don't count.
+        Practice images to get used to it, which are not counted.
     anchors : int
         Examples each of 1 and of 5 on the first page.
     worst : str, optional
@@ -51,7 +54,7 @@ class NewOptions:
     question : str
         What they are asked; by default about clarity and natural texture.
     zoom : int
-        Screen pixels per picture pixel, the same for every rater.
+        Screen pixels per image pixel, the same for every rater.
     split : {"test", "train", "all"}
         Which slides of a pairs file.
     least_foreground : float
@@ -72,43 +75,32 @@ class NewOptions:
         auto takes what is fastest here and gives the same pixels.
     """
 
-    models: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("lite",)
-    patches: int = 20
+    review: Annotated[Path, POSITIONAL, PathTo("new", "Reviews (*.review)")]
+    sources: Annotated[tuple[Path, ...], POSITIONAL, PathTo("slide")] = ()
+    models: tuple[str, ...] = ("lite",)
+    patches: int = Field(default=20, ge=1)
     mode: Literal["single", "pair"] = "single"
-    repeats: int = 6
-    warm_up: int = 3
-    anchors: int = 2
+    repeats: int = Field(default=6, ge=0)
+    warm_up: int = Field(default=3, ge=0)
+    anchors: int = Field(default=2, ge=0)
     worst: str | None = None
     best: str | None = None
     title: str = "Review"
     question: str = ""
-    zoom: int = 1
+    zoom: int = Field(default=1, ge=1)
     split: Literal["test", "train", "all"] = "test"
     least_foreground: float = 0.2
-    annotations: Path | None = None
-    region: Annotated[
-        RegionUm | None, Parameter(converter=parse_region, n_tokens=1, metavar="ROW,COL,HEIGHT,WIDTH")
-    ] = None
+    annotations: Annotated[Path | None, PathTo("file", "GeoJSON (*.geojson *.json)")] = None
+    region: Region = None
     mpp: float | None = None
-    key: Path | None = None
-    seed: int = 0
+    key: Annotated[Path | None, PathTo("new")] = None
+    seed: int = Field(default=0, ge=0)
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
 
-_USUAL = NewOptions()
-
-
-def new(review: Path, /, *sources: Path, options: NewOptions = _USUAL, json: Json = False) -> None:
-    """Make a review: a file to give to raters, and a key that stays with you and knows whose picture is whose.
-
-    Parameters
-    ----------
-    review
-        The raters' file to write, such as study.review; its key goes to a folder that only you can read.
-    sources
-        A pairs file; a folder with a folder of pictures for each method; or 4× slides.
-    """
+def new(options: NewOptions, as_json: bool) -> None:
+    """Make a review: a file to give to raters, and a key that stays with you and knows whose image is whose."""
     from napari_pathsrgan.review.design import Design
     from napari_pathsrgan.review.key import new_key_path
     from napari_pathsrgan.review.study import write_study
@@ -117,21 +109,21 @@ def new(review: Path, /, *sources: Path, options: NewOptions = _USUAL, json: Jso
         options.title, options.mode, options.patches, options.repeats, options.warm_up, options.anchors,
         options.question, options.zoom, options.seed,
     )  # fmt: skip
-    key_file = options.key or new_key_path(review)
+    key_file = options.key or new_key_path(options.review)
     with ExitStack() as opened:
-        source = _source(sources, options, opened)
+        source = _source(options.sources, options, opened)
         extremes = (options.worst, options.best) if options.worst and options.best else source.extremes
         design = design if extremes else replace(design, anchors=0)
-        with progress("Making pictures") as told:
-            key = write_study(review, key_file, design, source.sets(design), extremes, source.made, told)
+        with progress("Making images") as report:
+            key = write_study(options.review, key_file, design, source.sets(design), extremes, source.made, report)
     rated = sum(entry.use == "rating" for entry in key.pictures.values())
-    record = {"review": review, "key": key_file, "methods": key.methods, "pictures": rated}
+    record = {"review": options.review, "key": key_file, "methods": key.methods, "pictures": rated}
     lines = [
-        f"{rated} pictures of {design.patches} fields by {', '.join(key.methods)}",
-        f"For raters: {review}",
+        f"{rated} images of {design.patches} fields by {', '.join(key.methods)}",
+        f"For raters: {options.review}",
         f"For you alone: {key_file}",
     ]
-    tell(record, lines, json)
+    print_result(record, lines, as_json)
 
 
 @dataclass(frozen=True)
@@ -148,7 +140,7 @@ def _source(paths: tuple[Path, ...], options: NewOptions, opened: ExitStack) -> 
     from napari_pathsrgan.review.folder import fields_of_folder, is_folder_of_methods
 
     if not paths:
-        raise OptionError("There is nothing to make a review of.", "Give a pairs file, slides or a folder of pictures.")
+        raise OptionError("There is nothing to make a review of.", "Give a pairs file, slides or a folder of images.")
     first = paths[0]
     of_pairs = len(paths) == 1 and is_pairs_file(first)
     if len(paths) == 1 and not of_pairs and is_folder_of_methods(first):
@@ -199,3 +191,6 @@ def _area(path: Path, options: NewOptions, opened: ExitStack, several: bool) -> 
             f"{file.name} can't belong to several slides.", "Give a folder with a .geojson named after each slide."
         )
     return Area(slide, () if file is None else read_annotations(file, QuPathGrid.of(slide)), options.region)
+
+
+COMMAND = Command(name="review new", options=NewOptions, run=new)
