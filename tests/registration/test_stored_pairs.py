@@ -82,6 +82,10 @@ def test_odd_attributes_are_refused(change: dict[str, Any], pairs: Path) -> None
         {"name": None},
         {"simulated": "no"},
         {"made": 3},
+        {"found": {"turned": 3}},
+        {"found": {"turned": {"4x": None}}},
+        {"found": {"turned": {"4x": {"angle_deg": 1e9, "scale": 1.0, "mirrored": False, "shift_um": [0.0, 0.0]}}}},
+        {"found": {"turned": {"10x": None, "4x": {"angle_deg": 1.0, "scale": 0.0, "mirrored": 0, "shift_um": []}}}},
     ],
     ids=str,
 )

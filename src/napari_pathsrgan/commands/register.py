@@ -180,12 +180,13 @@ def _labels(path: Path | None, low: Slide) -> tuple[Callable[[Any], list[str | N
 def _write_places(path: Path, out: Path, low: Slide, high: Slide) -> None:
     import numpy as np
 
+    from napari_pathsrgan.registration.cutting import as_scanned
     from napari_pathsrgan.registration.pairs import PairsFile
     from napari_pathsrgan.slides.geojson import QuPathGrid, write_squares
 
     pairs = PairsFile(out)
     mine = next(s for s in pairs.slides if s["made"]["fingerprints"].get("4x") == low.fingerprint)
-    table = pairs.table[mine["first"] : mine["first"] + mine["count"]]
+    table = as_scanned(pairs.table[mine["first"] : mine["first"] + mine["count"]], mine["found"])
     about = [{"label": str(row["label"]), "correlation": round(float(row["correlation"]), 4)} for row in table]
     corners = np.stack([table["row_um"], table["col_um"]], axis=1)
     write_squares(path, corners, 512 * high.mpp, QuPathGrid.of(low), about)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from napari_pathsrgan.imaging.scanner import WELL_KEPT, random_settings
 from napari_pathsrgan.phantom.cells import Specimen
 from napari_pathsrgan.phantom.scan import Scan
 from napari_pathsrgan.phantom.slide_file import TILE_PX, FileFormat, write_pyramid
-from napari_pathsrgan.phantom.truth import PhantomTruth, random_offset
+from napari_pathsrgan.phantom.truth import PhantomTruth, Turn, random_offset
 
 if TYPE_CHECKING:
     from napari_pathsrgan.imaging.scanner import ScannerSettings
@@ -57,6 +57,7 @@ def write_phantom(
     magnifications: Sequence[int] = (4, 10, 20),
     background_share: float = 0.4,
     max_global_offset_um: float = 40.0,
+    turns: Mapping[int, Turn] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> PhantomFiles:
     """Make a specimen, scan it and write the scans and the truth into a new folder.
@@ -77,6 +78,8 @@ def write_phantom(
         Share of the area without cells, 0 to 1.
     max_global_offset_um : float
         Bound of each scan's displacement as a whole, along each axis, µm.
+    turns : mapping of int to Turn, optional
+        How the slide was put in for each magnification's scan; as it lies otherwise.
     progress : callable, optional
         Called with share done, 0 to 1.
 
@@ -98,6 +101,7 @@ def write_phantom(
         specimen = Specimen(seed, size, background_share)
         rng = np.random.default_rng([seed, 7])
         offsets = {power: random_offset(rng, size, max_global_offset_um) for power in sorted(OBJECTIVES)}
+        offsets |= {power: replace(offsets[power], turn=turn) for power, turn in (turns or {}).items()}
         settings = {power: random_settings(rng, OBJECTIVES[power], ranges=WELL_KEPT) for power in sorted(OBJECTIVES)}
         scans = {
             power: Scan(specimen, power, settings[power], offsets[power]) for power in dict.fromkeys(magnifications)

@@ -34,6 +34,44 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """How a slide was put in: turned, mirrored and scaled about a point of the specimen.
+
+    Attributes
+    ----------
+    centre_um : (row, col)
+    matrix : ((float, float), (float, float))
+        Of (row, col) relative to the centre: a rotation, mirrored or not, times a scale.
+    """
+
+    centre_um: tuple[float, float] = (0.0, 0.0)
+    matrix: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 0.0), (0.0, 1.0))
+
+    @classmethod
+    def of(cls, centre_um: tuple[float, float], angle_deg: float, scale: float = 1.0, mirrored: bool = False) -> Turn:
+        """Turn by an angle, counter-clockwise as displayed, after mirroring left and right."""
+        cosine, sine = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+        turned = scale * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([1.0, -1.0 if mirrored else 1.0])
+        (first, second), (third, fourth) = turned.tolist()
+        return cls(centre_um, ((first, second), (third, fourth)))
+
+    def apply(self, row_um: Coordinates, col_um: Coordinates) -> tuple[Coordinates, Coordinates]:
+        """Turn points."""
+        return self._apply(np.asarray(self.matrix), row_um, col_um)
+
+    def undo(self, row_um: Coordinates, col_um: Coordinates) -> tuple[Coordinates, Coordinates]:
+        """Turn points back."""
+        return self._apply(np.linalg.inv(np.asarray(self.matrix)), row_um, col_um)
+
+    def _apply(
+        self, matrix: npt.NDArray[np.float64], row_um: Coordinates, col_um: Coordinates
+    ) -> tuple[Coordinates, Coordinates]:
+        row, col = row_um - self.centre_um[0], col_um - self.centre_um[1]
+        rows, cols = (part[0] * row + part[1] * col for part in matrix)
+        return rows + self.centre_um[0], cols + self.centre_um[1]
+
+
+@dataclass(frozen=True, slots=True)
 class ScanOffset:
     """How a scan lies relative to the specimen: moved as a whole, and by a little more or less from place to place.
 
@@ -43,10 +81,13 @@ class ScanOffset:
         Displacement of the whole scan, µm.
     waves : tuple of Wave
         What varies over the slide.
+    turn : Turn
+        How the slide was put in, before it was moved.
     """
 
     global_um: tuple[float, float]
     waves: tuple[Wave, ...]
+    turn: Turn = Turn()
 
     def at(self, row_um: Coordinates, col_um: Coordinates) -> tuple[Coordinates, Coordinates]:
         """Offset of a point of the specimen: it shows in the scan at its own position plus this.
@@ -60,10 +101,15 @@ class ScanOffset:
         -------
         row_offset_um, col_offset_um : ndarray of float64
         """
+        moved = self._moved(row_um, col_um)
+        turned = self.turn.apply(row_um, col_um)
+        return turned[0] - row_um + moved[0], turned[1] - col_um + moved[1]
+
+    def _moved(self, row_um: Coordinates, col_um: Coordinates) -> tuple[Coordinates, Coordinates]:
         offsets = [np.full(np.broadcast_shapes(np.shape(row_um), np.shape(col_um)), start) for start in self.global_um]
         for wave in self.waves:
-            turn = 2 * np.pi * (wave.frequency[0] * row_um + wave.frequency[1] * col_um) + wave.phase
-            swing = np.sin(turn)
+            phase = 2 * np.pi * (wave.frequency[0] * row_um + wave.frequency[1] * col_um) + wave.phase
+            swing = np.sin(phase)
             offsets[0] += wave.amplitude_um[0] * swing
             offsets[1] += wave.amplitude_um[1] * swing
         return offsets[0], offsets[1]
@@ -81,11 +127,11 @@ class ScanOffset:
         row_um, col_um : ndarray of float64
             Positions in the specimen.
         """
-        row, col = row_um - self.global_um[0], col_um - self.global_um[1]
+        row, col = self.turn.undo(row_um - self.global_um[0], col_um - self.global_um[1])
         # Each step shrinks the error by the offset's gradient, which is below 0.03.
         for _ in range(5):
-            row_offset, col_offset = self.at(row, col)
-            row, col = row_um - row_offset, col_um - col_offset
+            row_moved, col_moved = self._moved(row, col)
+            row, col = self.turn.undo(row_um - row_moved, col_um - col_moved)
         return row, col
 
 
@@ -170,6 +216,7 @@ class PhantomTruth:
                     Wave(_as_pair(wave["amplitude_um"]), _as_pair(wave["frequency"]), wave["phase"])
                     for wave in offset["waves"]
                 ),
+                Turn(_as_pair(offset["turn"]["centre_um"]), _as_matrix(offset["turn"]["matrix"])),
             )
             for magnification, offset in values["offsets"].items()
         }
@@ -186,3 +233,7 @@ class PhantomTruth:
 
 def _as_pair(values: list[float]) -> tuple[float, float]:
     return values[0], values[1]
+
+
+def _as_matrix(rows: list[list[float]]) -> tuple[tuple[float, float], tuple[float, float]]:
+    return _as_pair(rows[0]), _as_pair(rows[1])

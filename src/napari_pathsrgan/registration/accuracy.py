@@ -16,6 +16,7 @@ from napari_pathsrgan.registration.fine import HR_PX, MPP_HR
 if TYPE_CHECKING:
     from napari_pathsrgan.phantom.truth import PhantomTruth
     from napari_pathsrgan.registration.pairs import PairsFile
+    from napari_pathsrgan.registration.turned import Similarity
 
 MAGNIFIED = 10
 """How much the paper magnifies patches before it matches them again (Ma et al. 2020, § III-B)."""
@@ -74,7 +75,13 @@ class Accuracy:
         return counts.astype(np.int64), edges
 
 
-def true_errors_px(table: Table, truth: PhantomTruth, magnification: int) -> Errors:
+def true_errors_px(
+    table: Table,
+    truth: PhantomTruth,
+    magnification: int,
+    low: Similarity | None = None,
+    other: Similarity | None = None,
+) -> Errors:
     """Error of measured offsets at the patches' centres, where it is known.
 
     Parameters
@@ -84,22 +91,21 @@ def true_errors_px(table: Table, truth: PhantomTruth, magnification: int) -> Err
     truth : PhantomTruth
     magnification : int
         10 or 20.
+    low, other : Similarity, optional
+        How the 4× scan and the other one were turned.
 
     Returns
     -------
     (N, 2) float64
         Along rows and columns, pixels of that scan.
     """
-    half = HR_PX * MPP_HR / 2
-    at = truth.offsets[4].specimen_um(table["row_um"] + half, table["col_um"] + half)
-    low, other = (truth.offsets[power].at(*at) for power in (4, magnification))
-    return np.stack(
-        [
-            (table[f"offset_{axis}_um_{magnification}x"] - (theirs - ours)) / _MPP[magnification]
-            for axis, ours, theirs in zip(("row", "col"), low, other, strict=True)
-        ],
-        axis=1,
-    )
+    here = np.stack([table["row_um"], table["col_um"]], axis=1) + HR_PX * MPP_HR / 2
+    own = here if low is None else low.undo(here)
+    at = truth.offsets[4].specimen_um(own[:, 0], own[:, 1])
+    there = np.stack(at, axis=1) + np.stack(truth.offsets[magnification].at(*at), axis=1)
+    expected = (there if other is None else other.apply(there)) - here
+    measured = np.stack([table[f"offset_{axis}_um_{magnification}x"] for axis in ("row", "col")], axis=1)
+    return np.asarray((measured - expected) / _MPP[magnification])
 
 
 def table_ii_accuracy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy.typing as npt
 from napari_pathsrgan.errors import DifferentSlidesError
 from napari_pathsrgan.registration.correlation import Plane, absorption, masked_correlation, match, strongest
 from napari_pathsrgan.registration.offset_field import OffsetField
+from napari_pathsrgan.registration.turned import slide_of
 from napari_pathsrgan.slides.foreground import estimate_slide_background
 
 if TYPE_CHECKING:
     from napari_pathsrgan.registration.config import RegistrationConfig
-    from napari_pathsrgan.slides.slide import Slide
+    from napari_pathsrgan.registration.turned import Scan
 
 Points = npt.NDArray[np.float64]
 
@@ -86,21 +87,47 @@ class CoarseOffset:
     note: str
 
 
-def read_overview(slide: Slide, most_px: int = _OVERVIEW_PX) -> Overview:
+@dataclass(frozen=True)
+class _Patches:
+    """Patches of the low scan that vote.
+
+    Attributes
+    ----------
+    places : (N, 2) float64
+        Their centres, µm.
+    templates : list of ((64, 64) float32, (2,) int)
+        Their absorption at 4.688 µm/px, and its first pixel.
+    """
+
+    places: Points
+    templates: list[tuple[Plane, npt.NDArray[np.intp]]]
+
+    @classmethod
+    def of(cls, low: Scan, seen: Overview, config: RegistrationConfig) -> _Patches:
+        places = _places(low, seen, config)
+        return cls(places, [_square(low, place, _VOTE_MPP, _VOTE_PX) for place in places])
+
+    @property
+    def needed(self) -> int:
+        """How many must agree."""
+        return max(3, round(0.15 * len(self.places)))
+
+
+def read_overview(slide: Scan, most_px: int = _OVERVIEW_PX) -> Overview:
     """See a slide as a whole, at a cost that does not grow with its size."""
     mpp = max(OVERVIEW_MPP, max(slide.extent_um) / most_px)
     plane = absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp)))
-    white = estimate_slide_background(slide, slide.mpp).white
+    white = estimate_slide_background(slide_of(slide), slide.mpp).white
     background = float(np.percentile(plane, 1)) if white is None else 1 - float(white[1]) / 255
     return Overview(mpp, plane, background)
 
 
-def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationConfig) -> CoarseOffset:
+def find_offset(low: Scan, other: Scan, seen: Overview, config: RegistrationConfig) -> CoarseOffset:
     """Find how `other` lies against `low` (Ma et al. 2020, § III-B; METHOD § 10 a–e).
 
     Parameters
     ----------
-    low, other : Slide
+    low, other : Scan
         The 4× scan and a finer one.
     seen : Overview
         Of the low scan.
@@ -111,40 +138,59 @@ def find_offset(low: Slide, other: Slide, seen: Overview, config: RegistrationCo
     DifferentSlidesError
         If there is nothing but background, or no displacement that enough patches agree on.
     """
-    places = _places(low, seen, config)
-    needed = max(3, round(0.15 * len(places)))
-    templates = [_square(low, place, _VOTE_MPP, _VOTE_PX) for place in places]
-    origin = np.zeros(2)
-    found = _try(low, other, places, templates, origin, config.coarse_search_um, needed)
-    if found is not None:
-        return _offset(places, *found, config.coarse_search_um, "")
-    best = 0.0
+    patches = _Patches.of(low, seen, config)
+    near = _confirm(low, other, patches, np.zeros(2), config.coarse_search_um)
+    if near is not None:
+        return near
     searched = max(*low.extent_um, *other.extent_um)
-    for most_px in (_OVERVIEW_PX, _FINER_OVERVIEW_PX):
-        mpp = max(OVERVIEW_MPP, searched / most_px)
-        ours, theirs = (absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp))) for slide in (low, other))
-        surface, zero = masked_correlation(theirs, ours)
-        for row, col, correlation in strongest(surface, 5):
-            best = max(best, correlation)
-            guess = (np.array([row, col]) - zero) * mpp
-            found = _try(low, other, places, templates, guess, max(5 * mpp, 50.0), needed)
-            if found is not None:
-                note = (
-                    f"{other.path.name}: too few patches agreed within ±{config.coarse_search_um:.0f} µm, so the"
-                    f" search was widened to the whole slide (±{searched:.0f} µm)."
-                )
-                return _offset(places, *found, searched, note)
-        if mpp == OVERVIEW_MPP:
-            break
+    found, best = _search_everywhere(low, other, patches, 5, (_OVERVIEW_PX, _FINER_OVERVIEW_PX))
+    if found is not None:
+        note = (
+            f"{other.path.name}: too few patches agreed within ±{config.coarse_search_um:.0f} µm, so the search was"
+            f" widened to the whole slide (±{searched:.0f} µm)."
+        )
+        return replace(found, note=note)
     raise DifferentSlidesError(
         f"{low.path.name} and {other.path.name} do not seem to show the same slide: over the whole slide"
-        f" (±{searched:.0f} µm) no displacement was confirmed by {needed} of {len(places)} patches;"
+        f" (±{searched:.0f} µm) no displacement was confirmed by {patches.needed} of {len(patches.places)} patches;"
         f" the overviews correlate by {best:.2f} at best.",
         "Check that the scans belong together and that their pixel sizes are right (--mpp-low, --mpp-mid, --mpp-high).",
     )
 
 
-def _places(low: Slide, seen: Overview, config: RegistrationConfig) -> Points:
+def find_offset_anywhere(low: Scan, other: Scan, seen: Overview, config: RegistrationConfig) -> CoarseOffset | None:
+    """Find how scans lie by their overviews alone, at two of the displacements at which those are most alike."""
+    return _search_everywhere(low, other, _Patches.of(low, seen, config), 2, (_OVERVIEW_PX,))[0]
+
+
+def confirm_offset(
+    low: Scan, other: Scan, seen: Overview, config: RegistrationConfig, guess_um: Points, search_um: float
+) -> CoarseOffset | None:
+    """Find how scans lie close to a guess; None if too few patches agree."""
+    return _confirm(low, other, _Patches.of(low, seen, config), guess_um, search_um)
+
+
+def _search_everywhere(
+    low: Scan, other: Scan, patches: _Patches, peaks: int, sides_px: tuple[int, ...]
+) -> tuple[CoarseOffset | None, float]:
+    """Compare overviews of rising size at every displacement, and confirm the best; and how alike they were."""
+    best, searched = 0.0, max(*low.extent_um, *other.extent_um)
+    for most_px in sides_px:
+        mpp = max(OVERVIEW_MPP, searched / most_px)
+        ours, theirs = (absorption(slide.read_grid(mpp, 0, 0, *slide.grid_shape(mpp))) for slide in (low, other))
+        surface, zero = masked_correlation(theirs, ours)
+        for row, col, correlation in strongest(surface, peaks):
+            best = max(best, correlation)
+            guess = (np.array([row, col]) - zero) * mpp
+            found = _confirm(low, other, patches, guess, max(5 * mpp, 50.0))
+            if found is not None:
+                return replace(found, searched_um=searched), best
+        if mpp == OVERVIEW_MPP:
+            break
+    return None, best
+
+
+def _places(low: Scan, seen: Overview, config: RegistrationConfig) -> Points:
     """Centres of patches of the low scan that hold cells, drawn at random, µm."""
     step_um = 0.5 * _VOTE_PX * _VOTE_MPP
     border = 0.5 * _CHECK_PX * _CHECK_MPP
@@ -179,14 +225,14 @@ def foreground_share(seen: Overview, corners_um: Points, side_um: float) -> Poin
     return np.asarray((sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / area)
 
 
-def _square(slide: Slide, centre_um: Points, mpp: float, side_px: int) -> tuple[Plane, npt.NDArray[np.intp]]:
+def _square(slide: Scan, centre_um: Points, mpp: float, side_px: int) -> tuple[Plane, npt.NDArray[np.intp]]:
     """Absorption of a square around a place, and its first pixel on the slide-wide grid."""
     corner = np.rint(centre_um / mpp - side_px / 2).astype(np.intp)
     return absorption(slide.read_grid(mpp, int(corner[0]), int(corner[1]), side_px, side_px)), corner
 
 
 def _find_square(
-    other: Slide, template: tuple[Plane, npt.NDArray[np.intp]], guess_um: Points, search_um: float, mpp: float
+    other: Scan, template: tuple[Plane, npt.NDArray[np.intp]], guess_um: Points, search_um: float, mpp: float
 ) -> tuple[Points, float]:
     """Offset of one patch and its correlation; correlation 0 where it is not in the image."""
     plane, corner = template
@@ -201,17 +247,10 @@ def _find_square(
     return (start + np.array([peak.row, peak.col]) - corner) * mpp, peak.correlation if peak.inside else 0.0
 
 
-def _try(
-    low: Slide,
-    other: Slide,
-    places: Points,
-    templates: list[tuple[Plane, npt.NDArray[np.intp]]],
-    guess_um: Points,
-    search_um: float,
-    needed: int,
-) -> tuple[npt.NDArray[np.intp], Points, Points] | None:
+def _confirm(low: Scan, other: Scan, patches: _Patches, guess_um: Points, search_um: float) -> CoarseOffset | None:
     """Let all patches vote around a guess, and check the winner where pixels are fine; None if too few agree."""
-    found = [_find_square(other, template, guess_um, search_um, _VOTE_MPP) for template in templates]
+    places, needed = patches.places, patches.needed
+    found = [_find_square(other, template, guess_um, search_um, _VOTE_MPP) for template in patches.templates]
     votes, correlations = np.array([vote for vote, _ in found]), np.array([correlation for _, correlation in found])
     voters = np.flatnonzero(correlations >= _LEAST_VOTE)
     if len(voters) < needed:
@@ -232,20 +271,9 @@ def _try(
     if len(sure) < needed:
         return None
     kept = sure[OffsetField(places[sure], offsets[sure], 1.5).weights > 0]
-    return (kept, offsets[kept], correlations[kept]) if len(kept) >= needed else None
-
-
-def _offset(
-    places: Points, kept: npt.NDArray[np.intp], offsets: Points, correlations: Points, searched: float, note: str
-) -> CoarseOffset:
-    middle = np.median(offsets, axis=0)
-    field = OffsetField(places[kept], offsets, 1.5)
-    return CoarseOffset(
-        (float(middle[0]), float(middle[1])),
-        field,
-        len(kept),
-        len(places),
-        float(np.median(correlations)),
-        searched,
-        note,
-    )
+    if len(kept) < needed:
+        return None
+    field = OffsetField(places[kept], offsets[kept], 1.5)
+    row, col = np.median(offsets[kept], axis=0)
+    confidence = float(np.median(correlations[kept]))
+    return CoarseOffset((float(row), float(col)), field, len(kept), len(places), confidence, search_um, "")

@@ -6,14 +6,14 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathsrgan.errors import DifferentSlidesError, OptionError
+from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.registration.coarse import (
     CoarseOffset,
     Overview,
@@ -24,7 +24,9 @@ from napari_pathsrgan.registration.coarse import (
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.correlation import absorption
 from napari_pathsrgan.registration.offset_field import OffsetField
-from napari_pathsrgan.registration.patch import Found, LowWindow, locate
+from napari_pathsrgan.registration.patch import Found, locate, window_of
+from napari_pathsrgan.registration.placing import matrix_of, place, refuse_other_scale, turned_like
+from napari_pathsrgan.registration.turned import Scan, TurnedSlide
 from napari_pathsrgan.slides.computed import refuse_computed
 
 if TYPE_CHECKING:
@@ -66,8 +68,9 @@ PATCH_FIELDS = np.dtype(
 )
 """A patch: its upper-left corner in the 4× scan, µm; where the 10× and the 20× scan show the same, relative to that
 (METHOD § 0: position there = position here + offset); how well it matched; and the first pixel cut from the finer
-scans. The 20× pixels lie exactly there; the 10× ones up to a quarter of a pixel beside, as their grid is their own. At
-last the number of the simulated 4× scanner, 0 for the perfect one; `SCANNED` where the scan is real."""
+scans. Where the slide was put in again, positions in the 4× and the 10× scan are those after turning them as the 20×
+scan lies. The 20× pixels lie exactly there; the 10× ones up to a quarter of a pixel beside, as their grid is their own.
+At last the number of the simulated 4× scanner, 0 for the perfect one; `SCANNED` where the scan is real."""
 
 SCANNED = -1
 
@@ -80,6 +83,9 @@ class Registration:
     ----------
     low, mid, high : Slide
         The scans.
+    low_as_high, mid_as_high : Scan
+        The 4× and the 10× scan as the 20× scan lies, turned where the slide was put in again: the table's positions
+        are relative to these.
     config : RegistrationConfig
     coarse_10x, coarse_20x : CoarseOffset
         How the scans lie as a whole.
@@ -98,6 +104,8 @@ class Registration:
     low: Slide
     mid: Slide
     high: Slide
+    low_as_high: Scan
+    mid_as_high: Scan
     config: RegistrationConfig
     coarse_10x: CoarseOffset
     coarse_20x: CoarseOffset
@@ -156,7 +164,7 @@ def register_slides(
     ComputedSlideError
         If one is a computed image or a map.
     DifferentSlidesError
-        If the scans show different slides, or nothing but background.
+        If the scans show different slides, or nothing but background, or a pixel size is wrong.
     OptionError
         If a pixel size does not fit.
     """
@@ -164,15 +172,13 @@ def register_slides(
     for scan in (low, mid, high):
         refuse_computed(scan)
     _check_mpps(low, mid, high)
-    seen = read_overview(low)
-    coarse = [find_offset(low, other, seen, config) for other in (mid, high)]
-    fields = [found.field for found in coarse]
-    candidates = _candidates(low, mid, high, fields, seen, config, label)
+    view = _view(low, mid, high, config)
+    candidates = _candidates(view, config, label)
     counts: Counter[str] = Counter()
     matched: list[_Matched] = []
 
     def match(candidate: _Candidate) -> _Matched:
-        return _match(low, mid, high, candidate, fields, seen.background, config.fine_search_um)
+        return _match(view, candidate, config.fine_search_um)
 
     with ThreadPoolExecutor(config.threads) as pool:
         for done, found in enumerate(pool.map(match, candidates), 1):
@@ -184,13 +190,41 @@ def register_slides(
             if progress:
                 progress(done, len(candidates))
     empty = counts.pop("too few cells", 0)
-    patches, labels = _accept(matched, low, mid, high, config, counts)
-    notes = tuple(found.note for found in coarse if found.note)
+    patches, labels = _accept(matched, mid.mpp, high.mpp, config, counts)
+    notes = tuple(found.note for found in view.coarse if found.note)
     for note in notes:
         logging.getLogger(__name__).info(note)
     return Registration(
-        low, mid, high, config, coarse[0], coarse[1], patches, labels, len(candidates) - empty, dict(counts), notes
-    )
+        low, mid, high, view.low, view.mid, config, *view.coarse, patches, labels, len(candidates) - empty,
+        dict(counts), notes,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _View:
+    """Three scans as the 20× one lies, and how the 4× scan is displaced against the 10× and the 20× one."""
+
+    low: Scan
+    mid: Scan
+    high: Slide
+    seen: Overview
+    coarse: tuple[CoarseOffset, CoarseOffset]
+
+    @property
+    def fields(self) -> tuple[OffsetField, OffsetField]:
+        return self.coarse[0].field, self.coarse[1].field
+
+
+def _view(low: Slide, mid: Slide, high: Slide, config: RegistrationConfig) -> _View:
+    """Find how the scans lie, and turn the coarser two as the finest."""
+    seen = read_overview(low)
+    against_mid, against_high = (place(low, other, seen, config) for other in (mid, high))
+    refuse_other_scale(against_high, high)
+    turned_mid = turned_like(mid, matrix_of(against_high.scan) @ np.linalg.inv(matrix_of(against_mid.scan)))
+    to_mid = against_mid.coarse
+    if against_high.scan is not low or turned_mid is not mid or against_mid.scan is not low:
+        to_mid = replace(find_offset(against_high.scan, turned_mid, against_high.seen, config), note=to_mid.note)
+    return _View(against_high.scan, turned_mid, high, against_high.seen, (to_mid, against_high.coarse))
 
 
 def _check_mpps(low: Slide, mid: Slide, high: Slide) -> None:
@@ -219,11 +253,9 @@ def _low_corner(corner_um: Points, side_um: float, field: OffsetField) -> Points
     return place
 
 
-def _candidates(
-    low: Slide, mid: Slide, high: Slide, fields: list[OffsetField], seen: Overview, config: RegistrationConfig,
-    label: Label | None,
-) -> list[_Candidate]:  # fmt: skip
+def _candidates(view: _View, config: RegistrationConfig, label: Label | None) -> list[_Candidate]:
     """Places on the 20× scan's pixel grid that all scans show and that seem to hold cells, row by row."""
+    low, mid, high, seen, fields = view.low, view.mid, view.high, view.seen, view.fields
     side_um = HR_PX * high.mpp
     axes = [np.arange(1, size - HR_PX, config.stride_px) for size in high.level_shapes[0]]
     corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -235,10 +267,9 @@ def _candidates(
     in_low = _low_corner(np.asarray(corners * high.mpp, np.float64), side_um, fields[1])
     in_mid = in_low + fields[0].at(in_low + side_um / 2)
     margin = config.fine_search_um + 2 * low.mpp
-    inside = (in_low >= margin).all(axis=1) & (in_low + side_um <= np.array(low.extent_um) - margin).all(axis=1)
-    inside &= (in_mid >= margin).all(axis=1) & (in_mid + side_um <= np.array(mid.extent_um) - margin).all(axis=1)
+    inside = _inside(low, in_low, side_um, margin) & _inside(mid, in_mid, side_um, margin)
     inside &= foreground_share(seen, in_low, side_um) >= 0.3 * config.least_foreground
-    labels: list[str | None] = [""] * len(corners) if label is None else label(in_low + side_um / 2)
+    labels: list[str | None] = [""] * len(corners) if label is None else label(_own(low, in_low + side_um / 2))
     inside &= np.array([name is not None for name in labels])
     chosen = np.flatnonzero(inside)
     if config.max_patches is not None and len(chosen) > config.max_patches:
@@ -246,18 +277,24 @@ def _candidates(
     return [_Candidate(corners[index], labels[index] or "") for index in chosen]
 
 
-def _match(
-    low: Slide,
-    mid: Slide,
-    high: Slide,
-    candidate: _Candidate,
-    fields: list[OffsetField],
-    background: float,
-    reach: float,
-) -> _Matched:
+def _inside(scan: Scan, corners_um: Points, side_um: float, margin_um: float) -> npt.NDArray[np.bool_]:
+    """Whether squares lie within a scan, (N, 2) upper-left corners to (N,)."""
+    if isinstance(scan, TurnedSlide):
+        return scan.contains(corners_um, side_um, margin_um)
+    ends = corners_um + side_um <= np.array(scan.extent_um) - margin_um
+    return np.asarray(((corners_um >= margin_um) & ends).all(axis=1))
+
+
+def _own(scan: Scan, places_um: Points) -> Points:
+    """Positions in the scan as it was made."""
+    return scan.similarity.undo(places_um) if isinstance(scan, TurnedSlide) else places_um
+
+
+def _match(view: _View, candidate: _Candidate, reach: float) -> _Matched:
+    low, mid, high, fields, background = view.low, view.mid, view.high, view.fields, view.seen.background
     side_um = HR_PX * high.mpp
     corner = _low_corner(np.asarray(candidate.hr_px[None] * high.mpp, np.float64), side_um, fields[1])[0]
-    window = LowWindow(low, corner, side_um, reach + 4.0)
+    window = window_of(low, corner, side_um, reach + 4.0)
     pixels = high.read_level(0, int(candidate.hr_px[0]), int(candidate.hr_px[1]), HR_PX, HR_PX)
     patch = cv2.resize(absorption(pixels), (MR_PX, MR_PX), interpolation=cv2.INTER_AREA)
     in_high = locate(np.asarray(patch, np.float32), 2 * high.mpp, window, corner, reach, background)
@@ -279,17 +316,17 @@ def _reject(found: _Matched, config: RegistrationConfig) -> str:
 
 
 def _accept(
-    matched: list[_Matched], low: Slide, mid: Slide, high: Slide, config: RegistrationConfig, counts: Counter[str]
+    matched: list[_Matched], mid_mpp: float, high_mpp: float, config: RegistrationConfig, counts: Counter[str]
 ) -> tuple[Table, npt.NDArray[np.str_]]:
     """Keep the patches that fit their neighbours, with offsets as at the patches' centres."""
     if not matched:
         return np.empty(0, PATCH_FIELDS), np.empty(0, np.str_)
     corners = [
-        np.array([found.mr_px for found in matched]) * mid.mpp,
-        np.array([found.candidate.hr_px for found in matched]) * high.mpp,
+        np.array([found.mr_px for found in matched]) * mid_mpp,
+        np.array([found.candidate.hr_px for found in matched]) * high_mpp,
     ]
     founds = [[found.in_mid for found in matched], [found.in_high for found in matched]]
-    half = HR_PX * high.mpp / 2
+    half = HR_PX * high_mpp / 2
     offsets, fits = [], np.ones(len(matched), bool)
     for corner, found in zip(corners, founds, strict=True):
         offset = corner - np.array([one.corner_um for one in found])
@@ -302,13 +339,12 @@ def _accept(
         drift = OffsetField(places, central)
         fits &= drift.deviations_um <= max(config.most_deviation_um, 5 * drift.scatter_um)
         offsets.append(_settled(central, levers, drift))
-    _refuse_other_scale(low, high, corners[1][fits], offsets[1][fits])
     if fits.sum() < len(fits):
         counts["unlike its neighbours"] = int((~fits).sum())
     chosen = np.flatnonzero(fits)
     table = np.empty(len(chosen), PATCH_FIELDS)
     for row, index in enumerate(chosen):
-        table[row] = tuple(_record(matched[index], offsets[0][index], offsets[1][index], mid.mpp, high.mpp))
+        table[row] = tuple(_record(matched[index], offsets[0][index], offsets[1][index], mid_mpp, high_mpp))
     return table, np.array([matched[index].candidate.label for index in chosen], np.str_)
 
 
@@ -338,17 +374,3 @@ def _record(found: _Matched, to_mid: Points, to_high: Points, mid_mpp: float, hi
     yield min(found.in_mid.foreground, found.in_high.foreground)
     yield from (*mr_px, *hr_px)
     yield SCANNED
-
-
-def _refuse_other_scale(low: Slide, high: Slide, places: Points, offsets: Points) -> None:
-    """A pixel size that is wrong by a per cent or two shows as an offset that grows all over the slide."""
-    if len(places) < 12 or np.ptp(places, axis=0).min() < 2000:
-        return
-    lever, change = places - places.mean(axis=0), offsets - offsets.mean(axis=0)
-    growth = float((lever * change).sum() / (lever**2).sum())
-    if abs(growth) > 4e-3:
-        raise DifferentSlidesError(
-            f"The offset between {low.path.name} and {high.path.name} grows by {100 * growth:.2f} % of the way across"
-            " the slide: one of their pixel sizes is wrong.",
-            f"Give the right one; with {high.mpp:.4g} µm at 20×, --mpp-low {low.mpp / (1 - growth):.4g} would fit.",
-        )

@@ -36,7 +36,8 @@ class OffsetField:
 
     Attributes
     ----------
-    places_um : (N, 2) float64
+    places_um, offsets_um : (N, 2) float64
+        As given.
     expected_um : (N, 2) float64
         What the other measurements make of each one's place.
     deviations_um : (N,) float64
@@ -47,24 +48,24 @@ class OffsetField:
 
     def __init__(self, places_um: Points, offsets_um: Points, least_scatter_um: float = 0.06) -> None:
         self.places_um = np.asarray(places_um, np.float64)
-        self._offsets = np.asarray(offsets_um, np.float64)
+        self.offsets_um = np.asarray(offsets_um, np.float64)
         self._tree = cKDTree(self.places_um)
         noise = least_scatter_um / 2
         self._stiffness = np.array([1e-9, *2 * [(noise / _SLOPE) ** 2], *3 * [(noise / _CURVATURE) ** 2]])
         count = len(self.places_um)
         self.weights = np.ones(count)
-        self.expected_um = self._offsets
+        self.expected_um = self.offsets_um
         self.deviations_um = np.zeros(count)
         if count < 3:
             return
         # The first look is a median: half of the neighbours may be wrong.
         indices = self._neighbours(self.places_um, skip_self=True)
-        about = np.median(self._offsets[indices], axis=1)
-        wide = self._scatter(np.linalg.norm(self._offsets - about, axis=1), least_scatter_um)
-        self.weights = _bisquare(np.linalg.norm(self._offsets - about, axis=1) / (6 * wide))
+        about = np.median(self.offsets_um[indices], axis=1)
+        wide = self._scatter(np.linalg.norm(self.offsets_um - about, axis=1), least_scatter_um)
+        self.weights = _bisquare(np.linalg.norm(self.offsets_um - about, axis=1) / (6 * wide))
         for _ in range(3):
             self.expected_um = self._fit(self.places_um, skip_self=True)[0]
-            self.deviations_um = np.linalg.norm(self._offsets - self.expected_um, axis=1)
+            self.deviations_um = np.linalg.norm(self.offsets_um - self.expected_um, axis=1)
             scatter = self._scatter(self.deviations_um, least_scatter_um)
             self.weights = _bisquare(self.deviations_um / (5 * scatter))
 
@@ -104,7 +105,7 @@ class OffsetField:
         weight[weight.sum(axis=1) < 1e-9] = 1.0
         row, col = away[..., 0], away[..., 1]
         terms = np.stack([np.ones_like(row), row, col, row**2 / 2, row * col, col**2 / 2], axis=-1)
-        values = self._offsets[indices]
+        values = self.offsets_um[indices]
         mean = (weight[..., None] * values).sum(axis=1, keepdims=True) / weight.sum(axis=1)[:, None, None]
         left = np.einsum("mk,mki,mkj->mij", weight, terms, terms) + np.diag(self._stiffness)
         right = np.einsum("mk,mki,mkj->mij", weight, terms, values - mean)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_pathsrgan.registration.coarse import CELL_ABSORPTION
 from napari_pathsrgan.registration.correlation import Plane, absorption, match, sample_plane
+from napari_pathsrgan.registration.turned import Scan, TurnedSlide, slide_of
 
 if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
@@ -51,8 +52,15 @@ class Found:
     lever_um: Points
 
 
-class LowWindow:
-    """A part of the low scan, read once, to be sampled anywhere.
+class LowWindow(Protocol):
+    """A part of the low scan, to be sampled anywhere."""
+
+    def sample(self, corner_um: Points, mpp: float, side_px: int) -> Plane:
+        """Sample absorption in a square of any pixel size from any corner."""
+
+
+class OwnWindow:
+    """A part of a slide, read once.
 
     Parameters
     ----------
@@ -60,7 +68,7 @@ class LowWindow:
     corner_um : (2,) float64
         About where the patch begins.
     side_um, reach_um : float
-        Size of the patch and how far around it will be looked.
+        Size of the patch and how far around it is searched.
     """
 
     def __init__(self, low: Slide, corner_um: Points, side_um: float, reach_um: float) -> None:
@@ -72,11 +80,34 @@ class LowWindow:
         self._plane = absorption(low.read_level(0, int(first[0]), int(first[1]), int(height), int(width)))
 
     def sample(self, corner_um: Points, mpp: float, side_px: int) -> Plane:
-        """Sample a square of any pixel size from any corner."""
+        """Sample absorption in a square of any pixel size from any corner."""
         start = corner_um / self._pixel - self._first
         # Pixels of the low scan are square to a thousandth; the patch is too small for more to matter.
         ratio = mpp / float(self._pixel.mean())
         return sample_plane(self._plane, ratio, (float(start[0]), float(start[1])), (side_px, side_px))
+
+
+class TurnedWindow:
+    """A turned slide.
+
+    Parameters
+    ----------
+    low : TurnedSlide
+    """
+
+    def __init__(self, low: TurnedSlide) -> None:
+        self._low = low
+
+    def sample(self, corner_um: Points, mpp: float, side_px: int) -> Plane:
+        """Sample absorption in a square of any pixel size from any corner."""
+        return np.asarray(1 - self._low.sample_green(corner_um, mpp, side_px) / np.float32(255), np.float32)
+
+
+def window_of(low: Scan, corner_um: Points, side_um: float, reach_um: float) -> LowWindow:
+    """Prepare a part of the low scan for a patch; see `OwnWindow`."""
+    if isinstance(low, TurnedSlide):
+        return TurnedWindow(low)
+    return OwnWindow(slide_of(low), corner_um, side_um, reach_um)
 
 
 def locate(patch: Plane, mpp: float, window: LowWindow, corner_um: Points, reach_um: float, background: float) -> Found:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import zarr
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 from zarr.core.array import AsyncArray
 from zarr.core.metadata.v3 import ArrayV3Metadata
@@ -40,6 +40,20 @@ class _Checked(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
+class _Turn(_Checked):
+    """How a scan was turned: what `turned.Similarity.record` gives."""
+
+    angle_deg: Annotated[float, Field(ge=-180, le=180)]
+    scale: Annotated[float, Field(gt=0.5, lt=2)]
+    mirrored: bool
+    shift_um: Annotated[list[Annotated[float, Field(ge=-1e7, le=1e7)]], Field(min_length=2, max_length=2)]
+
+
+class _Turned(_Checked):
+    low: _Turn | None = Field(alias="4x")
+    mid: _Turn | None = Field(alias="10x")
+
+
 class _Slide(_Checked):
     name: _Name
     split: Literal["train", "test"]
@@ -48,6 +62,13 @@ class _Slide(_Checked):
     count: _Count
     made: dict[str, Any]
     found: dict[str, Any]
+
+    @field_validator("found")
+    @classmethod
+    def _check_turned(cls, found: dict[str, Any]) -> dict[str, Any]:
+        if "turned" in found:
+            _Turned.model_validate(found["turned"])
+        return found
 
 
 class _Attributes(_Checked):

@@ -100,7 +100,7 @@ def cubic_taps(start: int, count: int, ratio: float, size: int, shift: float = 0
     # An open interval of length 4·stretch holds at most ceil(4·stretch) integers; this is the first of them.
     first = np.floor(position - 2.0 * stretch).astype(np.int64) + 1
     index = first[None, :] + np.arange(math.ceil(4.0 * stretch), dtype=np.int64)[:, None]
-    weight = _keys_cubic((index - position[None, :]) / stretch)
+    weight = keys_cubic((index - position[None, :]) / stretch)
     total = np.zeros(count)
     for tap in weight:  # in order, as np.sum's order depends on the array's shape
         total += tap
@@ -265,7 +265,7 @@ def _enlarged_strips(image: Pixels, factor: int) -> Iterator[tuple[slice, int, n
         raise ValueError(f"An image can be enlarged 1, 2, 3 … times, not {factor} times.")
     height, width = image.shape[:2]
     beside = (np.arange(factor) + 0.5) / factor - 0.5
-    phases = _keys_cubic(np.arange(-_KEYS_REACH_PX, _KEYS_REACH_PX + 1) - beside[:, None])
+    phases = keys_cubic(np.arange(-_KEYS_REACH_PX, _KEYS_REACH_PX + 1) - beside[:, None])
     for top in range(0, height, _STRIP_PX):
         strip = slice(top, min(top + _STRIP_PX, height))
         above = min(top, _KEYS_REACH_PX)
@@ -280,7 +280,7 @@ def _enlarged_strips(image: Pixels, factor: int) -> Iterator[tuple[slice, int, n
             yield strip, phase, tall[above : above + strip.stop - top].astype(np.float32)
 
 
-def _keys_cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def keys_cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Evaluate Keys' kernel (a = -0.5) at distances in units of its own pixel; zero from 2 on."""
     d = np.abs(distance)
     inner = (1.5 * d - 2.5) * d * d + 1.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_pathsrgan.errors import StoreMismatchError
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY, slide_layer
-from napari_pathsrgan.registration.cutting import open_scans
+from napari_pathsrgan.registration.cutting import as_scanned, open_scans
 from napari_pathsrgan.registration.offset_field import OffsetField
 from napari_pathsrgan.registration.pairs import PairsFile
 
@@ -93,7 +93,7 @@ def open_registered(path: Path, fingerprint: str, name: str) -> list[RegisteredS
             "Choose the pairs file that this slide was registered into.",
         )
     index, entry = entries[-1]
-    table = pairs.table[entry["first"] : entry["first"] + entry["count"]]
+    table = as_scanned(pairs.table[entry["first"] : entry["first"] + entry["count"]], entry["found"])
     places = np.stack([table["row_um"], table["col_um"]], axis=1) + _HALF_PATCH_UM
     scans: list[RegisteredScan] = []
     for magnification in (10, 20):

@@ -131,10 +131,10 @@ def read_registration(pairs: PairsFile, index: int, magnification: int = 20) -> 
     PathSRGANError
         See `registration.cutting.open_scans`.
     """
-    from napari_pathsrgan.registration.cutting import open_scans
+    from napari_pathsrgan.registration.cutting import as_scanned, open_scans
 
     entry = pairs.slides[index]
-    table = pairs.table[entry["first"] : entry["first"] + entry["count"]]
+    table = as_scanned(pairs.table[entry["first"] : entry["first"] + entry["count"]], entry["found"])
     low, high = open_scans(pairs, index, magnification)
     try:
         return RegistrationView(
