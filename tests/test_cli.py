@@ -203,11 +203,11 @@ def test_upscale_with_workers(run, scan: Path, tmp_path: Path) -> None:
     assert_refused(run("upscale", scan, tmp_path / "b.ome.zarr", "--workers", 1, "--precision", "int8"), "--workers")
 
 
-def test_upscale_maps_trust_beside_the_picture(run, scan: Path, tmp_path: Path) -> None:
-    flags = ("--precision", "fp32", "--trust-against", "lite")
+def test_upscale_maps_consistency_beside_the_image(run, scan: Path, tmp_path: Path) -> None:
+    flags = ("--precision", "fp32", "--consistency-against", "lite")
     assert run("upscale", scan, tmp_path / "case.ome.tiff", *flags).code == 0
-    assert {entry.name for entry in tmp_path.iterdir()} == {"case.ome.tiff", "case.trust.ome.zarr"}
-    attributes = json.loads((tmp_path / "case.trust.ome.zarr" / "zarr.json").read_text())["attributes"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"case.ome.tiff", "case.consistency.ome.zarr"}
+    attributes = json.loads((tmp_path / "case.consistency.ome.zarr" / "zarr.json").read_text())["attributes"]
     assert [channel["label"] for channel in attributes["ome"]["omero"]["channels"]] == [
         "disagrees with the scan",
         "differs from the other model",
@@ -394,8 +394,8 @@ def no_region_on_the_slide(folder: Path) -> list[str]:
         ("foreign.ome.zarr", [], "foreign.ome.zarr exists already"),
         ("foreign.ome.zarr", ["--sharded"], "foreign.ome.zarr is not"),
         ("case.ome.zarr", ["--model", "gone"], "There is no model “gone”"),
-        ("case.ome.zarr", ["--trust-against", "gone"], "There is no model “gone”"),
-        ("foreign.ome.tiff", ["--trust"], "foreign.trust.ome.zarr is no trust map"),
+        ("case.ome.zarr", ["--consistency-against", "gone"], "There is no model “gone”"),
+        ("foreign.ome.tiff", ["--consistency"], "foreign.consistency.ome.zarr is no consistency map"),
         ("case.ome.zarr", ["--mpp", "0"], "makes no sense"),
         ("case.ome.zarr", ["--mpp", "5"], "needs a scan of 1.465"),
         ("case.ome.zarr", ["--workers", "-1"], "--workers"),
@@ -411,7 +411,7 @@ def test_upscale_refuses_what_needs_no_network_before_the_model_is_loaded(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "taken.ome.tiff").write_text("")
-    for name in ("foreign.ome.zarr", "foreign.trust.ome.zarr"):
+    for name in ("foreign.ome.zarr", "foreign.consistency.ome.zarr"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.txt").write_text("two years of work")
     monkeypatch.setattr("napari_pathsrgan.commands.upscale._load", lambda *_: pytest.fail("the model was loaded"))

@@ -13,8 +13,8 @@ import zarr
 from ome_zarr_models.v05 import Image
 
 from napari_pathsrgan.errors import OptionError, OutputError, StoreMismatchError
-from napari_pathsrgan.inference import finalize
-from napari_pathsrgan.inference.finalize import OutputKind, bare_name, finish, output_kind, tiles_folder
+from napari_pathsrgan.inference import finalize as finalizing
+from napari_pathsrgan.inference.finalize import OutputKind, bare_name, finalize, output_kind, tiles_folder
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
 from napari_pathsrgan.inference.tile_writer import WriteSummary
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
@@ -35,7 +35,7 @@ def super_resolved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperRe
 def write_finished(super_resolved: SuperResolvedSlide, path: Path, **options: Any) -> WriteSummary:
     tiles = tiles_folder(path)
     done = write_whole_slide(super_resolved, tiles)
-    finish(tiles, path, **options)
+    finalize(tiles, path, **options)
     return done
 
 
@@ -74,7 +74,7 @@ def test_a_run_that_stopped_goes_on_beside_the_output(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finalize, "OUTPUT_KINDS", (OutputKind((".ome.tiff",), stop),))
+    monkeypatch.setattr(finalizing, "OUTPUT_KINDS", (OutputKind((".ome.tiff",), stop),))
     with pytest.raises(KeyboardInterrupt):
         write_finished(super_resolved, path)
     monkeypatch.undo()
@@ -116,7 +116,7 @@ def test_a_tile_that_vanishes_while_it_is_packed_is_an_error(
 
     monkeypatch.setattr(PyramidStore, "expect_tiles", then_lose_one)
     with pytest.raises(OutputError, match="removed or damaged"):
-        finish(tiles, tmp_path / name)
+        finalize(tiles, tmp_path / name)
     assert [file.name for file in tmp_path.iterdir()] == [tiles.name]
 
 
@@ -130,7 +130,7 @@ def test_shards_whose_folder_is_moved_away_are_an_error(super_resolved: SuperRes
             out.rename(tmp_path / "elsewhere")
 
     with pytest.raises(OutputError, match="moved away"):
-        finish(tiles, out / "case.ome.zarr", progress=move)
+        finalize(tiles, out / "case.ome.zarr", progress=move)
     assert not (out / "case.ome.zarr").exists()
     assert tiles.exists()
 
@@ -143,7 +143,7 @@ def test_tiles_beside_a_finished_output_are_named_and_kept(
     write_whole_slide(super_resolved, tiles, region=(0, 0, 30, 30))
     with monkeypatch.context() as killed:
         killed.setattr("shutil.rmtree", lambda *_, **__: None)
-        finish(tiles, tmp_path / name)
+        finalize(tiles, tmp_path / name)
     with pytest.raises(OutputError, match=rf"beside tiles of an earlier run in {name}.tiles. Remove the tiles if"):
         tiles_folder(tmp_path / name)
     assert tiles.exists()

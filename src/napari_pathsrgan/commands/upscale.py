@@ -67,9 +67,9 @@ class UpscaleOptions(ModelOptions):
         them see the same path.
     plain_tcp : bool
         Allow a scheduler on another machine without TLS: everybody in that network can run programs as you.
-    trust : bool
-        Write a map of where the computed image disagrees with the scan beside it, NAME.trust.ome.zarr.
-    trust_against : str, optional
+    consistency : bool
+        Write a map of where the computed image disagrees with the scan beside it, NAME.consistency.ome.zarr.
+    consistency_against : str, optional
         Another model: the map also shows where its image differs. Takes that model's time as well.
     """
 
@@ -82,8 +82,8 @@ class UpscaleOptions(ModelOptions):
     workers: int = Field(default=0, ge=0)
     scheduler: str | None = None
     plain_tcp: bool = False
-    trust: bool = False
-    trust_against: Annotated[str | None, ModelName()] = None
+    consistency: bool = False
+    consistency_against: Annotated[str | None, ModelName()] = None
 
 
 def upscale(options: UpscaleOptions, as_json: bool) -> int | None:
@@ -95,7 +95,7 @@ def upscale(options: UpscaleOptions, as_json: bool) -> int | None:
     from napari_pathsrgan.atomic_write import only_writer
     from napari_pathsrgan.inference.execution import resume_execution
     from napari_pathsrgan.inference.export_checks import resolve_region
-    from napari_pathsrgan.inference.finalize import begun
+    from napari_pathsrgan.inference.finalize import partial_store
     from napari_pathsrgan.inference.super_resolved import super_resolve
     from napari_pathsrgan.models.zoo import model_card
     from napari_pathsrgan.slides.open_slide import open_slide
@@ -104,7 +104,7 @@ def upscale(options: UpscaleOptions, as_json: bool) -> int | None:
     _check_options(options)
     with open_slide(options.slide, options.mpp) as opened, _terminating_as_interrupting():
         region = resolve_region(options.region, opened, model_card(options.model))
-        backend, precision = resume_execution(begun(out), options.backend, options.precision)
+        backend, precision = resume_execution(partial_store(out), options.backend, options.precision)
         _check_output(options, opened, precision)
         engine = _load(options.model, options.device, precision, backend)
         computed = super_resolve(opened, engine)
@@ -151,8 +151,8 @@ def _check_output(options: UpscaleOptions, slide: Slide, precision: Precision) -
 
     if precision == "int8" and (options.workers or options.scheduler):  # named, or what the store was begun in
         raise OptionError("An int8 preview is computed by one process.", "Leave out --workers, --scheduler or int8.")
-    if options.trust_against:
-        refuse_unsuitable(slide, model_card(options.trust_against))
+    if options.consistency_against:
+        refuse_unsuitable(slide, model_card(options.consistency_against))
     refuse_output(
         options.out,
         slide,
@@ -160,7 +160,7 @@ def _check_output(options: UpscaleOptions, slide: Slide, precision: Precision) -
         precision,
         blend=options.blend,
         sharded=options.sharded,
-        trust=options.trust or options.trust_against is not None,
+        consistency=options.consistency or options.consistency_against is not None,
     )
 
 
@@ -176,11 +176,11 @@ def _load(model: str, device: str, precision: Precision, backend: BackendName) -
 def _write(
     computed: SuperResolvedSlide, out: Path, region: Region, options: UpscaleOptions, report: Progress
 ) -> WriteSummary:
-    """Fill a store, look how far it can be trusted, and make the file that was asked for of it."""
-    from napari_pathsrgan.inference.export_checks import trust_path
-    from napari_pathsrgan.inference.finalize import finish, output_kind, tiles_folder
+    """Fill a store, compare it with the scan, and make the file that was asked for of it."""
+    from napari_pathsrgan.inference.consistency_map import write_consistency_map
+    from napari_pathsrgan.inference.export_checks import consistency_path
+    from napari_pathsrgan.inference.finalize import finalize, output_kind, tiles_folder
     from napari_pathsrgan.inference.super_resolved import super_resolve
-    from napari_pathsrgan.inference.trust_map import write_trust_map
     from napari_pathsrgan.inference.whole_slide import write_whole_slide
     from napari_pathsrgan.slides.pyramid_store import PyramidStore
 
@@ -188,14 +188,15 @@ def _write(
     tiles = tiles_folder(out) if finished else out
     with _executor(computed, options) as executor:
         done = write_whole_slide(computed, tiles, region, blend=options.blend, executor=executor, progress=report)
-    if options.trust or options.trust_against:
+    if options.consistency or options.consistency_against:
         other = None
-        if options.trust_against:
-            against = _load(options.trust_against, options.device, options.precision, options.backend)
+        if options.consistency_against:
+            against = _load(options.consistency_against, options.device, options.precision, options.backend)
             other = super_resolve(computed.slide, against)
-        write_trust_map(computed, PyramidStore.open(tiles), trust_path(out), other, partial(report, task="Comparing"))
+        store = PyramidStore.open(tiles)
+        write_consistency_map(computed, store, consistency_path(out), other, partial(report, task="Comparing"))
     if finished:
-        finish(tiles, out, options.compression, partial(report, task="Packing"))
+        finalize(tiles, out, options.compression, partial(report, task="Packing"))
     return done
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathsrgan.errors import OutputError
+from napari_pathsrgan.inference.consistency_map import refuse_foreign_map
 from napari_pathsrgan.inference.execution import network_product
 from napari_pathsrgan.inference.finalize import bare_name, output_kind, tiles_place
 from napari_pathsrgan.inference.region import find_region, outside
 from napari_pathsrgan.inference.suitability import refuse_unsuitable
-from napari_pathsrgan.inference.trust_map import refuse_foreign_map
 from napari_pathsrgan.slides.pyramid_store import PyramidStore, refuse_occupied
 from napari_pathsrgan.slides.store_layout import StoreIdentity
 from napari_pathsrgan.tiles.grid import PyramidGrid
@@ -48,13 +48,13 @@ def resolve_region(region: RegionUm | Path | None, slide: Slide, card: ModelCard
     return found
 
 
-def trust_path(out: Path) -> Path:
+def consistency_path(out: Path) -> Path:
     """Name the map beside an output."""
-    return out.with_name(f"{bare_name(out)}.trust.ome.zarr")
+    return out.with_name(f"{bare_name(out)}.consistency.ome.zarr")
 
 
 def refuse_output(
-    out: Path, slide: Slide, card: ModelCard, precision: Precision, *, blend: bool, sharded: bool, trust: bool
+    out: Path, slide: Slide, card: ModelCard, precision: Precision, *, blend: bool, sharded: bool, consistency: bool
 ) -> None:
     """Refuse an output that can't be written, or that belongs to another slide or model.
 
@@ -66,7 +66,7 @@ def refuse_output(
         Of the model that computes it.
     precision : str
         Settled with `execution.resume_execution`.
-    blend, sharded, trust : bool
+    blend, sharded, consistency : bool
         As asked for.
 
     Raises
@@ -84,8 +84,8 @@ def refuse_output(
         PyramidStore.open(store).require(StoreIdentity(slide.fingerprint, product.text, slide.path.name, card.name))
     else:
         refuse_occupied(store)
-    if trust:
-        refuse_foreign_map(trust_path(out))
+    if consistency:
+        refuse_foreign_map(consistency_path(out))
 
 
 def _refuse_place(out: Path) -> None:

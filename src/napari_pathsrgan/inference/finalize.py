@@ -64,7 +64,7 @@ def bare_name(path: Path) -> str:
     return path.name[: -len(suffix)]
 
 
-def begun(path: Path) -> Path:
+def partial_store(path: Path) -> Path:
     """Find the store in which an earlier run left the tiles of an output; the output itself where there is none."""
     tiles = _beside(path)
     return tiles if tiles.exists() else path
@@ -121,7 +121,7 @@ def tiles_folder(path: Path) -> Path:
     return tiles
 
 
-def finish(tiles: Path, path: Path, compression: Compression = "jpeg", progress: _Progress | None = None) -> None:
+def finalize(tiles: Path, path: Path, compression: Compression = "jpeg", progress: _Progress | None = None) -> None:
     """Make the output of its tiles, and remove those.
 
     Parameters

@@ -310,7 +310,7 @@ def test_bicubic_tiles_are_of_no_model_and_exact(make_view: Any, super_resolved:
     assert super_resolved.runner.runs == 0
 
 
-def test_the_trust_view_is_the_computed_one_under_a_veil(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
+def test_the_consistency_view_is_under_a_veil(make_view: Any, super_resolved: SuperResolvedSlide) -> None:
     view, cache, notebook = make_view(CONSISTENCY)
     level = view.levels()[0]
     level.preview[600:900, 700:800]

@@ -174,10 +174,12 @@ def test_bicubic_is_exact_too(make_window: Callable[..., Window], slide_path: Pa
     assert np.abs(pixels.astype(int) - computed).mean() > 3
 
 
-def test_trust_is_the_computed_view_with_orange_where_it_disagrees(
+def test_disagreement_is_the_computed_view_with_orange_where_it_disagrees(
     make_window: Callable[..., Window], slide_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_pathsrgan.inference.trust_map._CALIBRATION_BLOCKS", 1)  # what is learnt is tested there
+    monkeypatch.setattr(
+        "napari_pathsrgan.inference.consistency_map._CALIBRATION_BLOCKS", 1
+    )  # what is learnt is tested there
     window = make_window(slide_path)
     window.look(500, 600, 0.3)
     window.wait_sharp()

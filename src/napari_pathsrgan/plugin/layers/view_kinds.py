@@ -133,9 +133,9 @@ def view_kinds() -> tuple[ViewKind, ...]:
 
 
 def _disagreement(super_resolved: SuperResolvedSlide, cached: CachedTile) -> RegionReader:
-    from napari_pathsrgan.inference.trust_view import TrustView  # SciPy would make the window wait
+    from napari_pathsrgan.inference.consistency_view import ConsistencyView  # SciPy would make the window wait
 
-    return TrustView(super_resolved, cached).read
+    return ConsistencyView(super_resolved, cached).read
 
 
 SCAN = register_view_kind(

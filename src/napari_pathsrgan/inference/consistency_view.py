@@ -1,4 +1,4 @@
-"""The computed picture with an orange veil where it disagrees with the scan: the trust map as one looks at it."""
+"""The computed picture with an orange veil where it disagrees with the scan: the consistency map as one looks at it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from napari_pathsrgan.inference.consistency import LEVELS_PER_SIGMA
+from napari_pathsrgan.inference.consistency_map import ConsistencyMap, computed
 from napari_pathsrgan.inference.exact_levels import assemble
-from napari_pathsrgan.inference.trust import LEVELS_PER_SIGMA
-from napari_pathsrgan.inference.trust_map import TrustMap, computed
 from napari_pathsrgan.tiles.grid import CORE, SLIDE_LEVEL, Window
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _DENSEST = 0.85
 _KEPT_TILES = 32
 
 
-class TrustView:
+class ConsistencyView:
     """Tiles of the computed levels under the veil.
 
     Parameters
@@ -39,7 +39,7 @@ class TrustView:
     def __init__(self, super_resolved: SuperResolvedSlide, at_hand: Callable[[TileKey], Pixels | None]) -> None:
         self.super_resolved = super_resolved
         self._at_hand = at_hand
-        self._map = TrustMap(
+        self._map = ConsistencyMap(
             super_resolved, computed(super_resolved, lambda row, col: at_hand(super_resolved.key(0, row, col)))
         )
         self._veil = lru_cache(_KEPT_TILES)(lambda row, col: self._map.tile(row, col)[0])
@@ -71,7 +71,7 @@ def veiled(picture: Pixels, deviations: Pixels) -> Pixels:
     ----------
     picture : (H, W, 3) uint8
     deviations : (H, W) uint8
-        Of a `TrustMap`, enlarged to the picture.
+        Of a `ConsistencyMap`, enlarged to the picture.
 
     Returns
     -------

@@ -21,8 +21,7 @@ import zarr
 
 from napari_pathsrgan.atomic_write import atomic_replace, output_error, remove_partial
 from napari_pathsrgan.errors import SlideChangedError, SlideUnreadableError, StoreMismatchError
-from napari_pathsrgan.inference.exact_levels import assemble
-from napari_pathsrgan.inference.trust import (
+from napari_pathsrgan.inference.consistency import (
     MARGIN_PX,
     SCALE,
     Calibration,
@@ -31,6 +30,7 @@ from napari_pathsrgan.inference.trust import (
     disagreement,
     model_difference,
 )
+from napari_pathsrgan.inference.exact_levels import assemble
 from napari_pathsrgan.slides.foreground import foreground_weight
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY, ome_attributes
 from napari_pathsrgan.tiles.grid import CORE, GRID_STEP, SLIDE_LEVEL, Window, snap_window
@@ -56,7 +56,7 @@ class Picture(Protocol):
         """Read a region inside level 0, (height, width, 3) uint8."""
 
 
-class TrustMap:
+class ConsistencyMap:
     """Where a slide's computed picture disagrees with its scan, on the network's input grid.
 
     Indexing computes, a tile of 256 px at a time; `levels` wraps it for dask.
@@ -270,14 +270,14 @@ def stored(super_resolved: SuperResolvedSlide, store: PyramidStore) -> Picture:
     return computed(super_resolved, tile)
 
 
-def write_trust_map(
+def write_consistency_map(
     super_resolved: SuperResolvedSlide,
     store: PyramidStore,
     path: Path,
     other: SuperResolvedSlide | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the trust map of an export as an OME-Zarr of its own; coarser levels keep the worst of four pixels.
+    """Write the consistency map of an export as an OME-Zarr of its own; coarser levels keep the worst of four pixels.
 
     It has values where the export is computed; its attributes say which areas these are.
 
@@ -289,7 +289,7 @@ def write_trust_map(
     path : Path
         Folder to write; one that an earlier run left there is made anew.
     other : SuperResolvedSlide, optional
-        See `TrustMap`.
+        See `ConsistencyMap`.
     progress : callable, optional
         Given the 20× pixels done and to do.
 
@@ -300,15 +300,15 @@ def write_trust_map(
     OutputError
         If the place is read-only or full.
     """
-    trust = TrustMap(super_resolved, stored(super_resolved, store), other, partial(store.has, 0))
+    consistency = ConsistencyMap(super_resolved, stored(super_resolved, store), other, partial(store.has, 0))
     refuse_foreign_map(path)
     remove_partial(path)  # of a run that was killed
     try:
         with atomic_replace(path) as growing, ThreadPoolExecutor(_THREADS) as pool:
-            arrays = _empty(growing, trust, super_resolved, store)
-            n_rows, n_cols = trust.tile_counts
+            arrays = _empty(growing, consistency, super_resolved, store)
+            n_rows, n_cols = consistency.tile_counts
             for row in range(n_rows):
-                tiles = list(pool.map(trust.tile, [row] * n_cols, range(n_cols)))
+                tiles = list(pool.map(consistency.tile, [row] * n_cols, range(n_cols)))
                 _write_row(arrays, row, np.concatenate(tiles, axis=2))
                 if progress:
                     height, width = super_resolved.grid.level_shapes[0]
@@ -320,7 +320,7 @@ def write_trust_map(
 def refuse_foreign_map(path: Path) -> None:
     """Raise StoreMismatchError if there is something at a place that is no map of ours."""
     if path.exists() and not _is_ours(path):
-        raise StoreMismatchError(f"{path.name} is no trust map of ours.", "Remove it, or choose another output.")
+        raise StoreMismatchError(f"{path.name} is no consistency map of ours.", "Remove it, or choose another output.")
 
 
 def _is_ours(path: Path) -> bool:
@@ -332,14 +332,14 @@ def _is_ours(path: Path) -> bool:
 
 
 def _empty(
-    path: Path, trust: TrustMap, super_resolved: SuperResolvedSlide, store: PyramidStore
+    path: Path, consistency: ConsistencyMap, super_resolved: SuperResolvedSlide, store: PyramidStore
 ) -> list[zarr.Array[Any]]:
     """Make the image with as many levels as a row of tiles can be halved."""
     mpps = [super_resolved.grid.level_mpps[SLIDE_LEVEL]]
-    while max(trust.shape[1:]) > 512 * 2 ** (len(mpps) - 1) and 2 ** len(mpps) <= _TILE_PX:
+    while max(consistency.shape[1:]) > 512 * 2 ** (len(mpps) - 1) and 2 ** len(mpps) <= _TILE_PX:
         mpps.append(2 * mpps[-1])
-    name = f"{store.identity.slide_name} · {store.identity.model_name} · trust"
-    colours = dict(zip(trust.channels, ("FF0000", "00FFFF"), strict=False))
+    name = f"{store.identity.slide_name} · {store.identity.model_name} · consistency"
+    colours = dict(zip(consistency.channels, ("FF0000", "00FFFF"), strict=False))
     attributes = {
         "ome": ome_attributes(name, mpps, colours),
         OUR_KEY: {
@@ -347,14 +347,14 @@ def _empty(
             "identity": asdict(store.identity),
             "computed_areas": store.areas.record(),
             "absent": ABSENT,
-            "calibration": asdict(trust.calibration),
+            "calibration": asdict(consistency.calibration),
         },
     }
     group = zarr.create_group(path, zarr_format=3, attributes=attributes)
     return [
         group.create_array(
             str(level),
-            shape=(trust.shape[0], *(-(-size // 2**level) for size in trust.shape[1:])),
+            shape=(consistency.shape[0], *(-(-size // 2**level) for size in consistency.shape[1:])),
             chunks=(1, _TILE_PX, _TILE_PX),
             dtype=np.uint8,
             fill_value=ABSENT,

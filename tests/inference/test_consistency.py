@@ -13,11 +13,11 @@ import zarr
 from ome_zarr_models.v05 import Image
 
 from napari_pathsrgan.errors import ComputedSlideError, StoreMismatchError
+from napari_pathsrgan.inference.consistency import Calibration, as_levels, disagreement, model_difference, scan_back
+from napari_pathsrgan.inference.consistency_map import ABSENT, ConsistencyMap, computed, stored, write_consistency_map
+from napari_pathsrgan.inference.consistency_view import ORANGE, ConsistencyView
 from napari_pathsrgan.inference.engine import load_model
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide, super_resolve
-from napari_pathsrgan.inference.trust import Calibration, as_levels, disagreement, model_difference, scan_back
-from napari_pathsrgan.inference.trust_map import ABSENT, TrustMap, computed, stored, write_trust_map
-from napari_pathsrgan.inference.trust_view import ORANGE, TrustView
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.slides.computed import Computed, find_computed
@@ -36,7 +36,7 @@ NUCLEUS_HR = 17
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperResolvedSlide]:
     """A phantom seen through the network that ships."""
-    written = write_phantom(tmp_path_factory.mktemp("trust") / "phantom", SIZE_UM, 5, (4,), 0.2)
+    written = write_phantom(tmp_path_factory.mktemp("consistency") / "phantom", SIZE_UM, 5, (4,), 0.2)
     with open_slide(written.scans[4]) as slide:
         yield super_resolve(slide, load_model("lite", "cpu", "fp32"))
 
@@ -47,11 +47,11 @@ def whole(phantom: SuperResolvedSlide) -> np.ndarray:
     return phantom.read(0, 0, 0, *phantom.grid.level_shapes[0])
 
 
-def trust_of(picture: np.ndarray, super_resolved: SuperResolvedSlide) -> np.ndarray:
+def consistency_of(picture: np.ndarray, super_resolved: SuperResolvedSlide) -> np.ndarray:
     def read(row: int, col: int, height: int, width: int) -> np.ndarray:
         return picture[row : row + height, col : col + width]
 
-    return TrustMap(super_resolved, read)[:][0]
+    return ConsistencyMap(super_resolved, read)[:][0]
 
 
 def disc(shape: tuple[int, ...], centre: tuple[int, int], radius: int) -> np.ndarray:
@@ -86,12 +86,12 @@ def test_an_erased_and_an_invented_nucleus_are_among_the_top_1_percent(
     row, col = invented
     span = np.s_[row - NUCLEUS_HR : row + NUCLEUS_HR + 1, col - NUCLEUS_HR : col + NUCLEUS_HR + 1]
     altered[span][inside] = nucleus[inside]
-    trust = trust_of(altered, phantom).astype(float)
-    threshold = np.quantile(trust, 0.99)
+    consistency = consistency_of(altered, phantom).astype(float)
+    threshold = np.quantile(consistency, 0.99)
     for name, (row, col) in {"erased": erased, "invented": invented}.items():
-        place = trust[row // 4 - 2 : row // 4 + 3, col // 4 - 2 : col // 4 + 3]
+        place = consistency[row // 4 - 2 : row // 4 + 3, col // 4 - 2 : col // 4 + 3]
         assert np.median(place) > threshold, name
-    untouched = trust_of(whole, phantom)
+    untouched = consistency_of(whole, phantom)
     assert np.quantile(untouched, 0.99) <= threshold
     for row, col in (erased, invented):
         place = untouched[row // 4 - 2 : row // 4 + 3, col // 4 - 2 : col // 4 + 3]
@@ -101,8 +101,8 @@ def test_an_erased_and_an_invented_nucleus_are_among_the_top_1_percent(
 def test_where_nothing_is_wrong_the_deviation_is_the_expected_one(
     phantom: SuperResolvedSlide, whole: np.ndarray
 ) -> None:
-    trust = trust_of(whole, phantom)
-    cells = trust[trust > 0]
+    consistency = consistency_of(whole, phantom)
+    cells = consistency[consistency > 0]
     assert 0.3 < np.median(cells) / 10 < 1.5
 
 
@@ -116,15 +116,15 @@ def test_a_picture_scanned_back_keeps_its_brightness_and_loses_what_is_fine() ->
 
 
 def test_tiles_agree_with_one_big_pass(phantom: SuperResolvedSlide, whole: np.ndarray) -> None:
-    trust = TrustMap(phantom, lambda row, col, height, width: whole[row : row + height, col : col + width])
+    consistency = ConsistencyMap(phantom, lambda row, col, height, width: whole[row : row + height, col : col + width])
     part = np.s_[:, 230:300, 240:270]  # across the corner of four tiles
-    np.testing.assert_array_equal(trust[:][part], trust[part])
+    np.testing.assert_array_equal(consistency[:][part], consistency[part])
     rows, cols = phantom.grid.level_shapes[2]
     scan = phantom.slide.read_grid(1.172, 0, 0, rows, cols)
-    once = as_levels(disagreement(scan, whole, trust.calibration))
-    apart = np.abs(once.astype(int) - trust[:][0, 32:-32, 32:-32])
+    once = as_levels(disagreement(scan, whole, consistency.calibration))
+    apart = np.abs(once.astype(int) - consistency[:][0, 32:-32, 32:-32])
     assert np.mean(apart > 3) < 0.001  # tenths of a deviation: the optics reach a little further than the margin
-    assert trust.level[part].compute().shape == (1, 70, 30)
+    assert consistency.level[part].compute().shape == (1, 70, 30)
 
 
 def test_the_view_puts_orange_on_what_was_invented_and_on_nothing_else(
@@ -140,7 +140,7 @@ def test_the_view_puts_orange_on_what_was_invented_and_on_nothing_else(
         changed[key.level] = True
         return (altered if key.level == 0 else altered[::2, ::2])[rows, cols]
 
-    view = TrustView(phantom, at_hand)
+    view = ConsistencyView(phantom, at_hand)
     seen = view.read(0, 0, 0, *phantom.grid.level_shapes[0]).astype(int)
     veil = np.abs(seen - altered).max(axis=2)
     nucleus = disc(whole.shape, (row, col), NUCLEUS_HR // 2)
@@ -168,9 +168,9 @@ def test_two_models_differ_where_one_of_them_draws_something() -> None:
 def test_the_usual_calibration_serves_where_there_are_no_cells(tmp_path: Path) -> None:
     background = np.random.default_rng(0).integers(236, 240, (200, 200, 3), dtype=np.uint8)
     with open_slide(write_slide(tmp_path / "background.tiff", background)) as slide:
-        trust = TrustMap(super_resolve(slide, tiny_engine()))
-        assert trust.calibration == Calibration()
-        assert (trust[:] == 1).all()
+        consistency = ConsistencyMap(super_resolve(slide, tiny_engine()))
+        assert consistency.calibration == Calibration()
+        assert (consistency[:] == 1).all()
 
 
 def test_the_map_of_a_part_has_the_values_of_the_whole_map_there_and_none_elsewhere(
@@ -178,10 +178,10 @@ def test_the_map_of_a_part_has_the_values_of_the_whole_map_there_and_none_elsewh
 ) -> None:
     maps = {}
     for name, region in (("part", (160, 160, 130, 280)), ("whole", None)):
-        store_path, map_path = tmp_path / f"{name}.ome.zarr", tmp_path / f"{name}.trust.ome.zarr"
+        store_path, map_path = tmp_path / f"{name}.ome.zarr", tmp_path / f"{name}.consistency.ome.zarr"
         write_whole_slide(phantom, store_path, region)
         store = PyramidStore.open(store_path)
-        write_trust_map(phantom, store, map_path)
+        write_consistency_map(phantom, store, map_path)
         maps[name] = np.asarray(zarr.open_group(map_path, mode="r")["0"])[0].astype(float)
         assert find_computed(map_path) == Computed("map", "lite", store.areas)
     computed = np.zeros(maps["part"].shape, bool)
@@ -191,13 +191,13 @@ def test_the_map_of_a_part_has_the_values_of_the_whole_map_there_and_none_elsewh
     assert part.min() >= 1
     assert part.mean() == pytest.approx(whole.mean(), rel=0.3)
     assert np.corrcoef(part, whole)[0, 1] > 0.95
-    with open_slide(tmp_path / "part.trust.ome.zarr") as slide, pytest.raises(ComputedSlideError, match="a map"):
+    with open_slide(tmp_path / "part.consistency.ome.zarr") as slide, pytest.raises(ComputedSlideError, match="a map"):
         super_resolve(slide, phantom.runner)
 
 
 def test_the_edge_of_a_part_has_the_values_of_the_middle_of_the_whole(phantom: SuperResolvedSlide) -> None:
-    whole = TrustMap(phantom)
-    part = TrustMap(phantom, has_block=lambda row, col: (row, col) == (1, 1))
+    whole = ConsistencyMap(phantom)
+    part = ConsistencyMap(phantom, has_block=lambda row, col: (row, col) == (1, 1))
     part._calibration = whole.calibration
     np.testing.assert_array_equal(part[:, 128:256, 128:256], whole[:, 128:256, 128:256])
 
@@ -207,7 +207,7 @@ def test_a_damaged_place_is_absent_from_the_map(phantom: SuperResolvedSlide, mon
         raise phantom.slide._unreadable("there")
 
     monkeypatch.setattr(phantom.slide, "read_grid", damaged)
-    assert (TrustMap(phantom).tile(0, 0) == ABSENT).all()
+    assert (ConsistencyMap(phantom).tile(0, 0) == ABSENT).all()
 
 
 def test_a_map_beside_an_export_is_an_ome_zarr(tmp_path: Path) -> None:
@@ -215,21 +215,23 @@ def test_a_map_beside_an_export_is_an_ome_zarr(tmp_path: Path) -> None:
         view, other = (super_resolve(slide, load) for load in (tiny_engine(), load_model("lite", "cpu", "fp32")))
         write_whole_slide(view, tmp_path / "out.ome.zarr", region=(0, 0, 200, 200))
         store = PyramidStore.open(tmp_path / "out.ome.zarr")
-        path, told = tmp_path / "out.trust.ome.zarr", []
-        write_trust_map(view, store, path, other, lambda done, total: told.append((done, total)))
-        write_trust_map(view, store, path, other)
+        path, told = tmp_path / "out.consistency.ome.zarr", []
+        write_consistency_map(view, store, path, other, lambda done, total: told.append((done, total)))
+        write_consistency_map(view, store, path, other)
         assert told[-1][0] == told[-1][1]
         group = zarr.open_group(path, mode="r")
         image = Image.from_zarr(group)
         assert image.ome_attributes.multiscales[0].datasets[0].coordinateTransformations[0].scale == [1, 1.172, 1.172]
         finest, coarser = (np.asarray(group[level]) for level in ("0", "1"))
         assert finest.shape == (2, *view.grid.level_shapes[2])
-        np.testing.assert_array_equal(finest, TrustMap(view, stored(view, store), other, partial(store.has, 0))[:])
+        np.testing.assert_array_equal(
+            finest, ConsistencyMap(view, stored(view, store), other, partial(store.has, 0))[:]
+        )
         assert (finest[:, :, 256:] == ABSENT).all(), "blocks from the third column on are not computed"
         assert (finest[:, :, :256] >= 1).all()
         assert coarser[0].max() == finest[0].max()
-        lazily = TrustMap(view, computed(view))
+        lazily = ConsistencyMap(view, computed(view))
         np.testing.assert_array_equal(lazily.tile(0, 0)[0].shape, finest[0, :256, :256].shape)
         (tmp_path / "mine.zarr").mkdir()
-        with pytest.raises(StoreMismatchError, match="no trust map"):
-            write_trust_map(view, store, tmp_path / "mine.zarr")
+        with pytest.raises(StoreMismatchError, match="no consistency map"):
+            write_consistency_map(view, store, tmp_path / "mine.zarr")
