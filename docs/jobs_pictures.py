@@ -1,4 +1,4 @@
-"""Make the pictures of the dock *Jobs*: ``python docs/jobs_pictures.py``.
+"""Make the images of the dock *Jobs*: ``python docs/jobs_pictures.py``.
 
 Runs real jobs on phantoms, in a home of their own, until there is one in each state; opens a real window, on a virtual
 screen where there is none; and writes docs/images/jobs*.jpg. The training is a small one: it is to be seen, not used.
@@ -29,7 +29,7 @@ from napari_pathsrgan.plugin.jobs.jobs_widget import JobsWidget
 from napari_pathsrgan.plugin.widgets.screen import some_screen
 
 FOLDER = Path(tempfile.gettempdir()) / "slides"
-"""Its name is read in the pictures."""
+"""Its name is read in the images."""
 
 TRAINING = (
     "--accelerator cpu --num-workers 0 --batch-size 1 --patch-lr-px 16 --epoch-steps 150 --epochs 1 40 2"
@@ -128,7 +128,7 @@ def main() -> None:
         beside([seen[state] for state in (State.INTERRUPTED, State.FAILED, State.DONE)], "jobs-ended")
         dock.list.choose(jobs[State.RUNNING].id)
         pages = []
-        for page in ("Pictures", "Log"):
+        for page in ("Images", "Log"):
             dock.details.show_page(page)
             pages.append(picture(dock))
         beside(pages, "jobs-pages")

@@ -1,4 +1,4 @@
-"""The command line: what verbs print, and that bad input ends in one sentence, exit code 2 and nothing left behind."""
+"""The command line: what commands print, and that bad input ends in one sentence and exit code 2, with nothing left."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def assert_refused(ended: Ended, *expected: str) -> None:
         assert words in ended.err
 
 
-# What verbs print
+# What commands print
 
 
 def test_info_tells_what_a_slide_holds(run, scan: Path) -> None:
@@ -284,8 +284,8 @@ def test_upscale_says_when_a_slide_is_finer_than_a_4x_scan(run, tmp_path: Path) 
 def test_help_and_version(run) -> None:
     assert run("--version").out.strip() == __version__
     text = run("--help").out
-    for verb in ("demo", "view", "info", "upscale", "phantom", "train", "models", "doctor"):
-        assert verb in text
+    for command in ("demo", "view", "info", "upscale", "phantom", "train", "models", "doctor"):
+        assert command in text
     assert "--region" in run("upscale", "--help").out
 
 
@@ -342,12 +342,12 @@ BAD_SLIDES = [
 ]
 
 
-@pytest.mark.parametrize(("verb", "make", "words"), BAD_SLIDES, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_file_that_is_no_slide(run, tmp_path: Path, verb: str, make, words: str) -> None:
+@pytest.mark.parametrize(("command", "make", "words"), BAD_SLIDES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_file_that_is_no_slide(run, tmp_path: Path, command: str, make, words: str) -> None:
     path = make(tmp_path)
     before = tree(tmp_path)
-    out = [tmp_path / "out.ome.zarr"] if verb == "upscale" else []
-    assert_refused(run(verb, path, *out), words)
+    out = [tmp_path / "out.ome.zarr"] if command == "upscale" else []
+    assert_refused(run(command, path, *out), words)
     assert tree(tmp_path) == before
 
 

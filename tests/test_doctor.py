@@ -108,7 +108,7 @@ def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_probe")
 @pytest.mark.parametrize(("models", "code"), [(None, 0), (dict, 2)], ids=["healthy", "no weights"])
-def test_the_verb_ends_with_2_where_something_essential_is_missing(
+def test_the_command_ends_with_2_where_something_essential_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], models: Callable[[], object] | None, code: int
 ) -> None:
     if models:

@@ -169,7 +169,7 @@ class RatingNotSavedError(PathSRGANError):
 
 
 class MissingPartError(PathSRGANError):
-    """A library is not installed that only some verbs need."""
+    """A library is not installed that only some commands need."""
 
 
 class JobError(PathSRGANError):

@@ -94,7 +94,7 @@ REGISTER = {"out": "p", "scans": ["a", "b", "c"]}
         ("register", {"scans": ["x"]}, "out", "This is required."),
         ("train", {"pairs": [], "out": "o"}, "pairs", "Give at least 1."),
         ("train", {"pairs": ["p"], "out": "o", "patch_lr_px": 20}, "patch_lr_px", "It must be a multiple of 8."),
-        ("train", {"pairs": ["p"], "out": "o", "epochs": [1, 2]}, "epochs", "This is required."),
+        ("train", {"pairs": ["p"], "out": "o", "epochs": [1, 2]}, "epochs", "Give 3 values."),
         ("upscale", {"slide": "s", "out": "o", "region": "1,2"}, "region", "It is not four numbers"),
         ("upscale", {"slide": "s", "out": "o", "region": "nan,0,1,1"}, "region", "It is not four numbers"),
     ],

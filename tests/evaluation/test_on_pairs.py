@@ -1,4 +1,4 @@
-"""Evaluation on a pairs file: `on_pairs`, the report, and the verb."""
+"""Evaluation on a pairs file: `on_pairs`, the report, and the command."""
 
 from __future__ import annotations
 

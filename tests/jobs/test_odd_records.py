@@ -1,4 +1,4 @@
-"""Jobs' folders that a stranger or an accident has filled: told as damaged, in nobody's way, and easy to be rid of."""
+"""Jobs' folders that a stranger or an accident has filled: listed as damaged, in nobody's way, easy to be rid of."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_record_that_the_odd_ones_differ_from_is_sound(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_record_is_told_as_damaged(name: str, jobs_home: Path) -> None:
+def test_an_odd_record_is_listed_as_damaged(name: str, jobs_home: Path) -> None:
     folder = odd_job(jobs_home, ODD[name])
     (job,) = JobList().read()
     assert job.state is State.DAMAGED
@@ -110,7 +110,7 @@ def test_an_odd_record_is_told_as_damaged(name: str, jobs_home: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link in a circle"])
-def test_what_is_no_file_is_told_as_damaged_at_once(kind: str, jobs_home: Path) -> None:
+def test_what_is_no_file_is_listed_as_damaged_at_once(kind: str, jobs_home: Path) -> None:
     folder = odd_job(jobs_home, b"")
     record = folder / "job.json"
     record.unlink()
@@ -131,7 +131,7 @@ def test_what_is_no_file_is_told_as_damaged_at_once(kind: str, jobs_home: Path) 
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_what_can_not_be_read_is_told_as_damaged(jobs_home: Path) -> None:
+def test_what_can_not_be_read_is_listed_as_damaged(jobs_home: Path) -> None:
     odd_job(jobs_home, changed()).joinpath("job.json").chmod(0)
     odd_job(jobs_home, changed(), 8).chmod(0)
     assert [job.state for job in JobList().read()] == [State.DAMAGED] * 2

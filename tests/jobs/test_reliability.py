@@ -314,10 +314,10 @@ def test_time_left_follows_the_task_at_hand(tmp_path: Path) -> None:
 
 
 def test_progress_is_not_written_more_often_than_anyone_looks(tmp_path: Path) -> None:
-    tell = ProgressFile(tmp_path / "progress.jsonl")
+    report = ProgressFile(tmp_path / "progress.jsonl")
     for done in range(1000):
-        tell(done, 1000, "Counting")
-    tell(1000, 1000)
+        report(done, 1000, "Counting")
+    report(1000, 1000)
     lines = (tmp_path / "progress.jsonl").read_text().splitlines()
     assert 2 <= len(lines) <= 4
     assert json.loads(lines[-1])["done"] == 1000

@@ -1,4 +1,4 @@
-"""From pairs to weights with a card; on one device and on two; the verb."""
+"""From pairs to weights with a card; on one device and on two; the command."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def run_command(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
-def test_the_verb_trains_and_tells(
+def test_the_command_trains_and_prints(
     tmp_path: Path, pairs: Path, small_perceptual: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny = ("--preset-options.width", 8, "--preset-options.blocks1", 1, "--preset-options.features", 8)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,14 +60,14 @@ def option_error(options: type[BaseModel], error: ValidationError) -> OptionErro
     """Say the first thing that is wrong, with the name of its option."""
     first = error.errors(include_url=False)[0]
     if not first["loc"]:
-        return OptionError(problem_sentence(first), "See pathsrgan --help.")
+        return OptionError(problem_sentence(first, options), "See pathsrgan --help.")
     field = field_of(options, first)
     named = option_name(options, field) if field in options.model_fields else str(first["loc"][0])
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(first["loc"]) == 1:
         return OptionError(f"{named} is missing.", "It has no default.")
     if first["type"] == "extra_forbidden":
         return OptionError(f"There is no option {named}.", "See pathsrgan --help.")
-    return OptionError(f"{named} can't be {_shown(first['input'])}.", problem_sentence(first))
+    return OptionError(f"{named} can't be {_shown(first['input'])}.", problem_sentence(first, options))
 
 
 def problems(options: type[Options], values: Mapping[str, Any]) -> dict[str, str]:
@@ -75,7 +75,7 @@ def problems(options: type[Options], values: Mapping[str, Any]) -> dict[str, str
     try:
         options.model_validate(dict(values))
     except ValidationError as error:
-        found = ((field_of(options, one), problem_sentence(one)) for one in error.errors(include_url=False))
+        found = ((field_of(options, one), problem_sentence(one, options)) for one in error.errors(include_url=False))
         return dict(reversed(list(found)))
     return {}
 
@@ -107,9 +107,11 @@ _SENTENCES = {
 """Plain sentences for the kinds of errors of pydantic."""
 
 
-def problem_sentence(error: ErrorDetails) -> str:
+def problem_sentence(error: ErrorDetails, options: type[BaseModel]) -> str:
     """Say in a plain sentence why pydantic refused a value."""
     context = error.get("ctx", {})
+    if error["type"] == "missing" and len(error["loc"]) > 1:  # in a tuple
+        return f"Give {len(get_args(options.model_fields[field_of(options, error)].annotation))} values."
     if error["type"] == "value_error":  # of a validator of ours
         sentence = str(context["error"])
         return sentence if sentence.endswith((".", "?")) else f"{sentence}."

@@ -212,10 +212,10 @@ def describe_progress(job: Job) -> str:
         return job.record.problem if job.state is State.INTERRUPTED else ""
     if job.state is State.DONE:
         return f"took {duration(progress.seconds)}"
-    words = [progress.task]
+    parts = [progress.task]
     if progress.total > 0:
-        words.append(f"{100 * progress.share:.0f} %")
+        parts.append(f"{100 * progress.share:.0f} %")
     if job.state is State.RUNNING and progress.left_s is not None:
-        words.append(f"{duration(progress.left_s)} left")
+        parts.append(f"{duration(progress.left_s)} left")
     problem = job.record.problem if job.state is State.INTERRUPTED else ""
-    return f"{problem} {' · '.join(filter(None, words))}".strip()
+    return f"{problem} {' · '.join(filter(None, parts))}".strip()

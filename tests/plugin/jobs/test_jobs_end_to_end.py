@@ -70,7 +70,7 @@ class Dock:
         self.press(shown.start)
 
     def wait_for(self, state: State) -> Job:
-        """Wait until the job looked at is in a state; nothing goes on once it has ended in another."""
+        """Wait until the chosen job is in a state; nothing goes on once it has ended in another."""
 
         def there() -> bool:
             job = self.jobs.list.current
@@ -115,7 +115,7 @@ def test_from_three_scans_to_a_model_that_shows_its_tiles(
     dock.jobs.list.choose(job.id)
     dock.wait_for(State.DONE)
     assert (report / "report.html").is_file()
-    dock.until(lambda: len(dock.jobs.details.pictures.shown) == 1)  # the contact sheet
+    dock.until(lambda: len(dock.jobs.details.images.shown) == 1)  # the contact sheet
 
     dock.fill_in_and_start(TRAIN, TINY)
     job = dock.wait_for(State.RUNNING)

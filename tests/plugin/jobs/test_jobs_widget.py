@@ -64,7 +64,7 @@ def dock(add: Callable[[], JobsWidget]) -> JobsWidget:
 
 
 def shows(dock: JobsWidget, qtbot: QtBot, state: State, patience_ms: int = PATIENCE_MS) -> Job:
-    """Wait until the job looked at is shown in a state."""
+    """Wait until the chosen job is shown in a state."""
 
     def shown() -> bool:
         current = dock.list.current
@@ -91,7 +91,7 @@ def test_a_job_is_followed_stopped_and_resumed(dock: JobsWidget, qtbot: QtBot, c
     qtbot.waitUntil(lambda: len(curves.curves["pixel"].getData()[0]) > first, timeout=PATIENCE_MS)
     assert list(curves.plots) == ["Losses", "Against the discriminators", "Quality on patches left out"]
     assert "PSNR 20×" in curves.legends["Quality on patches left out"].text()
-    qtbot.waitUntil(lambda: len(dock.details.pictures.shown) == 3, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(dock.details.images.shown) == 3, timeout=PATIENCE_MS)
     assert "begins at 0" in dock.details.log.toPlainText()
     assert "pathsrgan count 200" in dock.details.settings.toPlainText()
     buttons = dock.details.actions_
@@ -189,14 +189,14 @@ def test_removing_asks_where_a_result_goes_with_it(
 def test_its_end_is_told(
     dock: JobsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, count: Callable[..., Job]
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr("napari.utils.notifications.show_info", told.append)
-    monkeypatch.setattr("napari.utils.notifications.show_warning", told.append)
+    shown: list[str] = []
+    monkeypatch.setattr("napari.utils.notifications.show_info", shown.append)
+    monkeypatch.setattr("napari.utils.notifications.show_warning", shown.append)
     count(30)
     shows(dock, qtbot, State.RUNNING)
     queue_count(ending="fail", title="Register case-09")
-    qtbot.waitUntil(lambda: len(told) == 2, timeout=PATIENCE_MS)
-    assert told == ["Count to 30: done.", "Register case-09 failed. The scans show different slides. Check the names."]
+    qtbot.waitUntil(lambda: len(shown) == 2, timeout=PATIENCE_MS)
+    assert shown == ["Count to 30: done.", "Register case-09 failed. The scans show different slides. Check the names."]
 
 
 def test_two_hundred_finished_jobs_open_at_once(
@@ -479,13 +479,13 @@ def test_a_form_starts_a_job(dock: JobsWidget, qtbot: QtBot, opened: Path) -> No
     assert dock.form is None
 
 
-def test_a_job_just_started_stays_the_one_looked_at(
+def test_a_job_just_started_stays_the_chosen_one(
     dock: JobsWidget, qtbot: QtBot, opened: Path, count: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look that began before it was queued does not know it."""
+    """A reading that began before it was queued does not know it."""
     count(3)
     shows(dock, qtbot, State.DONE)
-    began, go_on, read = threading.Event(), threading.Event(), dock.watch._jobs.read
+    began, go_on, read = threading.Event(), threading.Event(), dock.monitor._jobs.read
 
     def read_slowly() -> list[Job]:
         jobs = read()
@@ -493,8 +493,8 @@ def test_a_job_just_started_stays_the_one_looked_at(
         go_on.wait(PATIENCE_MS / 1000)
         return jobs
 
-    monkeypatch.setattr(dock.watch._jobs, "read", read_slowly)
-    dock.watch.look()
+    monkeypatch.setattr(dock.monitor._jobs, "read", read_slowly)
+    dock.monitor.refresh()
     qtbot.waitUntil(began.is_set, timeout=PATIENCE_MS)
     chosen: list[str] = []
     dock.list.chosen.connect(chosen.append)

@@ -1,4 +1,4 @@
-"""One job looked at closely: what can be done with it, and its progress, pictures, log and settings."""
+"""One job in detail: what can be done with it, and its progress, images, log and settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.jobs.listing import Job
     from napari_pathsrgan.plugin.jobs.job_reader import Reading
 
-PAGES = ("Progress", "Pictures", "Log", "Settings")
+PAGES = ("Progress", "Images", "Log", "Settings")
 
 
 class JobDetails(QWidget):
@@ -62,10 +62,10 @@ class JobDetails(QWidget):
         layout.addWidget(self._build_tabs())
         self.pages = QStackedWidget()
         self.curves = JobCurves()
-        self.pictures = _Pictures()
+        self.images = _Images()
         self.log, self.settings = _text("No output yet."), _text("")
         follow_letters(self.log, self.settings)
-        for page in (Scrolled(self.curves), Scrolled(self.pictures), self.log, self.settings):
+        for page in (Scrolled(self.curves), Scrolled(self.images), self.log, self.settings):
             self.pages.addWidget(page)
         self.pages.setMinimumHeight(120)
         layout.addWidget(self.pages, 1)
@@ -114,7 +114,7 @@ class JobDetails(QWidget):
             return
         if other:
             self.curves.show_curves({})
-            self.pictures.show_pictures(())
+            self.images.show_images(())
             self.log.clear()
         icon, colour = MARKS[job.state][0], mark_colour(job.state, self.palette()).name()
         self.title.setText(f"<b>{escaped(breakable(job.record.title))}</b>")
@@ -132,18 +132,18 @@ class JobDetails(QWidget):
             "copy": True,
         }
         self._offered.show_only(*(button for name, button in self.actions_.items() if offered[name]))
-        for page, what in ((self.curves, "figures"), (self.pictures, "pictures")):
+        for page, what in ((self.curves, "figures"), (self.images, "images")):
             page.empty.setText(f"No {what} yet." if state.active else f"It has left no {what}.")
         settings = _settings_text(job)
         if self.settings.toPlainText() != settings:
             self.settings.setPlainText(settings)
 
     def show_reading(self, reading: Reading) -> None:
-        """Show what the job's files tell."""
+        """Show what the job's files hold."""
         if self.job is None or reading.job.id != self.job.id:
             return
         self.curves.show_curves(reading.curves)
-        self.pictures.show_pictures(reading.pictures)
+        self.images.show_images(reading.images)
         if self.log.toPlainText() != reading.log:
             bar = existing(self.log.verticalScrollBar())
             at_end = bar.value() >= bar.maximum() - 4
@@ -162,35 +162,35 @@ class JobDetails(QWidget):
             self.asked.emit(name)
 
 
-class _Pictures(QWidget):
-    """The latest pictures, as wide as the dock."""
+class _Images(QWidget):
+    """The latest images, as wide as the dock."""
 
     def __init__(self) -> None:
         super().__init__()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self.empty = PlainLabel("No pictures yet.")
+        self.empty = PlainLabel("No images yet.")
         self._column.addWidget(self.empty)
         self._column.addStretch(1)
         self.shown: tuple[tuple[str, QImage], ...] = ()
         self._labels: list[tuple[QLabel, QPixmap]] = []
 
-    def show_pictures(self, pictures: tuple[tuple[str, QImage], ...]) -> None:
-        if [image.cacheKey() for _, image in pictures] == [image.cacheKey() for _, image in self.shown]:
+    def show_images(self, images: tuple[tuple[str, QImage], ...]) -> None:
+        if [image.cacheKey() for _, image in images] == [image.cacheKey() for _, image in self.shown]:
             return
-        self.shown = pictures
-        self.empty.setVisible(not pictures)
+        self.shown = images
+        self.empty.setVisible(not images)
         while self._column.count() > 2:
             widget = existing(existing(self._column.takeAt(1)).widget())
             widget.hide()
             widget.deleteLater()
         self._labels = []
-        for at, (name, image) in enumerate(pictures):
-            caption, picture = PlainLabel(name), PlainLabel()
-            picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        for at, (name, image) in enumerate(images):
+            caption, shown = PlainLabel(name), PlainLabel()
+            shown.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
             self._column.insertWidget(2 * at + 1, caption)
-            self._column.insertWidget(2 * at + 2, picture)
-            self._labels.append((picture, QPixmap.fromImage(image)))
+            self._column.insertWidget(2 * at + 2, shown)
+            self._labels.append((shown, QPixmap.fromImage(image)))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
@@ -198,10 +198,10 @@ class _Pictures(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        for label, picture in self._labels:
-            width = min(max(1, self.width()), 2 * picture.width())
+        for label, image in self._labels:
+            width = min(max(1, self.width()), 2 * image.width())
             with QSignalBlocker(label):
-                label.setPixmap(picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation))
+                label.setPixmap(image.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation))
 
 
 def _text(placeholder: str) -> QPlainTextEdit:

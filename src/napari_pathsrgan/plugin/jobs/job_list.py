@@ -53,7 +53,7 @@ class JobsModel(QAbstractListModel):
         return 0 if parent is not None and parent.isValid() else len(self.jobs)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Give a job, or words for those who can't see the row."""
+        """Give a job, or a description for those who can't see the row."""
         if not index.isValid() or index.row() >= len(self.jobs):
             return None
         job = self.jobs[index.row()]
@@ -115,11 +115,11 @@ class _JobPainter(QStyledItemDelegate):
         )
         painter.setFont(option.font)
         below = title.translated(0, metrics.height() + 2)
-        words = " · ".join(filter(None, (str(job.state), describe_progress(job))))
+        state = " · ".join(filter(None, (str(job.state), describe_progress(job))))
         painter.drawText(
             below,
             Qt.AlignmentFlag.AlignLeft,
-            metrics.elidedText(words, Qt.TextElideMode.ElideRight, below.width()),
+            metrics.elidedText(state, Qt.TextElideMode.ElideRight, below.width()),
         )
         if job.state.active and job.progress is not None and job.state is not State.QUEUED:
             _draw_bar(painter, QRectF(below.left(), below.bottom() + 3, below.width(), _BAR), job.progress.share)
@@ -134,7 +134,7 @@ def _draw_bar(painter: QPainter, whole: QRectF, share: float) -> None:
 
 
 class JobListView(QListView):
-    """The jobs, the newest first, one of which is looked at closely.
+    """The jobs, the newest first, one of which is chosen.
 
     Attributes
     ----------

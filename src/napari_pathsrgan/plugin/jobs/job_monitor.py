@@ -1,4 +1,4 @@
-"""Looks after all jobs, twice a second, in a thread: the window never waits for a disk."""
+"""Reads all jobs twice a second, in a thread: the window never waits for a disk."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 EVERY_MS = 500
 
 
-class JobsWatch(QObject):
-    """Tells what jobs there are and what the one that is looked at has to show.
+class JobMonitor(QObject):
+    """Reports what jobs there are, and what the one that is followed has to show.
 
     Attributes
     ----------
     seen : Signal(list)
-        All jobs, the newest first, each time they were looked at.
+        All jobs, the newest first, each time they were read.
     ended : Signal(object)
-        A job that has come to an end, of whatever kind, since they were last looked at.
+        A job that has come to an end, of whatever kind, since they were last read.
     read : Signal(object)
-        A `Reading` of the job that is looked at closely.
+        A `Reading` of the job that is followed.
     """
 
     seen = Signal(list)
@@ -38,7 +38,7 @@ class JobsWatch(QObject):
         super().__init__(parent)
         self._jobs = JobList()
         self._states: dict[str, State] | None = None
-        self._closely: str = ""
+        self._followed: str = ""
         self._reader: tuple[str, JobReader] | None = None
         self._busy = self._outdated = self._ended = False
         self._pool = QThreadPool(self)
@@ -46,45 +46,45 @@ class JobsWatch(QObject):
         self._found.connect(self._on_found)
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY_MS)
-        self._timer.timeout.connect(self.look)
+        self._timer.timeout.connect(self.refresh)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to read."""
         self._timer.start()
-        self.look()
+        self.refresh()
 
-    def look_closely(self, job_id: str) -> None:
-        """Read one job's curves, pictures and log as well, from now on; none for an empty name."""
-        if job_id != self._closely:
-            self._closely = job_id
-            self.look()
+    def follow(self, job_id: str) -> None:
+        """Read one job's curves, images and log as well, from now on; none for an empty name."""
+        if job_id != self._followed:
+            self._followed = job_id
+            self.refresh()
 
-    def look_afresh(self) -> None:
-        """Look after something was asked of a job; what was seen before that, and not told yet, no longer counts."""
+    def refresh_after_change(self) -> None:
+        """Read anew after something was done to a job; what was read before that is dropped."""
         self._outdated = self._busy
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
-        """Look now, unless that is being done."""
+    def refresh(self) -> None:
+        """Read now, unless that is being done."""
         if not self._busy and not self._ended:
             self._busy = True
-            self._pool.start(partial(self._look, self._closely))
+            self._pool.start(partial(self._read, self._followed))
 
-    def end(self) -> None:
-        """Look no more, and wait for the last look to end."""
+    def close(self) -> None:
+        """Stop reading, and wait for the last reading to end."""
         self._ended = True
         self._timer.stop()
         self._pool.waitForDone()
 
-    def _look(self, closely: str) -> None:
+    def _read(self, followed: str) -> None:
         jobs = self._jobs.read()
         reading = None
-        job = next((job for job in jobs if job.id == closely), None)
+        job = next((job for job in jobs if job.id == followed), None)
         if job is None:
             self._reader = None
         else:
-            if self._reader is None or self._reader[0] != closely:
-                self._reader = closely, JobReader(job)
+            if self._reader is None or self._reader[0] != followed:
+                self._reader = followed, JobReader(job)
             reading = self._reader[1].read(job)
         try:
             self._found.emit(jobs, reading)
@@ -96,18 +96,18 @@ class JobsWatch(QObject):
         if self._ended:
             return
         if self._outdated:
-            self.look_afresh()
+            self.refresh_after_change()
             return
         before, self._states = self._states, {job.id: job.state for job in jobs}
         self.seen.emit(jobs)
-        if reading is not None and reading.job.id == self._closely:
+        if reading is not None and reading.job.id == self._followed:
             self.read.emit(reading)
-        for job in reversed(jobs):  # the eldest first
-            # Short ones begin and end between two looks.
+        for job in reversed(jobs):  # the oldest first
+            # Short ones begin and end between two readings.
             if before is not None and before.get(job.id) is not job.state and not job.state.active:
                 self.ended.emit(job)
-        if self._closely and (reading is None or reading.job.id != self._closely):
-            if self._closely in self._states:
-                self.look()  # another was chosen while this was read
+        if self._followed and (reading is None or reading.job.id != self._followed):
+            if self._followed in self._states:
+                self.refresh()  # another was chosen while this was read
             else:
-                self._closely = ""
+                self._followed = ""

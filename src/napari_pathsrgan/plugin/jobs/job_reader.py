@@ -1,4 +1,4 @@
-"""What a job's files tell beside its state: curves, pictures, log. Read in a thread, each time only what is new."""
+"""What a job's files hold beside its state: curves, images, log. Read in a thread, each time only what is new."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from napari_pathsrgan.jobs.listing import Job
 
 METRICS, SAMPLES = "metrics.jsonl", "samples"
-"""What a training keeps in its run folder: figures, a JSON object a line, and pictures of how it does by now."""
+"""What a training keeps in its run folder: figures, a JSON object a line, and images of how it does by now."""
 
-MOST_PICTURES, PICTURE_PX = 3, 1024
+MOST_IMAGES, IMAGE_PX = 3, 1024
 _MOST_CURVES, _MOST_STEPS = 100, 10**12
 _NO_FIGURES = {"step", "phase", "seconds", "done", "total", "task", "time", "epoch"}
 
@@ -37,14 +37,14 @@ class Reading:
         Name → (steps, values), each list as long as the other.
     log : str
         The end of it.
-    pictures : tuple of (name, QImage)
+    images : tuple of (name, QImage)
         The latest first.
     """
 
     job: Job
     curves: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     log: str = ""
-    pictures: tuple[tuple[str, QImage], ...] = ()
+    images: tuple[tuple[str, QImage], ...] = ()
 
 
 class JobReader:
@@ -70,7 +70,7 @@ class JobReader:
             for row in rows:
                 self._take(row)
         curves = {name: (list(steps), list(values)) for name, (steps, values) in self._curves.items()}
-        return Reading(job, curves, log_tail(job.folder), self._pictures(job.out))
+        return Reading(job, curves, log_tail(job.folder), self._images_of(job.out))
 
     def _take(self, row: dict[str, Any]) -> None:
         step = row.get("step", row.get("done"))
@@ -86,7 +86,7 @@ class JobReader:
             steps.append(step)
             values.append(value)
 
-    def _pictures(self, out: Path | None) -> tuple[tuple[str, QImage], ...]:
+    def _images_of(self, out: Path | None) -> tuple[tuple[str, QImage], ...]:
         if out is None or not out.is_dir():
             return ()
         try:
@@ -94,7 +94,7 @@ class JobReader:
         except OSError:
             return ()
         images = {}
-        for path in found[:MOST_PICTURES]:
+        for path in found[:MOST_IMAGES]:
             try:
                 about = path.stat()
             except OSError:
@@ -128,10 +128,10 @@ def _in_order(path: Path) -> tuple[float, str]:
 
 
 def _load(path: Path) -> QImage | None:
-    """Read a picture, no larger than is of use; None for half of one."""
+    """Read an image, no larger than is of use; None for half of one."""
     reader = QImageReader(str(path))
     size = reader.size()
-    if max(size.width(), size.height()) > PICTURE_PX:
-        reader.setScaledSize(size.scaled(QSize(PICTURE_PX, PICTURE_PX), Qt.AspectRatioMode.KeepAspectRatio))
+    if max(size.width(), size.height()) > IMAGE_PX:
+        reader.setScaledSize(size.scaled(QSize(IMAGE_PX, IMAGE_PX), Qt.AspectRatioMode.KeepAspectRatio))
     image = reader.read()
     return None if image.isNull() else image

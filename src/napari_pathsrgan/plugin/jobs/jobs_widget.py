@@ -22,7 +22,7 @@ from napari_pathsrgan.jobs.queue import remove_job, resume_job, stop_job
 from napari_pathsrgan.jobs.record import State
 from napari_pathsrgan.plugin.jobs.job_details import JobDetails
 from napari_pathsrgan.plugin.jobs.job_list import JobListView
-from napari_pathsrgan.plugin.jobs.job_monitor import JobsWatch
+from napari_pathsrgan.plugin.jobs.job_monitor import JobMonitor
 from napari_pathsrgan.plugin.jobs.job_results import open_result
 from napari_pathsrgan.plugin.widgets.confirm import confirm
 from napari_pathsrgan.plugin.widgets.dock import DockWidget
@@ -62,13 +62,13 @@ class JobsWidget(DockWidget):
         self.viewer = napari_viewer
         self.form: JobFormWidget | None = None
         self._build()
-        self.watch = JobsWatch(self)
-        self.watch.seen.connect(self._on_seen)
-        self.watch.read.connect(self.details.show_reading)
-        self.watch.ended.connect(self._on_ended)
+        self.monitor = JobMonitor(self)
+        self.monitor.seen.connect(self._on_seen)
+        self.monitor.read.connect(self.details.show_reading)
+        self.monitor.ended.connect(self._on_ended)
         self.list.chosen.connect(self._on_chosen)
         self.details.asked.connect(self._on_asked)
-        self.watch.start()
+        self.monitor.start()
 
     def _build(self) -> None:
         self.setMinimumWidth(260)
@@ -140,7 +140,7 @@ class JobsWidget(DockWidget):
             return
         self.close_form()
         self.list.choose(job.id)
-        self.watch.look_afresh()
+        self.monitor.refresh_after_change()
 
     # ------------------------------------------------------------------ seeing
 
@@ -152,7 +152,7 @@ class JobsWidget(DockWidget):
 
     def _on_chosen(self, job_id: str) -> None:
         self.details.show_job(self.list.current)
-        self.watch.look_closely(job_id)
+        self.monitor.follow(job_id)
 
     def _on_ended(self, job: Job) -> None:
         words = _ENDINGS.get(job.state)
@@ -181,7 +181,7 @@ class JobsWidget(DockWidget):
                 stop_job(job, at_once=what == "stop now")
         except PathSRGANError as error:
             self.messages.show_problem(error)
-        self.watch.look_afresh()
+        self.monitor.refresh_after_change()
 
     def _may_remove(self, job: Job) -> bool:
         """Ask before a result goes with its job; what lies elsewhere stays."""
@@ -199,4 +199,4 @@ class JobsWidget(DockWidget):
 
     def teardown(self, window_stays: bool) -> None:
         """Look no more; the jobs go on."""
-        self.watch.end()
+        self.monitor.close()

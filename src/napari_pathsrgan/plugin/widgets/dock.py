@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_pathsrgan.plugin.widgets.qt_types import existing
+from napari_pathsrgan.plugin.widgets.wheel_guard import guard_wheel
 
 
 class DockWidget(QWidget):
@@ -56,11 +57,12 @@ class DockWidget(QWidget):
         return super().event(event)
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
-        """Watch the window this dock lives in."""
+        """Watch the window this dock lives in; leave the wheel to scrolling."""
         super().showEvent(event)
         if self._window is None:
             self._window = self.window()
             existing(self._window).installEventFilter(self)
+            guard_wheel(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """End when the window closes; the user may still say no to that, and then it is not hidden."""
