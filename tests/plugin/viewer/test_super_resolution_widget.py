@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
 from tests.plugin.conftest import Window, draw_smear, write_model, write_slide
 
 from napari_pathsrgan.plugin.compare import modes
+from napari_pathsrgan.plugin.layers.names import pane_label
 from napari_pathsrgan.plugin.layers.view_kinds import SR_10, SR_20
 
 pytestmark = pytest.mark.usefixtures("shared_process")
@@ -129,6 +130,22 @@ def test_a_layer_the_user_renamed_keeps_its_name(
     window.open(other_slide_path)
     names = [layer.name for layer in window.viewer.layers]
     assert names[:3] == ["case-17 · 4× scan · 1465 nm per px", "mine", "case-17 · SR-20× computed · 293 nm per px"]
+
+
+def test_labels_say_computed_the_model_and_the_pixel_size_whatever_the_layer_is_called(
+    make_window: Callable[..., Window], slide_path: Path, other_slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    scan, _, computed = window.viewer.layers
+    assert pane_label(scan) == "4× scan · 1.465 µm/px"
+    assert pane_label(computed) == "SR-20× computed · darkener · 0.293 µm/px"
+    computed.name = "real tissue"
+    window.viewer.window.resize(1700, 500)
+    window.settle(0.4)
+    assert " · ".join(window.dock.comparison.labels.lines[-1]).startswith("real tissue · SR-20× computed · darkener")
+    window.open(other_slide_path)
+    assert pane_label(scan) == "case-17 · 4× scan · 1.465 µm/px"
+    assert pane_label(computed) == "real tissue · SR-20× computed · darkener · 0.293 µm/px"
 
 
 def test_memory_is_bounded_by_what_is_set(make_window: Callable[..., Window], slide_path: Path) -> None:

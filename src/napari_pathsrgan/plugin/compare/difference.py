@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathsrgan.plugin.layers.computed_layer import CHUNK_PX, PreviewLevel
-from napari_pathsrgan.plugin.layers.names import LABEL_KEY, safe_name, short_label
+from napari_pathsrgan.plugin.layers.names import LABEL_KEY, NAME_KEY, safe_name, short_label
 from napari_pathsrgan.plugin.layers.preview_layer import PreviewImage, preview
 from napari_pathsrgan.tiles.viewport import split_index
 from napari_pathsrgan.types import Pixels
@@ -195,16 +195,18 @@ def difference_layer(first: Image, second: Image) -> PreviewImage:
     """Make the layer that shows how much two images differ, in grey levels."""
     levels, pixel_um, corner_um = difference_levels(first, second)
     names = short_label(first), short_label(second)
+    layer_name = f"Difference · {safe_name(names[0])} − {safe_name(names[1])} · grey levels"
+    label = f"Difference · {names[0]} − {names[1]} · grey levels"
     layer = PreviewImage(
         levels,
-        name=f"Difference · {safe_name(names[0])} − {safe_name(names[1])} · grey levels",
+        name=layer_name,
         scale=pixel_um,
         translate=corner_um + pixel_um / 2,
         units=first.units,
         colormap="inferno",
         contrast_limits=_LIMITS,
         interpolation2d="linear",
-        metadata={LABEL_KEY: f"Difference · {names[0]} − {names[1]} · grey levels", "progressive_loader": False},
+        metadata={NAME_KEY: layer_name, LABEL_KEY: label, "progressive_loader": False},
     )
     layer.contrast_limits_range = (0, 255)
     layer.colorbar.visible = True
