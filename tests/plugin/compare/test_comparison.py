@@ -15,6 +15,7 @@ from vispy.visuals.shaders.program import ModularProgram
 from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.compare.canvas_overlay import cross_lines
 from napari_pathsrgan.plugin.compare.comparison import LENS_PX
+from napari_pathsrgan.plugin.layers.names import slide_of
 from napari_pathsrgan.plugin.layers.view_kinds import BICUBIC
 
 pytestmark = pytest.mark.usefixtures("shared_process")
@@ -245,6 +246,25 @@ def test_a_new_slide_and_a_removed_layer_lead_back_side_by_side(
     window.settle()
     assert comparison.mode is modes.SIDE_BY_SIDE
     assert window.dock.compare.modes.currentData() is modes.SIDE_BY_SIDE
+
+
+def test_two_slides_are_never_compared_with_each_other(
+    make_window: Callable[..., Window], slide_path: Path, other_slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    first = window.shown.source
+    second = window.open(other_slide_path)
+    comparison, form = window.dock.comparison, window.dock.form
+    comparison.set_mode(modes.SWIPE)
+    assert {slide_of(layer) for layer in (comparison.first, comparison.second)} == {slide_of(second)}
+    panel = window.dock.compare
+    assert {slide_of(panel.second.itemData(at)) for at in range(panel.second.count())} == {slide_of(second)}
+    form.slides.setCurrentIndex(form.slides.findData(first))
+    assert comparison.mode is modes.SWIPE
+    assert {slide_of(layer) for layer in (comparison.first, comparison.second)} == {slide_of(first)}
+    assert {slide_of(layer) for layer in window.viewer.layers if layer.visible} == {slide_of(first)}
+    comparison.next_image()
+    assert slide_of(comparison.second) == slide_of(first)
 
 
 def test_one_picture_alone_cannot_be_compared(make_window: Callable[..., Window], slide_path: Path) -> None:

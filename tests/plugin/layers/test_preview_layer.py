@@ -65,7 +65,7 @@ def test_drawing_takes_previews_and_computes_nothing(window: Window, shared_proc
     window.look(100, 100, 0.3)
     level, rows, cols, drawn = window.drawn(layer)
     assert level == 0, "napari slices in another way than `live_layer` knows"
-    assert view.wanted, "napari no longer draws from the previews of a `PreviewImage`"
+    assert view.requested, "napari no longer draws from the previews of a `PreviewImage`"
     np.testing.assert_array_equal(drawn, view.compose(0, rows, cols))
     layer.locked_data_level = 1
     window.settle()

@@ -12,6 +12,7 @@ from tests.plugin.conftest import Window, draw_smear, write_model, write_slide
 from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.layers.names import pane_label
 from napari_pathsrgan.plugin.layers.view_kinds import SR_10, SR_20
+from napari_pathsrgan.plugin.viewer.overview_map import visible_um
 
 pytestmark = pytest.mark.usefixtures("shared_process")
 
@@ -146,6 +147,31 @@ def test_labels_say_computed_the_model_and_the_pixel_size_whatever_the_layer_is_
     window.open(other_slide_path)
     assert pane_label(scan) == "case-17 · 4× scan · 1.465 µm/px"
     assert pane_label(computed) == "real tissue · SR-20× computed · darkener · 0.293 µm/px"
+
+
+def test_a_second_slide_opens_in_view_and_choosing_a_slide_goes_back_to_its_place(
+    make_window: Callable[..., Window], slide_path: Path, other_slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    first = window.shown.source
+    window.look(1500, 2000, 0.3)  # beyond the other slide's edge
+    second = window.open(other_slide_path)
+    camera, slides = window.viewer.scene.camera, window.dock.form.slides
+    (top, left), (bottom, right) = second.extent.world
+    np.testing.assert_allclose(camera.center[-2:], ((top + bottom) / 2, (left + right) / 2), atol=1)
+    row, col, height, width = visible_um(window.viewer)
+    assert row <= top
+    assert col <= left
+    assert row + height >= bottom
+    assert col + width >= right
+    slides.setCurrentIndex(slides.findData(first))
+    np.testing.assert_allclose(camera.center[-2:], (1500, 2000))
+    np.testing.assert_allclose(camera.zoom, 1 / 0.3)
+    window.look(300, 200, 1.0)
+    slides.setCurrentIndex(slides.findData(second))
+    np.testing.assert_allclose(camera.center[-2:], ((top + bottom) / 2, (left + right) / 2), atol=1)
+    slides.setCurrentIndex(slides.findData(first))
+    np.testing.assert_allclose(camera.center[-2:], (300, 200))
 
 
 def test_memory_is_bounded_by_what_is_set(make_window: Callable[..., Window], slide_path: Path) -> None:

@@ -22,7 +22,7 @@ from napari_pathsrgan.plugin.compare.clip_filter import Clip, LayerClips
 from napari_pathsrgan.plugin.compare.derived_layer import DERIVED_KEY, DerivedLayer
 from napari_pathsrgan.plugin.compare.modes import ONE, SIDE_BY_SIDE, CompareMode, Handle, Label
 from napari_pathsrgan.plugin.compare.pane_labels import PaneLabels
-from napari_pathsrgan.plugin.layers.names import pane_label
+from napari_pathsrgan.plugin.layers.names import pane_label, slide_of
 
 if TYPE_CHECKING:
     import napari
@@ -65,6 +65,7 @@ class Comparison(QObject):
         self.cross = True
         self._divider = 0.5
         self._lens = (0.5, 0.5, LENS_PX)
+        self._slide = ""
         self._visible_before: dict[Image, bool] = {}
         self._arranging = False
         self._clips = LayerClips(self._canvas)
@@ -102,12 +103,36 @@ class Comparison(QObject):
             if isinstance(layer, Image) and layer.ndim == 2 and DERIVED_KEY not in layer.metadata
         ]
 
+    def candidates(self) -> list[Image]:
+        """Images that can be chosen: those of the slide in use and those of no slide, never another slide's."""
+        return [layer for layer in self.images() if slide_of(layer) in ("", self._slide) or not self._slide]
+
+    def set_slide(self, slide: str) -> None:
+        """Compare the images of one slide alone; of any where `slide` is empty.
+
+        Parameters
+        ----------
+        slide : str
+            See `slide_of`.
+        """
+        if slide == self._slide:
+            return
+        self._slide = slide
+        if not self.mode.in_panes:
+            images = self.candidates()
+            if len(images) < self.mode.n_images:
+                self.mode = SIDE_BY_SIDE
+            else:
+                self._choose_first_images(images)
+            self._arrange()
+        self.changed.emit()
+
     def set_mode(self, mode: CompareMode) -> None:
         """Compare in another mode; the mode stays as it is where there are too few images."""
-        images = self.images()
+        images = self.candidates()
         if mode != self.mode and images and len(images) >= mode.n_images:
             if self.mode.in_panes:
-                self._visible_before = {layer: layer.visible for layer in images}
+                self._visible_before = {layer: layer.visible for layer in self.images()}
             self._choose_first_images(images)
             self.mode, self.held = mode, False
             self._arrange()
@@ -131,7 +156,7 @@ class Comparison(QObject):
         if self.mode.in_panes:
             self.set_mode(ONE)
             return
-        images = self.images()
+        images = self.candidates()
         replaced = self._compared()[-1]
         following = [*images[images.index(replaced) + 1 :], *images]
         if self.mode.n_images == 2:

@@ -142,7 +142,7 @@ class ComparePanel(QWidget):
 
     def _show_side(self, box: QComboBox, side: Sequence[str], chosen: Image | None) -> None:
         """Offer the images for one side; without a name, the mode has no such side."""
-        images = self._comparison.images()
+        images = self._comparison.candidates()
         with QSignalBlocker(box):
             box.clear()
             for layer in images:

@@ -19,6 +19,8 @@ NAME_KEY = "pathsrgan_name"
 """Metadata of our layers: the name they were given, without the slide's."""
 LABEL_KEY = "pathsrgan_label"
 """Metadata of our layers: what the label on the canvas says they show."""
+OF_SLIDE_KEY = "pathsrgan_of_slide"
+"""Metadata of our layers: fingerprint of the slide that they show."""
 
 _UNSAFE = re.compile(r'[<>:"/\\|?*.]')
 """What some file system refuses or takes for a folder or a suffix."""
@@ -34,6 +36,11 @@ def safe_name(text: str) -> str:
 def pixel_size(mpp: float) -> str:
     """Write a pixel size, µm, the way layer names have it: without a slash or a decimal point."""
     return f"{1000 * mpp:.0f} nm per px"
+
+
+def slide_of(layer: Layer) -> str:
+    """Tell which slide a layer shows, by its fingerprint; empty for layers that are not ours."""
+    return str(layer.metadata.get(OF_SLIDE_KEY, ""))
 
 
 def pane_label(layer: Layer) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari_pathsrgan.plugin.layers.names import LABEL_KEY, NAME_KEY, pixel_size, safe_name
+from napari_pathsrgan.plugin.layers.names import LABEL_KEY, NAME_KEY, OF_SLIDE_KEY, pixel_size, safe_name
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -73,6 +73,7 @@ def slide_layer(slide: Slide, name: str = "") -> LayerTuple:
         "metadata": {
             **(known if slide.computed is None else {COMPUTED_KEY: _computed_record(slide.computed)}),
             NAME_KEY: layer_name,
+            OF_SLIDE_KEY: slide.file_fingerprint,
             LABEL_KEY: f"{power}× {what} · {slide.mpp:.3f} µm/px",
             "reader": slide.reader,
             "progressive_loader": False,

@@ -14,9 +14,12 @@ from napari_pathsrgan.plugin.compare.canvas import CAMERA_PIXEL_UM
 if TYPE_CHECKING:
     import napari
     import numpy.typing as npt
+    from napari.layers import Layer
 
 _BRIEF_BELOW_PX = 420
 """Width of the canvas below which magnification and scale bar would meet."""
+_MARGIN = 0.95
+"""Share of the pane that a whole slide takes."""
 _COMPUTED = QColor(86, 180, 233, 70)
 _FRAME = QColor(230, 159, 0)
 
@@ -166,6 +169,14 @@ def visible_um(viewer: napari.Viewer) -> tuple[float, float, float, float]:
     height, width = (size / camera.zoom for size in viewer.canvas.viewbox_size(viewer.layers))
     row, col = camera.center[-2:]
     return row - height / 2, col - width / 2, height, width
+
+
+def go_to(viewer: napari.Viewer, layer: Layer) -> None:
+    """Show a layer whole in its pane."""
+    (top, left), (bottom, right) = layer.extent.world
+    height, width = viewer.canvas.viewbox_size(viewer.layers)
+    viewer.scene.camera.center = ((top + bottom) / 2, (left + right) / 2)
+    viewer.scene.camera.zoom = _MARGIN * min(height / (bottom - top), width / (right - left))
 
 
 def magnification_text(um_per_screen_px: float, brief: bool = False) -> str:

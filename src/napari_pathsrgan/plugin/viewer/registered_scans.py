@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_pathsrgan.plugin.layers.names import OF_SLIDE_KEY, slide_of
 from napari_pathsrgan.plugin.layers.registered_scan import RegisteredScan, open_registered
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY
 from napari_pathsrgan.plugin.viewer.redraw_timer import SETTLED_MS
@@ -59,6 +60,7 @@ class RegisteredScans(QObject):
         for layer in self.layers(shown.source):
             self._viewer.layers.remove(layer)
         for scan in scans:
+            scan.layer.metadata[OF_SLIDE_KEY] = slide_of(shown.source)  # it is compared with that slide's views
             self._scans.append((shown.source, scan))
             self._viewer.add_layer(scan.layer)
         self._fit()

@@ -9,7 +9,7 @@ import numpy as np
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.inference.super_resolved import SuperResolvedSlide
 from napari_pathsrgan.plugin.layers.computed_layer import SlideView
-from napari_pathsrgan.plugin.layers.names import LABEL_KEY, NAME_KEY
+from napari_pathsrgan.plugin.layers.names import LABEL_KEY, NAME_KEY, OF_SLIDE_KEY, slide_of
 from napari_pathsrgan.plugin.layers.preview_layer import PreviewImage
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY
 from napari_pathsrgan.plugin.layers.view_kinds import SR_20, ViewKind, view_kinds
@@ -98,6 +98,7 @@ class SlideViewModel:
         else:
             view = SlideView(kind, other, _read_overview(other), cache, scheduler)
         layer = _make_layer(view)
+        layer.metadata[OF_SLIDE_KEY] = slide_of(self.source)
         before = [other for other in self.kinds() if _place(other) <= _place(kind)]
         left = self.views[before[-1]][0] if before else self.source
         self.views[kind] = (layer, view)

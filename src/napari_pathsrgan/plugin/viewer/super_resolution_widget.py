@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -16,12 +16,13 @@ from napari_pathsrgan.models.zoo import model_card, split_weight
 from napari_pathsrgan.plugin.compare.comparison import Comparison
 from napari_pathsrgan.plugin.compare.keys import CompareKeys
 from napari_pathsrgan.plugin.compare.panel import ComparePanel
+from napari_pathsrgan.plugin.layers.names import slide_of
 from napari_pathsrgan.plugin.layers.scan_layer import is_scan
 from napari_pathsrgan.plugin.layers.view_kinds import SCAN, ViewKind, view_kinds
 from napari_pathsrgan.plugin.viewer.advanced_panel import AdvancedPanel
 from napari_pathsrgan.plugin.viewer.browsing_session import BrowsingSession
 from napari_pathsrgan.plugin.viewer.compare_actions import CompareActions
-from napari_pathsrgan.plugin.viewer.overview_map import OverviewMap, update_magnification, visible_um
+from napari_pathsrgan.plugin.viewer.overview_map import OverviewMap, go_to, update_magnification, visible_um
 from napari_pathsrgan.plugin.viewer.panes import Panes
 from napari_pathsrgan.plugin.viewer.progress_box import ProgressBox
 from napari_pathsrgan.plugin.viewer.registered_scans import RegisteredScans
@@ -72,6 +73,7 @@ class SuperResolutionWidget(DockWidget):
         # What the user last asked for, and a new slide gets.
         self._kinds = tuple(kind for kind in view_kinds() if kind.shown_at_first and not kind.is_source)
         self._offered: WeakSet[Layer] = WeakSet()  # slides that were shown once, or could not be
+        self._places: WeakKeyDictionary[Layer, tuple[Any, float]] = WeakKeyDictionary()  # camera's centre and zoom
         self._show_timer = QTimer(self)
         self._show_timer.setSingleShot(True)
         self._show_timer.timeout.connect(self._show_slides)
@@ -112,7 +114,7 @@ class SuperResolutionWidget(DockWidget):
         compute.notice.connect(self.messages.show_notice)
         self.session.changed.connect(self._update_slide)
         self.session.model_set.connect(self._on_model_set)
-        self.form.slide_chosen.connect(self._update_slide)
+        self.form.slide_chosen.connect(self._go_to_slide)
         self.form.model_chosen.connect(self.choose_model)
         self.form.models_changed.connect(self._show_model)
         self.form.kind_toggled.connect(self._on_kind)
@@ -172,6 +174,8 @@ class SuperResolutionWidget(DockWidget):
             if layer not in self._offered and not self._ended:
                 self._offered.add(layer)
                 self._show_slide(layer, self._kinds)
+                if len(self.panes.sources()) > 1:
+                    go_to(self.viewer, layer)
         self._update_slide()
 
     def _show_slide(self, layer: Layer, kinds: tuple[ViewKind, ...]) -> None:
@@ -190,6 +194,18 @@ class SuperResolutionWidget(DockWidget):
         if saw_all:  # so it is seen whole in its pane as well
             self.viewer.fit_to_view()
 
+    def _go_to_slide(self) -> None:
+        """Move the view to the slide chosen: to where it was seen last, or to all of it."""
+        source = self.form.current_source
+        if source is None:
+            return
+        camera = self.viewer.scene.camera
+        if source in self._places:
+            camera.center, camera.zoom = self._places[source]
+        else:
+            go_to(self.viewer, source)
+        self._update_slide()
+
     def _update_slide(self, _event: Any = None) -> None:
         self.form.list_slides(self.panes.sources())
         source, shown = self.form.current_source, self.current()
@@ -199,6 +215,7 @@ class SuperResolutionWidget(DockWidget):
         if source is None:
             self._lay_out()
             return
+        self.comparison.set_slide(slide_of(source))
         self.form.show_facts(None if shown is None else shown.slide)
         visible = set() if shown is None else shown.visible_kinds()
         self.form.tick(visible | {SCAN} if source.visible else visible)
@@ -285,6 +302,9 @@ class SuperResolutionWidget(DockWidget):
             self._on_camera()
 
     def _on_camera(self, _event: Any = None) -> None:
+        source, camera = self.form.current_source, self.viewer.scene.camera
+        if source is not None:
+            self._places[source] = camera.center, camera.zoom
         self.overview.set_visible(*visible_um(self.viewer))
         update_magnification(self.viewer)
 
