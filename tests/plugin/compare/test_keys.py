@@ -16,6 +16,7 @@ from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.compare.comparison import Comparison
 from napari_pathsrgan.plugin.compare.keys import (
     HOLD_KEY,
+    LAYERS_KEY,
     NEXT_KEY,
     WHOLE_KEY,
     ZOOM_KEYS,
@@ -24,7 +25,7 @@ from napari_pathsrgan.plugin.compare.keys import (
 )
 from napari_pathsrgan.plugin.compare.panel import ComparePanel
 
-OURS = (*(mode.key for mode in modes.compare_modes()), *ZOOM_KEYS.values(), WHOLE_KEY, NEXT_KEY, HOLD_KEY)
+OURS = (*(mode.key for mode in modes.compare_modes()), *ZOOM_KEYS.values(), WHOLE_KEY, NEXT_KEY, HOLD_KEY, LAYERS_KEY)
 
 
 @pytest.fixture
@@ -100,6 +101,21 @@ def test_zoom_presets_show_a_scan_s_pixels_one_to_one(shared_viewer: Any, qtbot:
 
 
 @pytest.mark.usefixtures("keys")
+def test_a_key_gives_the_room_of_the_layer_list_to_the_panes(
+    shared_viewer: Any, qtbot: Any, comparison: Comparison
+) -> None:
+    panel = ComparePanel(comparison, CompareKeys(shared_viewer, comparison))
+    qtbot.addWidget(panel)
+    width = shared_viewer.canvas.size[1]
+    press(shared_viewer, qtbot, LAYERS_KEY)
+    qtbot.waitUntil(lambda: shared_viewer.canvas.size[1] > width + 100)
+    assert panel.hide_layers.isChecked()
+    panel.hide_layers.click()
+    qtbot.waitUntil(lambda: shared_viewer.canvas.size[1] < width + 100)
+    assert not comparison.layer_docks_hidden
+
+
+@pytest.mark.usefixtures("keys")
 def test_flicker_lasts_as_long_as_the_key_is_held(shared_viewer: Any, qtbot: Any, comparison: Comparison) -> None:
     comparison.set_mode(modes.FLICKER)
     press(shared_viewer, qtbot, HOLD_KEY, hold=True)
@@ -107,7 +123,7 @@ def test_flicker_lasts_as_long_as_the_key_is_held(shared_viewer: Any, qtbot: Any
     qtbot.keyRelease(shared_viewer.window._qt_viewer.canvas.native, HOLD_KEY)
     qtbot.waitUntil(lambda: not comparison.held)  # napari waits for an auto-repeat
     press(shared_viewer, qtbot, HOLD_KEY, hold=True)
-    comparison.overlay.left.emit()  # the release goes to another window
+    comparison.overlay.focus_lost.emit()  # the release goes to another window
     assert not comparison.held
     qtbot.keyRelease(shared_viewer.window._qt_viewer.canvas.native, HOLD_KEY)
     qtbot.wait(150)

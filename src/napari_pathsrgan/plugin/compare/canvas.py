@@ -77,6 +77,10 @@ class CanvasAccess:
         native: QWidget = self._qt_viewer.canvas.native
         return native
 
+    def layer_docks(self) -> tuple[QWidget, ...]:
+        """Find napari's docks with the layer list and the layer controls."""
+        return self._qt_viewer.dockLayerList, self._qt_viewer.dockLayerControls
+
     def on_draw(self, callback: Callable[[Any], None]) -> None:
         """Call something each time before the canvas is drawn."""
         self._qt_viewer.canvas.events.draw.connect(callback)

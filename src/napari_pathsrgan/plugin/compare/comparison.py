@@ -175,6 +175,17 @@ class Comparison(QObject):
         self.cross = shown
         self._update_overlay()
 
+    @property
+    def layer_docks_hidden(self) -> bool:
+        """Whether napari's layer list and controls are hidden."""
+        return all(dock.isHidden() for dock in self._canvas.layer_docks())
+
+    def hide_layer_docks(self, hidden: bool) -> None:
+        """Hide napari's layer list and controls, so that the panes get their room, or show them again."""
+        for dock in self._canvas.layer_docks():
+            dock.setHidden(hidden)
+        self.changed.emit()
+
     def show_working(self, missing: Callable[[Image], float]) -> None:
         """Mark the panes whose images are being computed.
 

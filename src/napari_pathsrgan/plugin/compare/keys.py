@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_pathsrgan.plugin.compare.comparison import Comparison
 
 ZOOM_KEYS = {4: "Ctrl+1", 10: "Ctrl+2", 20: "Ctrl+3", 40: "Ctrl+4"}
-WHOLE_KEY, NEXT_KEY, HOLD_KEY = "Shift+W", "N", "H"
+WHOLE_KEY, NEXT_KEY, HOLD_KEY, LAYERS_KEY = "Shift+W", "N", "H", "Shift+H"
 
 
 def zoom_to(viewer: napari.Viewer, magnification: float) -> None:
@@ -100,6 +100,7 @@ class CompareKeys(QObject):
             (HOLD_KEY, "Hold: the other image"),
             (f"{ZOOM_KEYS[4]} … {ZOOM_KEYS[40][-1]}", f"Zoom to {zooms}"),
             (WHOLE_KEY, "Whole slide"),
+            (LAYERS_KEY, "Hide or show the layer list"),
         ]
         lines = []
         for key, what in keys:
@@ -165,4 +166,5 @@ def _actions(comparison: Comparison) -> dict[str, Callable[[Any], Any]]:
         WHOLE_KEY: lambda viewer: viewer.fit_to_view(),
         NEXT_KEY: lambda _viewer: comparison.next_image(),
         HOLD_KEY: hold,
+        LAYERS_KEY: lambda _viewer: comparison.hide_layer_docks(not comparison.layer_docks_hidden),
     }

@@ -70,6 +70,8 @@ class ComparePanel(QWidget):
         self.cross.setToolTip("Mark the cursor's place in every pane (default: on)")
         self.capture = QPushButton("Capture …")
         self.capture.setToolTip("Save what is compared as PNG, with labels and scale bar")
+        self.hide_layers = QCheckBox("hide layer list")
+        self.hide_layers.setToolTip("Give the room of napari's layer list and controls to the panes (default: off)")
         self.scan = QPushButton("Add a real scan …")
         self.scan.setToolTip(
             "Show the real 10× and 20× scans of this slide, placed as\n"
@@ -96,12 +98,13 @@ class ComparePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        layout.addWidget(Flowing(self.cross, self.capture))
+        layout.addWidget(Flowing(self.cross, self.hide_layers, self.capture))
         layout.addWidget(more)
         self.modes.activated.connect(lambda _: comparison.set_mode(self.modes.currentData()))
         self.first.activated.connect(lambda _: comparison.choose(first=self.first.currentData()))
         self.second.activated.connect(lambda _: comparison.choose(second=self.second.currentData()))
         self.cross.toggled.connect(comparison.set_cross)
+        self.hide_layers.toggled.connect(comparison.hide_layer_docks)
         self.capture.clicked.connect(self.capture_requested)
         self.scan.clicked.connect(self.scan_requested)
         comparison.changed.connect(self.update_choices)
@@ -134,8 +137,9 @@ class ComparePanel(QWidget):
     def update_choices(self) -> None:
         """Show what is compared, and what can be."""
         mode = self._comparison.mode
-        with QSignalBlocker(self.modes):
+        with QSignalBlocker(self.modes), QSignalBlocker(self.hide_layers):
             self.modes.setCurrentIndex(self.modes.findData(mode))
+            self.hide_layers.setChecked(self._comparison.layer_docks_hidden)
         first = self._comparison.alone if mode.n_images == 1 else self._comparison.first
         self._show_side(self.first, mode.sides[:1], first)
         self._show_side(self.second, mode.sides[1:], self._comparison.second)
