@@ -100,11 +100,10 @@ def test_zoom_presets_show_a_scan_s_pixels_one_to_one(shared_viewer: Any, qtbot:
     assert 0.8 < filled.max() < 1
 
 
-@pytest.mark.usefixtures("keys")
 def test_a_key_gives_the_room_of_the_layer_list_to_the_panes(
-    shared_viewer: Any, qtbot: Any, comparison: Comparison
+    shared_viewer: Any, qtbot: Any, comparison: Comparison, keys: CompareKeys
 ) -> None:
-    panel = ComparePanel(comparison, CompareKeys(shared_viewer, comparison))
+    panel = ComparePanel(comparison, keys)
     qtbot.addWidget(panel)
     width = shared_viewer.canvas.size[1]
     press(shared_viewer, qtbot, LAYERS_KEY)
