@@ -23,7 +23,7 @@ def phantom_path(size_um: float = SAMPLE_SIZE_UM, seed: int = SAMPLE_SEED, folde
         Side, µm.
     seed : int
     folder : Path, optional
-        Where phantoms are kept; the user's cache otherwise.
+        Folder of the phantoms; the user's cache otherwise.
 
     Returns
     -------
@@ -37,22 +37,22 @@ def phantom_path(size_um: float = SAMPLE_SIZE_UM, seed: int = SAMPLE_SEED, folde
     """
     from napari_pathsrgan.phantom.scanner import write_phantom
 
-    kept = folder or platformdirs.user_cache_path("napari-pathsrgan") / "phantoms"
-    place = kept / f"cytology-phantom-{size_um:.0f}um-seed{seed}"
+    stored = folder or platformdirs.user_cache_path("napari-pathsrgan") / "phantoms"
+    place = stored / f"cytology-phantom-{size_um:.0f}um-seed{seed}"
     scan = place / "4x.tiff"
     if not scan.exists():
         try:
-            kept.mkdir(parents=True, exist_ok=True)
+            stored.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{kept} can't be made: {error.strerror}.", "Free some space, or check the rights."
+                f"{stored} can't be made: {error.strerror}.", "Free some space, or check the rights."
             ) from error
         write_phantom(place, size_um, seed, magnifications=(4,))
     return scan
 
 
 def cytology_phantom() -> list[LayerTuple]:
-    """Provide *Open Sample ▸ Cytology phantom*: 1.5 × 1.5 mm, made in seconds on first use and kept."""
+    """Provide *Open Sample ▸ Cytology phantom*: 1.5 × 1.5 mm, made in seconds on first use and stored."""
     from napari_pathsrgan.slides.open_slide import open_slide
 
     return [slide_layer(open_slide(phantom_path()), SAMPLE_NAME)]

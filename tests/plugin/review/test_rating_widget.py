@@ -285,7 +285,7 @@ def test_the_command_line_opens_the_window(
     assert main(["review", "rate", str(path), "--rater", "A"]) == 2
     assert "“A” has rated 1 of 23" in capsys.readouterr().err
     assert main(["review", "rate", str(path), "--rater", "A", "--continue"]) == 0
-    assert opened[-1].first.begin.text() == "Go on"
+    assert opened[-1].first.begin.text() == "Continue"
     assert rated(path) == [(0, 4), (1, 4)]
     monkeypatch.setattr(rating_window, "has_screen", lambda: False)
     assert main(["review", "rate", str(path), "--rater", "B"]) == 2

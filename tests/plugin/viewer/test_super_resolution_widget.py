@@ -113,12 +113,12 @@ def test_labels_break_rather_than_being_cut_off(make_window: Callable[..., Windo
     window = make_window(slide_path)
     window.viewer.window.resize(1700, 500)
     window.settle(0.4)
-    assert ("SR-10× computed · darkener · 0.586 µm/px",) in window.dock.comparison.labels.lines
+    assert ("SR-10× computed · tiny · 0.586 µm/px",) in window.dock.comparison.labels.lines
     window.viewer.window.resize(1050, 500)
     window.settle(0.4)
     broken = window.dock.comparison.labels.lines[1]
     assert len(broken) > 1
-    assert " ".join(broken).replace("· ", "") == "SR-10× computed darkener 0.586 µm/px"
+    assert " ".join(broken).replace("· ", "") == "SR-10× computed tiny 0.586 µm/px"
     window.dock.comparison.set_mode(modes.ONE)
     assert not window.viewer.canvas.grid.enabled
 
@@ -139,14 +139,14 @@ def test_labels_say_computed_the_model_and_the_pixel_size_whatever_the_layer_is_
     window = make_window(slide_path)
     scan, _, computed = window.viewer.layers
     assert pane_label(scan) == "4× scan · 1.465 µm/px"
-    assert pane_label(computed) == "SR-20× computed · darkener · 0.293 µm/px"
+    assert pane_label(computed) == "SR-20× computed · tiny · 0.293 µm/px"
     computed.name = "real tissue"
     window.viewer.window.resize(1700, 500)
     window.settle(0.4)
-    assert " · ".join(window.dock.comparison.labels.lines[-1]).startswith("real tissue · SR-20× computed · darkener")
+    assert " · ".join(window.dock.comparison.labels.lines[-1]).startswith("real tissue · SR-20× computed · tiny")
     window.open(other_slide_path)
     assert pane_label(scan) == "case-17 · 4× scan · 1.465 µm/px"
-    assert pane_label(computed) == "real tissue · SR-20× computed · darkener · 0.293 µm/px"
+    assert pane_label(computed) == "real tissue · SR-20× computed · tiny · 0.293 µm/px"
 
 
 def test_a_second_slide_opens_in_view_and_choosing_a_slide_goes_back_to_its_place(

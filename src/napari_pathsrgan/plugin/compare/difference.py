@@ -54,7 +54,7 @@ class Operand:
     def sample(
         self, corner_um: npt.NDArray[np.float64], pixel_um: npt.NDArray[np.float64], size: Any, read: Read
     ) -> Pixels:
-        """Put a region together on any grid; the nearest pixels go on beyond the image's edge.
+        """Resample a region on any grid; beyond the image's edge, the nearest pixels are repeated.
 
         Parameters
         ----------

@@ -39,7 +39,7 @@ def pixel_size(mpp: float) -> str:
 
 
 def slide_of(layer: Layer) -> str:
-    """Tell which slide a layer shows, by its fingerprint; empty for layers that are not ours."""
+    """Find the slide that a layer shows, by its fingerprint; empty for layers that are not ours."""
     return str(layer.metadata.get(OF_SLIDE_KEY, ""))
 
 

@@ -67,7 +67,7 @@ class ViewKind:
         return self.content == "scan"
 
     def product(self, of_model: Product) -> Product:
-        """Tell which product its tiles have, from that of the model in use."""
+        """Make the product of its tiles from that of the model in use."""
         if self.uses_model:
             return of_model._replace(content=self.content)
         return type(of_model)(self.content)

@@ -53,7 +53,7 @@ class FirstPage(QWidget):
         self, title: str, question: str, mode: str, anchors: Sequence[tuple[int, Pixels]], zoom: int, going_on: bool
     ) -> None:
         super().__init__()
-        self.begin = QPushButton("Go on" if going_on else "Begin")
+        self.begin = QPushButton("Continue" if going_on else "Begin")
         self.begin.setObjectName("begin")
         self.begin.setMinimumSize(160, 44)
         self.begin.clicked.connect(self.begun)

@@ -74,7 +74,7 @@ class RatingPage(QWidget):
         self.forward = _button("Forward", "To the first that isn't rated (Tab)")
         self.comment = _button("Comment", "Say something about it (C)")
         self.flag = _button("Flag", "Mark it as odd (F)")
-        self.unjudged = _button("Can't judge", "Go on without a rating (0)")
+        self.unjudged = _button("Can't judge", "Continue without a rating (0)")
         self.pause = _button("Pause", "Hide it and stop the clock (Space)")
         below = QHBoxLayout()
         below.addWidget(self.count)
@@ -107,12 +107,12 @@ class RatingPage(QWidget):
     def show_paused(self, paused: bool) -> None:
         """Show that nothing can be rated, or can again."""
         self.pause.setChecked(paused)
-        self.pause.setText("Go on" if paused else "Pause")
+        self.pause.setText("Resume" if paused else "Pause")
         for button in (*self.scores.values(), self.forward, self.comment, self.flag, self.unjudged):
             button.setEnabled(not paused)
         self.back.setEnabled(self._begun and not paused)
         if paused:
-            self.view.show_note("Paused. Space goes on.")
+            self.view.show_note("Paused. Space resumes.")
 
 
 def _button(text: str, tip: str) -> QPushButton:

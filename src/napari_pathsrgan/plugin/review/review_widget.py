@@ -190,7 +190,7 @@ class ReviewWidget(DockWidget):
 
     def _asks_to_go_on(self, error: RaterKnownError) -> bool:
         box = plain_message_box(self, error.problem, "Was that you? Otherwise choose another name.")
-        go_on = box.addButton("Go on there", QMessageBox.ButtonRole.AcceptRole)
+        go_on = box.addButton("Continue there", QMessageBox.ButtonRole.AcceptRole)
         box.addButton("Another name", QMessageBox.ButtonRole.RejectRole)
         box.exec()
         return box.clickedButton() is go_on

@@ -346,7 +346,7 @@ class BrowsingSession(QObject):
 
 
 def _model_path(super_resolved: SuperResolvedSlide) -> Path:
-    """Tell which file the model of a slide in this viewer came from."""
+    """Find the file that the model of a slide in this viewer came from."""
     runner = super_resolved.runner
     assert isinstance(runner, ProcessModel)
     return runner.path

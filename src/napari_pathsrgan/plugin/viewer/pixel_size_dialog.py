@@ -108,7 +108,7 @@ class PixelSizeDialog(QDialog):
 
 
 def memory_file() -> Path:
-    """Where answers are kept."""
+    """File that answers are stored in."""
     return platformdirs.user_config_path("napari-pathsrgan") / "pixel_sizes.json"
 
 

@@ -1,4 +1,4 @@
-"""The registered scans of one viewer: added to a slide, kept in place while one browses, closed when they go."""
+"""The registered scans of one viewer: added to a slide, moved into place while one browses, closed when they are removed."""
 
 from __future__ import annotations
 

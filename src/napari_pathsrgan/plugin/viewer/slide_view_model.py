@@ -133,7 +133,7 @@ class SlideViewModel:
         return sorted(self.views, key=_place)
 
     def visible_kinds(self) -> set[ViewKind]:
-        """Tell of which kinds a layer is visible."""
+        """List the kinds whose layers are visible."""
         return {kind for kind, (layer, _) in self.views.items() if layer.visible}
 
     def refresh(self, fresh: Set[TileKey]) -> None:
