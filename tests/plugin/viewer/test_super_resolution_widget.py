@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.settings import get_settings
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QSpinBox, QWidget
 from tests.plugin.conftest import Window, draw_smear, write_model, write_slide
 
 from napari_pathsrgan.plugin.compare import modes
@@ -172,6 +174,45 @@ def test_a_second_slide_opens_in_view_and_choosing_a_slide_goes_back_to_its_plac
     np.testing.assert_allclose(camera.center[-2:], ((top + bottom) / 2, (left + right) / 2), atol=1)
     slides.setCurrentIndex(slides.findData(first))
     np.testing.assert_allclose(camera.center[-2:], (300, 200))
+
+
+def test_the_wheel_over_the_dock_changes_only_a_box_that_has_the_focus(
+    make_window: Callable[..., Window], slide_path: Path
+) -> None:
+    window = make_window(slide_path)
+    window.dock.advanced.expand(animate=False)
+    window.settle()
+    boxes = [
+        window.dock.form.models,
+        window.dock.compare.modes,
+        window.dock.advanced.device,
+        window.dock.advanced.memory,
+    ]
+    before = [box.text() if isinstance(box, QSpinBox) else box.currentText() for box in boxes]
+    for box in boxes:
+        turn_wheel(box)
+    assert [box.text() if isinstance(box, QSpinBox) else box.currentText() for box in boxes] == before
+    memory = window.dock.advanced.memory
+    memory.setFocus()
+    window.until(memory.hasFocus)
+    turn_wheel(memory)
+    assert memory.text() != before[-1]
+
+
+def turn_wheel(widget: QWidget) -> None:
+    """Turn the wheel by a notch over a widget."""
+    middle = QPointF(widget.rect().center())
+    event = QWheelEvent(
+        middle,
+        QPointF(widget.mapToGlobal(widget.rect().center())),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
 
 
 def test_memory_is_bounded_by_what_is_set(make_window: Callable[..., Window], slide_path: Path) -> None:

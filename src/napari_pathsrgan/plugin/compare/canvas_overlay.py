@@ -1,8 +1,9 @@
 """A transparent widget over the canvas: cross-hair, divider, the lens's rim, and marks of panes being computed.
 
 It is a widget of Qt's, so that a cross-hair that follows the mouse does not have the images drawn anew, which is
-slow without a graphics card. Mouse and wheel come here before they come to napari, and are passed on to it except for what is the
-divider's and the lens's: napari would pan along, zoom on the double-click, and change its layer on Alt+wheel.
+slow without a graphics card. Mouse and wheel come here before they come to napari, and are passed on to it except for
+what is the divider's and the lens's: napari would pan along, zoom on the double-click, and change its layer on
+Alt+wheel.
 """
 
 from __future__ import annotations

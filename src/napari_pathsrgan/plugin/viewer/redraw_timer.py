@@ -74,7 +74,7 @@ class RedrawTimer(QObject):
         self._settle_timer.start(SETTLED_MS)
 
     def _settle(self) -> None:
-        """Signal that the camera rests, unless the window was drawing all the while: the next move may wait behind it."""
+        """Signal that the camera rests, unless the window was drawing meanwhile: the next move may wait behind it."""
         if 1e3 * (time.perf_counter() - self._waits_since_s) > 1.5 * SETTLED_MS:
             self.camera_moved()
         else:

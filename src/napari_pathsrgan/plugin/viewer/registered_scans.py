@@ -1,4 +1,4 @@
-"""The registered scans of one viewer: added to a slide, moved into place while one browses, closed when they are removed."""
+"""The registered scans of one viewer: added to a slide, moved into place, closed when they are removed."""
 
 from __future__ import annotations
 
