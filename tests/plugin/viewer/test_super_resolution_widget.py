@@ -182,17 +182,13 @@ def test_the_wheel_over_the_dock_changes_only_a_box_that_has_the_focus(
     window = make_window(slide_path)
     window.dock.advanced.expand(animate=False)
     window.settle()
-    boxes = [
-        window.dock.form.models,
-        window.dock.compare.modes,
-        window.dock.advanced.device,
-        window.dock.advanced.memory,
-    ]
+    advanced = window.dock.advanced
+    boxes = [window.dock.form.models, window.dock.compare.modes, advanced.device, advanced.memory]
     before = [box.text() if isinstance(box, QSpinBox) else box.currentText() for box in boxes]
     for box in boxes:
         turn_wheel(box)
     assert [box.text() if isinstance(box, QSpinBox) else box.currentText() for box in boxes] == before
-    memory = window.dock.advanced.memory
+    memory = advanced.memory
     memory.setFocus()
     window.until(memory.hasFocus)
     turn_wheel(memory)

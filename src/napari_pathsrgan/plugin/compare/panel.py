@@ -70,7 +70,7 @@ class ComparePanel(QWidget):
         self.cross.setToolTip("Mark the cursor's place in every pane (default: on)")
         self.capture = QPushButton("Capture …")
         self.capture.setToolTip("Save what is compared as PNG, with labels and scale bar")
-        self.hide_layers = QCheckBox("hide layer list")
+        self.hide_layers = QCheckBox("hide layers")
         self.hide_layers.setToolTip("Give the room of napari's layer list and controls to the panes (default: off)")
         self.scan = QPushButton("Add a real scan …")
         self.scan.setToolTip(

@@ -14,6 +14,7 @@ from napari_pathsrgan.plugin.registration.registration_view import DRIFT_SHOWN, 
 from napari_pathsrgan.plugin.widgets.message_strip import MessageStrip
 from napari_pathsrgan.plugin.widgets.plain_text import MarkedLabel, PlainLabel, plain_tip
 from napari_pathsrgan.plugin.widgets.qt_types import existing
+from napari_pathsrgan.plugin.widgets.wheel_guard import guard_wheel
 from napari_pathsrgan.registration.pairs import PairsFile, is_pairs_file
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class RegistrationWidget(QWidget):
         self._arrivals = _Arrivals(self)
         self._arrivals.read.connect(self._on_read)
         self._build()
+        guard_wheel(self)
         if path is not None:
             self.open(path)
 
