@@ -12,7 +12,7 @@ from tests.plugin.crosses import scan_layer
 
 from napari_pathsrgan.errors import OutputError
 from napari_pathsrgan.plugin.compare import modes
-from napari_pathsrgan.plugin.compare.capture import write_capture
+from napari_pathsrgan.plugin.compare.capture import draw_caption, write_capture
 from napari_pathsrgan.plugin.compare.comparison import Comparison
 from napari_pathsrgan.plugin.viewer.overview_map import show_measures
 
@@ -44,6 +44,9 @@ def test_a_capture_holds_labels_divider_and_scale_bar(
     with Image.open(path) as file:
         assert round(file.info["dpi"][0]) == 300
         picture = np.asarray(file.convert("RGB")).astype(int)
+    caption = draw_caption("not for diagnosis", picture.shape[1])
+    np.testing.assert_array_equal(picture[-len(caption) :], caption)
+    picture = picture[: -len(caption)]
     height, width = picture.shape[:2]
     row = picture[height // 2, :, 0]
     marked = np.flatnonzero(row != 235)  # the divider: dark, with a light core
@@ -55,6 +58,16 @@ def test_a_capture_holds_labels_divider_and_scale_bar(
     assert picture[height - 40 :, width - 60 :].min() < 60  # the scale bar's box
     assert shared_viewer.canvas.overlays.text.visible  # as before, but not in the picture
     assert (picture[height - 30 : height - 15, 12:60].reshape(-1, 3) == 235).all()
+
+
+def test_a_caption_names_the_slide_and_ends_within_the_image(qapp: Any) -> None:
+    plain, named = draw_caption("not for diagnosis", 400), draw_caption("case-17 · not for diagnosis", 400)
+    assert plain.shape == named.shape
+    assert (plain != named).any()
+    long = draw_caption("case-17 " * 40 + "· not for diagnosis", 400)
+    assert long.shape == plain.shape
+    np.testing.assert_array_equal(long[:, -4:], 255)
+    assert long[:, 300:].min() < 100
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_pathsrgan.errors import PathSRGANError
 from napari_pathsrgan.plugin.compare.capture import write_capture
+from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY
 
 if TYPE_CHECKING:
     from napari_pathsrgan.plugin.compare.comparison import Comparison
@@ -66,7 +67,9 @@ class CompareActions(QObject):
         """Write what is compared as PNG; the dock says where, or why not."""
         ready, wanted = self._session.progress()
         try:
-            written = write_capture(self._comparison.viewer, self._comparison.overlay, path)
+            shown = self._current()
+            slide = "" if shown is None else shown.source.metadata[SLIDE_KEY]["name"]
+            written = write_capture(self._comparison.viewer, self._comparison.overlay, path, slide)
         except PathSRGANError as error:
             self._messages.show_problem(error)
             return
