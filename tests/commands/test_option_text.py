@@ -90,7 +90,7 @@ REGISTER = {"out": "p", "scans": ["a", "b", "c"]}
         ("register", REGISTER | {"stride_px": 1.5}, "stride_px", "It must be a whole number."),
         ("register", REGISTER | {"least_correlation": "high"}, "least_correlation", "It must be a number."),
         ("register", REGISTER | {"least_correlation": 1}, "least_correlation", "It must be less than 1."),
-        ("register", REGISTER | {"split": "some"}, "split", "It must be 'train' or 'test'."),
+        ("register", REGISTER | {"split": "some"}, "split", "It must be 'train', 'test' or 'place'."),
         ("register", {"scans": ["x"]}, "out", "This is required."),
         ("train", {"pairs": [], "out": "o"}, "pairs", "Give at least 1."),
         ("train", {"pairs": ["p"], "out": "o", "patch_lr_px": 20}, "patch_lr_px", "It must be a multiple of 8."),

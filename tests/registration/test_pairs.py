@@ -20,6 +20,7 @@ from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.correlation import absorption, match
 from napari_pathsrgan.registration.fine import PATCH_FIELDS, Registration
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, append
+from napari_pathsrgan.registration.splitting import split_by_place, split_of
 from napari_pathsrgan.slides.slide import Slide
 
 COUNT = 37  # more than one file of the store, and not a whole number of them
@@ -215,5 +216,30 @@ def test_slides_go_into_a_file(slides: list[Slide], tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_decides_the_split() -> None:
-    splits = [cutting.split_of(str(number)) for number in range(600)]
+    splits = [split_of(str(number)) for number in range(600)]
     assert 70 <= splits.count("test") <= 130
+
+
+def test_one_end_of_a_slide_split_by_place_is_for_testing(tmp_path: Path) -> None:
+    def far_apart() -> Planned:
+        plan = planned(0)
+        plan.table["row_um"], plan.table["col_um"] = 75.0 * (np.arange(COUNT) % 5), 150.0 * np.arange(COUNT)
+        return plan
+
+    append(tmp_path / "p", "alone", {"slide": 0}, "place", far_apart, invent)
+    add(tmp_path / "p", 1)
+    file = PairsFile(tmp_path / "p")
+    train, test = file.rows("train"), file.rows("test")
+    assert test.tolist() == [*range(31, COUNT)]
+    assert train.tolist() == [*range(30), *range(COUNT, 2 * COUNT)]
+    assert file.table["split"][30] == ""  # it overlaps the part for testing
+    assert (file.table["split"][test] == "test").all()
+
+
+def test_a_split_by_place_needs_two_patches_and_overlaps_nowhere() -> None:
+    assert split_by_place(np.empty((0, 2))).tolist() == []
+    assert split_by_place(np.zeros((1, 2))).tolist() == ["train"]
+    corners = np.random.default_rng(0).uniform(0, 3000, (300, 2)) * [1, 2]
+    splits = split_by_place(corners)
+    assert 45 <= (splits == "test").sum() <= 55
+    assert corners[splits == "test", 1].min() >= corners[splits == "train", 1].max() + 512 * 0.293 - 1e-6

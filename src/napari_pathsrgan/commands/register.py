@@ -28,6 +28,8 @@ from napari_pathsrgan.errors import OptionError
 from napari_pathsrgan.registration.config import FieldsConfig, RegistrationConfig
 
 if TYPE_CHECKING:
+    from napari_pathsrgan.registration.pairs import PairsFile
+    from napari_pathsrgan.registration.splitting import Split
     from napari_pathsrgan.slides.slide import Slide
 
 _POWERS = ("4x", "10x", "20x")
@@ -61,8 +63,8 @@ class RegisterOptions(RegistrationConfig, Options):
         QuPath's GeoJSON on the 4× scan: only patches inside an area are taken, and carry its class.
     places : Path, optional
         GeoJSON to write with the patches' places on the 4× scan of the last slide.
-    split : {"train", "test"}, optional
-        What the slides are for; by default one in six is for testing.
+    split : {"train", "test", "place"}, optional
+        What the slides are for. By default one slide in six is for testing; of a single slide one end is ("place").
     """
 
     out: Annotated[Path, POSITIONAL, PathTo("new")]
@@ -75,7 +77,7 @@ class RegisterOptions(RegistrationConfig, Options):
     mpp_high: float | None = None
     annotations: Annotated[Path | None, PathTo("file", "GeoJSON (*.geojson *.json)")] = None
     places: Annotated[Path | None, PathTo("new")] = None
-    split: Literal["train", "test"] | None = None
+    split: Literal["train", "test", "place"] | None = None
     scans: Annotated[tuple[Path, ...], POSITIONAL, PathTo("slide")] = Field(default=(), validate_default=True)
 
     @field_validator("scans")
@@ -98,6 +100,7 @@ def register(options: RegisterOptions, as_json: bool) -> None:
     the columns low, mid, high and, if you like, split. A killed run goes on where it stopped when given the same names.
     """
     from napari_pathsrgan.registration.pairs import PairsFile
+    from napari_pathsrgan.registration.splitting import BY_PLACE
 
     if options.from_fields is not None or options.phantoms:
         _simulate(options)
@@ -105,27 +108,53 @@ def register(options: RegisterOptions, as_json: bool) -> None:
         triplets = _triplets(options.scans)
         for number, (paths, split) in enumerate(triplets, 1):
             with progress(f"Slide {number} of {len(triplets)}") as report:
-                _register_slide(paths, split or options.split, options, report)
+                usual = BY_PLACE if len(triplets) == 1 else None
+                _register_slide(paths, split or options.split or usual, options, report)
     pairs = PairsFile(options.out)
     record = {"out": options.out, "pairs": len(pairs), "slides": pairs.slides}
     rows = [("Slide", "Pairs", "Tried", "For")]
     for slide in pairs.slides:
-        rows.append((slide["name"], str(slide["count"]), str(slide["found"].get("tried", "")), slide["split"]))
+        rows.append((slide["name"], str(slide["count"]), str(slide["found"].get("tried", "")), _purpose(pairs, slide)))
         for note in slide["found"].get("notes", []):
             print(note, file=sys.stderr)
     print_result(record, [*columns(rows), f"{thousands(len(pairs))} pairs in {options.out}"], as_json)
+
+
+def _purpose(pairs: PairsFile, slide: dict[str, Any]) -> str:
+    """Say what a slide's pairs are for."""
+    if slide["split"] != "place":
+        return str(slide["split"])
+    own = range(slide["first"], slide["first"] + slide["count"])
+    train, test = (sum(row in own for row in pairs.rows(split)) for split in ("train", "test"))
+    return f"train {train}, test {test} (one end of the slide), {slide['count'] - train - test} between"
 
 
 def _simulate(options: RegisterOptions) -> None:
     from napari_pathsrgan.registration.from_fields import append_fields
 
     shared = {name for name in FieldsConfig.model_fields if name != "folder"}
+    if options.split == "place":
+        raise OptionError(
+            "Single images are split by image, not by place.", "Give --split train or test, or leave it out."
+        )
     config = validated(FieldsConfig, options.model_dump(include=shared) | {"folder": options.from_fields})
     with progress("Simulating") as report:
         append_fields(options.out, config, options.split, progress=report)
 
 
-def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], str | None]]:
+def _split(text: str | None) -> Split | None:
+    """Read a split of a CSV file."""
+    from napari_pathsrgan.registration.splitting import SPLITS
+
+    if not text:
+        return None
+    for split in SPLITS:
+        if split == text:
+            return split
+    raise OptionError(f"There is no split “{text}”.", "Write train, test or place into the column split, or nothing.")
+
+
+def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], Split | None]]:
     """Find out which files belong together: three paths and a split each."""
     if len(scans) == 3:
         return [(list(scans), None)]
@@ -134,7 +163,7 @@ def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], str | None]]:
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 return [
-                    ([path.parent / row[power] for power in ("low", "mid", "high")], row.get("split") or None)
+                    ([path.parent / row[power] for power in ("low", "mid", "high")], _split(row.get("split")))
                     for row in csv.DictReader(file)
                 ]
         except KeyError as error:
@@ -154,7 +183,7 @@ def _triplets(scans: Sequence[Path]) -> list[tuple[list[Path], str | None]]:
     return [(paths, None) for paths, _ in found]
 
 
-def _register_slide(paths: Sequence[Path], split: str | None, options: RegisterOptions, report: Progress) -> None:
+def _register_slide(paths: Sequence[Path], split: Split | None, options: RegisterOptions, report: Progress) -> None:
     from napari_pathsrgan.registration.cutting import register_into
     from napari_pathsrgan.slides.open_slide import open_slide
 

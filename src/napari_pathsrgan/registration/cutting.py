@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,9 +12,9 @@ import numpy as np
 
 from napari_pathsrgan.errors import OptionError, PathSRGANError, SlideNotFoundError
 from napari_pathsrgan.registration.config import RegistrationConfig
-from napari_pathsrgan.registration.fields import TEST_ONE_IN
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MPP_HR, MR_PX, Label, register_slides
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append
+from napari_pathsrgan.registration.splitting import Split, split_of
 from napari_pathsrgan.registration.stored_pairs import read_attributes
 from napari_pathsrgan.registration.turned import Scan, Similarity, TurnedSlide, slide_of
 from napari_pathsrgan.slides.computed import refuse_computed
@@ -33,12 +32,6 @@ _MOST_SHOWN = 0.02
 """Offsets that grow faster along the slide, as by a turn of 1.1°, are not shown as a field of offsets."""
 _DECIDING = ("numpy", "opencv-python-headless", "scipy")
 """Parts whose version may move an offset's last digit."""
-
-
-def split_of(fingerprint: str) -> str:
-    """Decide by a slide's fingerprint whether it is for "train" or "test": stable whatever else is in the file."""
-    digest = hashlib.blake2b(fingerprint.encode(), digest_size=8).digest()
-    return "test" if int.from_bytes(digest, "big") % TEST_ONE_IN == 0 else "train"
 
 
 def provenance(low: Slide, mid: Slide, high: Slide, config: RegistrationConfig) -> dict[str, Any]:
@@ -217,7 +210,7 @@ def register_into(
     mid: Slide,
     high: Slide,
     config: RegistrationConfig | None = None,
-    split: str | None = None,
+    split: Split | None = None,
     label: Label | None = None,
     labels_from: str = "",
     progress: Callable[[float, float], None] | None = None,
@@ -230,8 +223,8 @@ def register_into(
         The pairs file.
     low, mid, high : Slide
     config : RegistrationConfig, optional
-    split : {"train", "test"}, optional
-        By default one slide in six is for testing.
+    split : {"train", "test", "place"}, optional
+        By default one slide in six is for testing; "place" keeps one end of the slide for it.
     label : callable, optional
         See `fine.register_slides`.
     labels_from : str

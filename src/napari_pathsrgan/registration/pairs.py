@@ -24,6 +24,7 @@ from zarr.codecs import ZstdCodec
 from napari_pathsrgan.bounded_json import read_json
 from napari_pathsrgan.errors import OutputError, StoreMismatchError
 from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, PATCH_FIELDS
+from napari_pathsrgan.registration.splitting import BY_PLACE, split_by_place
 from napari_pathsrgan.registration.stored_pairs import (
     FORMAT,
     SHARD_ROWS,
@@ -82,8 +83,8 @@ class PairsFile:
     ----------
     path : Path
     slides : list of dict
-        Each with ``name``, ``split`` ("train" or "test"), ``simulated``, ``first`` and ``count`` (its rows), ``made``
-        (files' fingerprints, reader, settings, versions) and ``found``.
+        Each with ``name``, ``split`` ("train", "test" or "place"), ``simulated``, ``first`` and ``count`` (its rows),
+        ``made`` (files' fingerprints, reader, settings, versions) and ``found``.
 
     Raises
     ------
@@ -145,18 +146,25 @@ class PairsFile:
         table["label"] = np.array(["", *self._labels])[label + 1]
         if names:
             table["slide"] = np.array(names)[owner]
-            table["split"] = np.array([slide["split"] for slide in self.slides])[owner]
+            table["split"] = self._splits()
             table["simulated"] = np.array([slide["simulated"] for slide in self.slides])[owner]
         return table
 
     def rows(self, split: str) -> npt.NDArray[np.intp]:
-        """Rows of one split, "train" or "test"; a slide is wholly in one."""
-        parts = [
-            np.arange(slide["first"], min(slide["first"] + slide["count"], self._rows))
-            for slide in self.slides
-            if slide["split"] == split
-        ]
-        return np.concatenate([np.empty(0, np.intp), *parts]).astype(np.intp)
+        """Rows of one split, "train" or "test"; a slide is wholly in one, or split by place."""
+        return np.flatnonzero(self._splits() == split)
+
+    def _splits(self) -> npt.NDArray[np.str_]:
+        """What every row is for: "train", "test", or "" on the border between both parts of a slide."""
+        splits = np.full(self._rows, "", "U5")
+        for slide in self.slides:
+            own = slice(slide["first"], min(slide["first"] + slide["count"], self._rows))
+            if slide["split"] == BY_PLACE:
+                corners = [_read_column(self.path, name, own.start, own.stop) for name in ("row_um", "col_um")]
+                splits[own] = split_by_place(np.stack(corners, axis=1))
+            else:
+                splits[own] = slide["split"]
+        return splits
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         return _read_column(self.path, name, 0, self._rows)
@@ -184,7 +192,7 @@ def append(
         The slide's.
     made : dict
         Tells this slide and its settings from every other, in plain values.
-    split : {"train", "test"}
+    split : {"train", "test", "place"}
     plan : callable
         Finds the rows; called only if they are not in the file yet.
     cut : callable

@@ -56,7 +56,7 @@ class _Turned(_Checked):
 
 class _Slide(_Checked):
     name: _Name
-    split: Literal["train", "test"]
+    split: Literal["train", "test", "place"]
     simulated: bool
     first: _Count
     count: _Count

@@ -26,6 +26,7 @@ from napari_pathsrgan.models.card import MOST_NAME, MOST_TEXT, ModelCard
 from napari_pathsrgan.models.checkpoint import save_generator
 from napari_pathsrgan.models.zoo import RUN_FOLDER_FILE
 from napari_pathsrgan.registration.pairs import PairsFile
+from napari_pathsrgan.registration.splitting import BY_PLACE
 from napari_pathsrgan.slides.foreground import REACH_PX
 from napari_pathsrgan.text import printable
 from napari_pathsrgan.training.config import RunOptions
@@ -237,12 +238,13 @@ def _measured(network: Generator, config: TrainingConfig, card: ModelCard, repor
 def _card(config: TrainingConfig, halo_lr_px: int, out: Path, words: CardWords, perceptual: str) -> ModelCard:
     sentences = []
     for path in config.pairs:
-        slides = PairsFile(path).slides
+        pairs = PairsFile(path)
+        slides = pairs.slides
         kind = "single pictures seen through simulated scanners" if any(s["simulated"] for s in slides) else "slides"
-        learnt, left = ([s for s in slides if s["split"] == split] for split in ("train", "test"))
-        patches = sum(slide["count"] for slide in learnt)
+        learnt, left = ([s for s in slides if s["split"] in (split, BY_PLACE)] for split in ("train", "test"))
+        measured = f"{len(left)} left out" if set(map(id, learnt)).isdisjoint(map(id, left)) else "parts left out"
         sentences.append(
-            f"“{path.name}”: {len(learnt)} {kind}, {patches} patches; {len(left)} left out and measured on."
+            f"“{path.name}”: {len(learnt)} {kind}, {len(pairs.rows('train'))} patches; {measured} and measured on."
         )
     limits = " ".join(filter(None, (ModelCard.model_fields["limits"].default, words.limits)))
     return ModelCard(

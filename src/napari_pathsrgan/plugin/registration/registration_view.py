@@ -21,6 +21,7 @@ DRIFT_SHOWN = 40.0
 """Arrows are so much longer than what they stand for: offsets drift by a µm or two over a slide of centimetres."""
 
 _HALF_UM = 75.0
+_PURPOSES = {"train": "training", "test": "testing", "place": "training, those at one end for testing"}
 
 
 def registration_layers(low: Slide, high: Slide, table: Table, magnification: int = 20) -> list[LayerTuple]:
@@ -148,7 +149,7 @@ def read_registration(pairs: PairsFile, index: int, magnification: int = 20) -> 
 
 def _summary(entry: dict[str, Any], table: Table, magnification: int) -> str:
     found = entry["found"]
-    lines = [f"{len(table)} of {found['tried']} patches with cells, for {entry['split']}ing"]
+    lines = [f"{len(table)} of {found['tried']} patches with cells, for {_PURPOSES[entry['split']]}"]
     if len(table):
         offsets = np.stack([table[f"offset_{axis}_um_{magnification}x"] for axis in ("row", "col")], axis=1)
         middle, drift = np.median(offsets, axis=0), np.ptp(offsets, axis=0).max()
