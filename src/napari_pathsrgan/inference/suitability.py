@@ -35,7 +35,7 @@ def refuse_unsuitable(slide: Slide, card: ModelCard) -> None:
     SlideTooCoarseError
         If the slide was scanned more coarsely than the model can make sense of.
     """
-    refuse_computed(slide)
+    refuse_computed(slide.path, slide.computed)
     card.check_ratios()
     if slide.mpp > card.mpp_scan * COARSEST_RATIO:
         raise SlideTooCoarseError(

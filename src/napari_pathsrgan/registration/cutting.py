@@ -102,7 +102,7 @@ def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide,
                     "Put it back, or register the slide again from where it is now.",
                 )
             opened.append(open_slide(path, entry["made"]["mpp"][power]))
-            refuse_computed(opened[-1])
+            refuse_computed(opened[-1].path, opened[-1].computed)
             if opened[-1].fingerprint != entry["made"]["fingerprints"][power]:
                 raise SlideNotFoundError(
                     f"{path.name} is not the file any more that {entry['name']} was registered with.",

@@ -170,7 +170,7 @@ def register_slides(
     """
     config = config or RegistrationConfig()
     for scan in (low, mid, high):
-        refuse_computed(scan)
+        refuse_computed(scan.path, scan.computed)
     _check_mpps(low, mid, high)
     view = _view(low, mid, high, config)
     candidates = _candidates(view, config, label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 from napari_pathsrgan.errors import ComputedSlideError
@@ -13,9 +13,6 @@ from napari_pathsrgan.slides.computed_areas import ComputedAreas
 from napari_pathsrgan.slides.slide_kind import TIFF_HEADS, head_bytes
 from napari_pathsrgan.slides.store_layout import MAP_KEY, OUR_KEY
 from napari_pathsrgan.slides.tiff_header import read_description
-
-if TYPE_CHECKING:
-    from napari_pathsrgan.slides.slide import Slide
 
 COMPUTED_BY, CREATOR = ", computed by ", "napari-pathsrgan"
 """In the OME-XML of an OME-TIFF of ours: what joins the names of slide and model, and the program's name."""
@@ -70,17 +67,15 @@ def find_computed(path: Path) -> Computed | None:
         return None
 
 
-def refuse_computed(slide: Slide) -> None:
-    """Raise ComputedSlideError unless a slide is a scan."""
-    if slide.computed is not None:
-        raise _no_scan(slide.path, slide.computed)
+def refuse_computed(path: Path, computed: Computed | None) -> None:
+    """Raise ComputedSlideError where a slide's file is computed: give `Slide.path` and `Slide.computed`."""
+    if computed is not None:
+        raise _no_scan(path, computed)
 
 
 def refuse_computed_file(path: Path) -> None:
     """Raise ComputedSlideError if a file or folder is one that this program computed."""
-    computed = find_computed(path)
-    if computed is not None:
-        raise _no_scan(path, computed)
+    refuse_computed(path, find_computed(path))
 
 
 def _no_scan(path: Path, computed: Computed) -> ComputedSlideError:
