@@ -129,7 +129,7 @@ class JobDetails(QWidget):
             "open": state is State.DONE,
             "log": state in (State.FAILED, State.INTERRUPTED),
             "remove": not state.active,
-            "copy": True,
+            "copy": state is not State.DAMAGED,
         }
         self._offered.show_only(*(button for name, button in self.actions_.items() if offered[name]))
         for page, what in ((self.curves, "figures"), (self.images, "images")):

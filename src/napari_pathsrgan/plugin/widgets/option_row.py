@@ -209,7 +209,7 @@ class OptionRow(QWidget):
     def _check_path(self, path: Path) -> str:
         assert self.path is not None
         if self.path.kind == "new":
-            return "" if path.parent.is_dir() else "The folder to put it in does not exist."
+            return "" if path.parent.is_dir() else "Its folder does not exist."
         if not path.exists():
             return _NO_SUCH.get(self.path.kind, "There is no such folder.")
         if self.path.kind == "slide" and slide_kind(path) is None:
