@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import grimp
+
+import napari_pathsrgan
 
 
 def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
@@ -42,3 +47,10 @@ def test_a_circle_would_be_found() -> None:
     for importer, imported in [("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]:
         graph.add_import(importer=importer, imported=imported)
     assert cycles(graph) == [["b", "c"]]
+
+
+def test_the_documents_list_every_package() -> None:
+    folder = Path(napari_pathsrgan.__file__).parent
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    text = (Path(__file__).parents[1] / "docs" / "developing.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE)) == packages

@@ -389,7 +389,7 @@ def test_blended_tiles_are_the_weighted_sum_of_overlapping_windows(tmp_path: Pat
                 slide.read_grid(1.172, top, left, 128 * n_rows + 64, 128 * n_cols + 64), 2, view.background
             )
             ys, xs = (
-                blend_axis_weights(size, 256, "linear", first=at == 0, last=at == 1)
+                blend_axis_weights(size, 256, first=at == 0, last=at == 1)
                 for size, at in zip(hr.shape, (row, col), strict=False)
             )
             weighted = hr * ys[:, None, None] * xs[None, :, None]

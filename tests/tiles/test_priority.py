@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_pathsrgan.tiles.grid import PyramidGrid
-from napari_pathsrgan.tiles.priority import by_urgency, centre_outward, interleave
+from napari_pathsrgan.tiles.priority import centre_outward, interleave
 
 
 def test_the_tile_under_the_centre_is_first_and_corners_are_last() -> None:
@@ -19,15 +18,6 @@ def test_the_tile_under_the_centre_is_first_and_corners_are_last() -> None:
 
 def test_a_view_off_the_middle_of_its_tiles_begins_where_it_looks() -> None:
     assert centre_outward([(0, 0), (0, 1)], 10, 300, 256)[0] == (0, 1)
-
-
-def test_ring_comes_after_all_that_is_in_sight() -> None:
-    grid = PyramidGrid.over_slide((2000, 2000))
-    visible, prefetch = by_urgency(grid, 0, slice(1024, 2048), slice(1536, 3072))
-    assert visible[:2] == [(2, 4), (3, 4)]
-    assert sorted(visible) == grid.tiles_in(0, slice(1024, 2048), slice(1536, 3072))
-    assert len(prefetch) == 4 * 5 - 2 * 3
-    assert not set(visible) & set(prefetch)
 
 
 def test_lists_take_turns() -> None:

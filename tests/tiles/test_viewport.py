@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from napari_pathsrgan.tiles.grid import PART_PX, PyramidGrid
 from napari_pathsrgan.tiles.viewport import (
     ancestor_tiles,
-    nearest_level,
     part_in_sight,
     prefetch_tiles,
     split_index,
@@ -116,18 +115,6 @@ def test_ancestors_under_a_region() -> None:
     grid = PyramidGrid.over_slide((2000, 2000))
     assert ancestor_tiles(grid, 0, slice(1100, 1200), slice(2100, 2200), 2) == [(1, 2)]
     assert ancestor_tiles(grid, 0, slice(1024, 1200), slice(2100, 2200), 2) == [(0, 2), (1, 2)]  # the margin's share
-
-
-@pytest.mark.parametrize(
-    ("pixel_size_um", "level"), [(0.01, 0), (0.293, 0), (0.41, 0), (0.42, 1), (1.1, 2), (1.8, 3), (900.0, 4)]
-)
-def test_nearest_level(pixel_size_um: float, level: int) -> None:
-    assert nearest_level((0.293, 0.586, 1.172, 2.344, 4.688), pixel_size_um) == level
-
-
-def test_a_screen_pixel_has_a_size() -> None:
-    with pytest.raises(ValueError, match="wide"):
-        nearest_level((0.293,), 0.0)
 
 
 @settings(deadline=None)

@@ -156,6 +156,6 @@ class BlendedTileWriter:
         start, stop = theirs[axis], theirs[axis] + theirs[axis + 2]
         begin, end = max(start, core[axis]), min(stop, core[axis] + core[axis + 2])
         ends = {"first": place[axis] == 0, "last": place[axis] == self._places[axis] - 1}
-        weights = blend_axis_weights(stop - start, OVERLAP * scale, "linear", **ends)
+        weights = blend_axis_weights(stop - start, OVERLAP * scale, **ends)
         inside = slice(begin - start, end - start)
         return inside, slice(begin - core[axis], end - core[axis]), weights[inside]

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
-
-from napari_pathsrgan.tiles.viewport import PREFETCH_RING, prefetch_tiles, visible_tiles
-
-if TYPE_CHECKING:
-    from napari_pathsrgan.tiles.grid import PyramidGrid
+from typing import TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -39,33 +34,6 @@ def centre_outward(
         return row_px * row_px + col_px * col_px, row, col
 
     return sorted(tiles, key=distance)
-
-
-def by_urgency(
-    grid: PyramidGrid, level: int, rows: slice, cols: slice, ring: int = PREFETCH_RING
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Tiles of a region in the order in which they are wanted.
-
-    Parameters
-    ----------
-    grid : PyramidGrid
-        Levels and tiles.
-    level, rows, cols : int, slice, slice
-        The region in sight, in pixels of `level`.
-    ring : int
-        How many tiles around it are fetched ahead.
-
-    Returns
-    -------
-    visible, prefetch : list of (row, col)
-        Each from the region's centre outward.
-    """
-    centre = ((rows.start + rows.stop) / 2, (cols.start + cols.stop) / 2)
-    side = grid.tile_px[level]
-    return (
-        centre_outward(visible_tiles(grid, level, rows, cols), *centre, side),
-        centre_outward(prefetch_tiles(grid, level, rows, cols, ring), *centre, side),
-    )
 
 
 def interleave(request_lists: Sequence[Sequence[Item]]) -> Iterator[Item]:

@@ -7,9 +7,7 @@ region into tiles: those in sight, those just out of sight, and those of a coars
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
@@ -138,21 +136,6 @@ def ancestor_tiles(
         slice(rows.start // downsample - margin, -(-rows.stop // downsample) + margin),
         slice(cols.start // downsample - margin, -(-cols.stop // downsample) + margin),
     )
-
-
-def nearest_level(level_mpps: Sequence[float], pixel_size_um: float) -> int:
-    """Level whose pixels come closest to a screen pixel, as a ratio; of two equally close the finer.
-
-    Parameters
-    ----------
-    level_mpps : sequence of float
-        µm per pixel of each level, finest first.
-    pixel_size_um : float
-        µm per pixel of the screen.
-    """
-    if pixel_size_um <= 0:
-        raise ValueError(f"A screen pixel can't be {pixel_size_um} µm wide.")
-    return min(range(len(level_mpps)), key=lambda level: abs(math.log(level_mpps[level] / pixel_size_um)))
 
 
 def _three_axes(items: tuple[IndexItem, ...]) -> list[SupportsIndex | slice]:
