@@ -17,6 +17,7 @@ from napari_pathsrgan.phantom.truth import PhantomTruth
 from napari_pathsrgan.registration.accuracy import true_errors_px
 from napari_pathsrgan.registration.coarse import DifferentSlidesError
 from napari_pathsrgan.registration.fine import register_slides
+from napari_pathsrgan.registration.turns import as_scanned, turns_of
 from napari_pathsrgan.slides.open_slide import open_slide
 
 _SEEDS = [21, 22, 23, 24, 25, 93, 133, 355]
@@ -39,8 +40,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         truth = PhantomTruth.load(folder / "truth.json")
         tried, accepted = tried + found.tried, accepted + len(found.patches)
         moved = " and ".join(f"{part / 0.293:.0f}" for part in found.coarse_20x.offset_um)
+        own = as_scanned(found.patches, {"turned": turns_of(found)})
         for power in (10, 20):
-            errors = np.abs(true_errors_px(found.patches, truth, power))
+            errors = np.abs(true_errors_px(own, truth, power))
             gathered[power].append(errors)
             detail = (
                 f"p95 {np.percentile(errors, 95):.3f}, max {errors.max():.3f}; {len(errors)} patches; {moved} px apart"

@@ -22,7 +22,7 @@ from napari_pathsrgan.phantom.scanner import write_phantom
 from napari_pathsrgan.phantom.truth import PhantomTruth, Turn
 from napari_pathsrgan.registration.accuracy import true_errors_px
 from napari_pathsrgan.registration.fine import Registration, register_slides
-from napari_pathsrgan.registration.turned import Scan, Similarity, TurnedSlide
+from napari_pathsrgan.registration.turns import as_scanned, turns_of
 from napari_pathsrgan.slides.open_slide import open_slide
 
 _EMPTY = 0.3
@@ -98,15 +98,10 @@ def measure_case(folder: Path, size_um: float, seed: int, case: Case) -> Result 
     seconds = time.process_time() - began
     if found is None or not len(found.patches):
         return None
-    low, mid = (_turn(scan) for scan in (found.low_as_high, found.mid_as_high))
-    others = {10: mid, 20: None}
-    errors = {power: np.abs(true_errors_px(found.patches, truth, power, low, others[power])) for power in others}
+    own = as_scanned(found.patches, {"turned": turns_of(found)})
+    errors = {power: np.abs(true_errors_px(own, truth, power)) for power in (10, 20)}
     say(f"{seed}-{case.name}: {errors[10].mean():.3f} and {errors[20].mean():.3f} px, {seconds:.1f} s")
     return Result(case.name, errors, seconds)
-
-
-def _turn(scan: Scan) -> Similarity | None:
-    return scan.similarity if isinstance(scan, TurnedSlide) else None
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:

@@ -39,10 +39,18 @@ def accuracy(options: AccuracyOptions, as_json: bool) -> None:
     with progress("Matching again") as report:
         measured: list[Accuracy] = list(table_ii_accuracy(file, options.count, progress=report))
     if options.truth is not None:
+        import numpy as np
+
         from napari_pathsrgan.phantom.truth import PhantomTruth
+        from napari_pathsrgan.registration.turns import as_scanned
 
         known = PhantomTruth.load(options.truth)
-        measured += [Accuracy(power, true_errors_px(file.table, known, power), "truth") for power in (10, 20)]
+        table = file.table
+        parts = [
+            as_scanned(table[slide["first"] : slide["first"] + slide["count"]], slide["found"]) for slide in file.slides
+        ]
+        own = np.concatenate(parts)
+        measured += [Accuracy(power, true_errors_px(own, known, power), "truth") for power in (10, 20)]
     rows = [one.row() for one in measured]
     rows += [{"scans": f"4×–{power}×", "measure": "paper", "pairs": 5000, **row} for power, row in PAPER_ROWS.items()]
     heads = ("scans", "measure", "pairs", "mean_px", "sd_px", "p95_px", "max_px")

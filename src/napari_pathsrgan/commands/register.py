@@ -209,8 +209,8 @@ def _labels(path: Path | None, low: Slide) -> tuple[Callable[[Any], list[str | N
 def _write_places(path: Path, out: Path, low: Slide, high: Slide) -> None:
     import numpy as np
 
-    from napari_pathsrgan.registration.cutting import as_scanned
     from napari_pathsrgan.registration.pairs import PairsFile
+    from napari_pathsrgan.registration.turns import as_scanned
     from napari_pathsrgan.slides.geojson import QuPathGrid, write_squares
 
     pairs = PairsFile(out)

@@ -16,7 +16,6 @@ from napari_pathsrgan.registration.fine import HR_PX, MPP_HR
 if TYPE_CHECKING:
     from napari_pathsrgan.phantom.truth import PhantomTruth
     from napari_pathsrgan.registration.pairs import PairsFile
-    from napari_pathsrgan.registration.turned import Similarity
 
 MAGNIFIED = 10
 """How much the paper magnifies patches before it matches them again (Ma et al. 2020, § III-B)."""
@@ -75,24 +74,16 @@ class Accuracy:
         return counts.astype(np.int64), edges
 
 
-def true_errors_px(
-    table: Table,
-    truth: PhantomTruth,
-    magnification: int,
-    low: Similarity | None = None,
-    other: Similarity | None = None,
-) -> Errors:
+def true_errors_px(table: Table, truth: PhantomTruth, magnification: int) -> Errors:
     """Error of measured offsets at the patches' centres, where it is known.
 
     Parameters
     ----------
     table : structured array
-        Columns of `fine.PATCH_FIELDS`, or of a pairs file.
+        Columns of `fine.PATCH_FIELDS`, in the positions of the scans as they were made (`turns.as_scanned`).
     truth : PhantomTruth
     magnification : int
         10 or 20.
-    low, other : Similarity, optional
-        How the 4× scan and the other one were turned.
 
     Returns
     -------
@@ -100,10 +91,8 @@ def true_errors_px(
         Along rows and columns, pixels of that scan.
     """
     here = np.stack([table["row_um"], table["col_um"]], axis=1) + HR_PX * MPP_HR / 2
-    own = here if low is None else low.undo(here)
-    at = truth.offsets[4].specimen_um(own[:, 0], own[:, 1])
-    there = np.stack(at, axis=1) + np.stack(truth.offsets[magnification].at(*at), axis=1)
-    expected = (there if other is None else other.apply(there)) - here
+    at = truth.offsets[4].specimen_um(here[:, 0], here[:, 1])
+    expected = np.stack(at, axis=1) + np.stack(truth.offsets[magnification].at(*at), axis=1) - here
     measured = np.stack([table[f"offset_{axis}_um_{magnification}x"] for axis in ("row", "col")], axis=1)
     return np.asarray((measured - expected) / _MPP[magnification])
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from napari_pathsrgan.errors import OptionError, PathSRGANError, SlideNotFoundError
 from napari_pathsrgan.registration.config import RegistrationConfig
-from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MPP_HR, MR_PX, Label, register_slides
+from napari_pathsrgan.registration.fine import HR_PX, LR_PX, MR_PX, Label, register_slides
 from napari_pathsrgan.registration.pairs import PairsFile, Planned, Table, Triplet, append
 from napari_pathsrgan.registration.splitting import Split, split_of
 from napari_pathsrgan.registration.stored_pairs import read_attributes
 from napari_pathsrgan.registration.turned import Scan, Similarity, TurnedSlide, slide_of
+from napari_pathsrgan.registration.turns import is_turned, read_turns, turns_of
 from napari_pathsrgan.slides.computed import refuse_computed
 from napari_pathsrgan.slides.open_slide import open_slide
 from napari_pathsrgan.slides.resample import resample_region
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from napari_pathsrgan.slides.slide import Slide
     from napari_pathsrgan.types import Pixels
 
-_HALF_UM = HR_PX * MPP_HR / 2
-_MOST_SHOWN = 0.02
-"""Offsets that grow faster along the slide, as by a turn of 1.1°, are not shown as a field of offsets."""
 _DECIDING = ("numpy", "opencv-python-headless", "scipy")
 """Parts whose version may move an offset's last digit."""
 
@@ -86,7 +84,7 @@ def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide,
             f"The pairs of {entry['name']} were made from single images: there are no scans to compare.",
             "Choose a slide that was scanned three times.",
         )
-    if _is_turned(entry["found"], magnification):
+    if is_turned(entry["found"], magnification):
         raise OptionError(
             f"{entry['name']} was put in again for its {magnification}× scan and lay turned: the scans cannot be shown"
             " on each other yet.",
@@ -113,47 +111,6 @@ def open_scans(pairs: PairsFile, index: int, magnification: int) -> tuple[Slide,
             slide.close()
         raise
     return opened[0], opened[1]
-
-
-def as_scanned(table: Table, found: dict[str, Any]) -> Table:
-    """Express patches in the positions of the scans as they were made, where some were turned.
-
-    Parameters
-    ----------
-    table : structured array
-        A slide's rows of a pairs file.
-    found : dict
-        The slide's, from the same file.
-
-    Returns
-    -------
-    structured array
-        The same with other corners and offsets: those of a patch whose centre lies right, taken as not turned.
-    """
-    low, mid = _turns(found)
-    own = table.copy()
-    centre = np.stack([table["row_um"], table["col_um"]], axis=1) + _HALF_UM
-    here = centre if low is None else low.undo(centre)
-    own["row_um"], own["col_um"] = (here - _HALF_UM).T
-    for power, turn in (("10x", mid), ("20x", None)):
-        there = centre + np.stack([table[f"offset_{axis}_um_{power}"] for axis in ("row", "col")], axis=1)
-        offset = (there if turn is None else turn.undo(there)) - here
-        own[f"offset_row_um_{power}"], own[f"offset_col_um_{power}"] = offset.T
-    return own
-
-
-def _turns(found: dict[str, Any]) -> tuple[Similarity | None, Similarity | None]:
-    """Return how the 4× and the 10× scan were turned as the 20× scan lies."""
-    records = found.get("turned", {})
-    low, mid = (Similarity.from_record(records[power]) if records.get(power) else None for power in ("4x", "10x"))
-    return low, mid
-
-
-def _is_turned(found: dict[str, Any], magnification: int) -> bool:
-    """Whether a finer scan is turned against the 4× one by more than a field of offsets shows."""
-    low, mid = (np.eye(2) if turn is None else turn.matrix for turn in _turns(found))
-    between = low if magnification == 20 else np.linalg.inv(mid) @ low
-    return bool(np.abs(between - np.eye(2)).max() > _MOST_SHOWN)
 
 
 def _version(part: str) -> str:
@@ -198,10 +155,6 @@ def _sampled(low: Slide, corner_um: npt.NDArray[np.float64], step_um: float) -> 
 
 def _as_found(slide: Slide, turn: Similarity | None) -> Scan:
     return slide if turn is None else TurnedSlide(slide, turn.matrix)
-
-
-def _record(scan: Scan) -> dict[str, Any] | None:
-    return scan.similarity.record() if isinstance(scan, TurnedSlide) else None
 
 
 def register_into(
@@ -253,7 +206,7 @@ def register_into(
                 "notes": list(found.notes),
                 "offset_um_10x": list(found.coarse_10x.offset_um),
                 "offset_um_20x": list(found.coarse_20x.offset_um),
-                "turned": {"4x": _record(found.low_as_high), "10x": _record(found.mid_as_high)},
+                "turned": turns_of(found),
                 "scans": {"4x": _beside(low, path), "10x": _beside(mid, path), "20x": _beside(high, path)},
             },
         )
@@ -263,7 +216,7 @@ def register_into(
     def cut(patch: Table) -> Triplet:
         if not views:  # a run that goes on has not registered the scans itself
             found = next(slide["found"] for slide in read_attributes(path)["slides"] if slide["made"] == made)
-            views.extend(_as_found(slide, turn) for slide, turn in zip((low, mid), _turns(found), strict=True))
+            views.extend(_as_found(slide, turn) for slide, turn in zip((low, mid), read_turns(found), strict=True))
         return cut_patch(views[0], views[1], high, patch)
 
     name = high.path.stem if high.path.stem != "20x" else high.path.parent.name

@@ -13,9 +13,10 @@ import numpy as np
 
 from napari_pathsrgan.errors import StoreMismatchError
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY, slide_layer
-from napari_pathsrgan.registration.cutting import as_scanned, open_scans
+from napari_pathsrgan.registration.cutting import open_scans
 from napari_pathsrgan.registration.offset_field import OffsetField
 from napari_pathsrgan.registration.pairs import PairsFile
+from napari_pathsrgan.registration.turns import as_scanned
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -132,7 +132,8 @@ def read_registration(pairs: PairsFile, index: int, magnification: int = 20) -> 
     PathSRGANError
         See `registration.cutting.open_scans`.
     """
-    from napari_pathsrgan.registration.cutting import as_scanned, open_scans
+    from napari_pathsrgan.registration.cutting import open_scans
+    from napari_pathsrgan.registration.turns import as_scanned
 
     entry = pairs.slides[index]
     table = as_scanned(pairs.table[entry["first"] : entry["first"] + entry["count"]], entry["found"])
