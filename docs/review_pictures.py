@@ -37,11 +37,11 @@ LIKED = {"bicubic": 1.6, "lite": 3.3, "real": 4.5}
 def rate_all(review: Path, rater: str, seed: int, most: int = 1000) -> None:
     """Rate like somebody who sees which picture is sharper, and is not always sure."""
     rng = np.random.default_rng(seed)
-    methods = {name: entry.method for name, entry in read_key(find_key(review)).pictures.items()}
+    methods = {name: entry.method for name, entry in read_key(find_key(review)).images.items()}
     taste = rng.normal(0, 0.3)
     with Session(review, rater) as session:
         while session.place is not None and session.place < most:
-            liked = [LIKED[methods[name]] + rng.normal(taste, 0.7) for name in session.trial.pictures]
+            liked = [LIKED[methods[name]] + rng.normal(taste, 0.7) for name in session.trial.images]
             if session.mode == "single":
                 score = int(np.clip(round(liked[0]), 1, 5))
             else:

@@ -1,4 +1,4 @@
-"""Small reviews of smooth and rough pictures."""
+"""Small reviews of smooth and rough images."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ METHODS = ("bicubic", "lite", "paper", "real")
 
 
 def patch_sets(count: int, side: int = 32, methods: tuple[str, ...] = METHODS) -> Iterator[PatchSet]:
-    """Fields whose pictures are the rougher, the further back in the alphabet a method is."""
+    """Fields whose images are the rougher, the further back in the alphabet a method is."""
     for number in range(count):
         rng = np.random.default_rng(number)
         rough = rng.integers(0, 256, (side, side, 3), np.uint8)
-        pictures = {
+        images = {
             method: cv2.GaussianBlur(rough, (0, 0), 0.3 + 1.5 * (len(methods) - 1 - rank))
             for rank, method in enumerate(methods)
         }
         measures = {method: {"psnr": 20.0 + rank, "ssim": 0.7} for rank, method in enumerate(methods[:-1])}
-        yield PatchSet(f"field-{number}", pictures, ("NILM", "HSIL")[number % 2], f"case-{number % 3}", measures)
+        yield PatchSet(f"field-{number}", images, ("NILM", "HSIL")[number % 2], f"case-{number % 3}", measures)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""`pathsrgan review`: from pictures to a report, and bad input in one sentence."""
+"""`pathsrgan review`: from images to a report, and bad input in one sentence."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     for method in ("a", "b", "c"):
         (folder / method).mkdir(parents=True)
         for number in range(12):
@@ -71,9 +71,9 @@ def rate(path: Path, rater: str, count: int = 1000) -> None:
 
 
 @pytest.mark.parametrize("mode", ["single", "pair"])
-def test_from_a_folder_to_a_report(mode: str, run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_from_a_folder_to_a_report(mode: str, run: Run, images: Path, tmp_path: Path) -> None:
     review = tmp_path / "study.review"
-    made = run("review", "new", review, pictures, "--patches", 6, "--mode", mode, "--warm-up", 1, "--title", "Study")
+    made = run("review", "new", review, images, "--patches", 6, "--mode", mode, "--warm-up", 1, "--title", "Study")
     assert made.code == 0, made.err
     assert "18 images of 6 fields by a, b, c" in made.out
     assert "Nobody has begun" in run("review", "status", review).out
@@ -134,17 +134,17 @@ def test_from_pairs_there_is_the_real_scan_and_figures(run: Run, tiny: Path, tmp
     assert key.methods == ["bicubic", "real", "tiny"]
     assert key.made["pairs"] == "pairs.zarr"
     assert set(key.made["models"]) == {"tiny"}
-    rated = [entry for entry in key.pictures.values() if entry.use == "rating"]
+    rated = [entry for entry in key.images.values() if entry.use == "rating"]
     assert len(rated) == 9
     for entry in rated:
         assert set(entry.measures) == (set() if entry.method == "real" else {"psnr", "ssim"})
         assert entry.label in ("NILM", "HSIL")
         assert entry.patch != "row 0"  # too little foreground
     with Session(review, "A") as session:
-        assert [key.pictures[name].method for _, name in session.anchors] == ["bicubic", "real"]
-        name = next(name for name, entry in key.pictures.items() if entry.method == "real")
+        assert [key.images[name].method for _, name in session.anchors] == ["bicubic", "real"]
+        name = next(name for name, entry in key.images.items() if entry.method == "real")
         real = cv2.GaussianBlur(
-            np.random.default_rng(int(key.pictures[name].patch.split()[1])).integers(0, 256, (512, 512, 3), np.uint8),
+            np.random.default_rng(int(key.images[name].patch.split()[1])).integers(0, 256, (512, 512, 3), np.uint8),
             (0, 0), 3,
         )  # fmt: skip
         np.testing.assert_array_equal(session.image(name), real)
@@ -193,8 +193,8 @@ def test_from_a_slide_and_its_areas(run: Run, tiny: Path, tmp_path: Path) -> Non
     assert made.code == 0, made.err
     key = read_key(tmp_path / "keys" / "study.key.json")
     assert key.methods == ["bicubic", "tiny"]
-    assert {entry.use for entry in key.pictures.values()} == {"rating", "warm-up"}  # nothing to show as excellent
-    for entry in key.pictures.values():
+    assert {entry.use for entry in key.images.values()} == {"rating", "warm-up"}  # nothing to show as excellent
+    for entry in key.images.values():
         assert entry.label == "HSIL"
         assert int(entry.patch.split()[-1]) + 256 < 300 * 5
         assert entry.slide == "case-1.svs"
@@ -208,8 +208,8 @@ def test_from_a_slide_and_its_areas(run: Run, tiny: Path, tmp_path: Path) -> Non
     [
         (("new", "x.review"), "nothing to make a review of"),
         (("new", "x.review", "none.svs"), "none.svs"),
-        (("new", "x.review", "pictures", "--patches", 0), "--patches can't be '0'"),
-        (("new", "x.review", "pictures", "--worst", "a", "--best", "z", "--patches", 3), "no pictures of “z”"),
+        (("new", "x.review", "images", "--patches", 0), "--patches can't be '0'"),
+        (("new", "x.review", "images", "--worst", "a", "--best", "z", "--patches", 3), "no images of “z”"),
         (("status", "none.review"), "There is no file none.review"),
         (("report", "none.review"), "There is no file none.review"),
         (("export", "none.review", "y.review"), "There is no file"),
@@ -218,14 +218,14 @@ def test_from_a_slide_and_its_areas(run: Run, tiny: Path, tmp_path: Path) -> Non
     ],
 )
 def test_bad_input_ends_in_one_sentence(
-    arguments: tuple[object, ...], sentence: str, run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[object, ...], sentence: str, run: Run, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(pictures.parent)
+    monkeypatch.chdir(images.parent)
     ended = run("review", *arguments)
     assert ended.code == 2
     assert sentence in ended.err
     assert len(ended.err.splitlines()) == 1
-    assert [path.name for path in pictures.parent.iterdir()] == ["pictures"]
+    assert [path.name for path in images.parent.iterdir()] == ["images"]
 
 
 def test_models_of_one_name_are_refused(run: Run, tmp_path: Path) -> None:

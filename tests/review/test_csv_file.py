@@ -28,8 +28,8 @@ def cells(path: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n@"])
 def test_text_like_a_formula_begins_with_an_apostrophe(tmp_path: Path, start: str) -> None:
-    write_csv(tmp_path / "a.csv", [("rater", -1.5, 2, None), (f"{start}cmd", "a-b", "", "=")])
-    assert cells(tmp_path / "a.csv") == [["rater", "-1.5", "2", ""], [f"'{start}cmd", "a-b", "", "'="]]
+    write_csv(tmp_path / "a.csv", [("rater", -1.5, "-2.5", None), (f"{start}cmd", "a-b", "", "=")])
+    assert cells(tmp_path / "a.csv") == [["rater", "-1.5", "-2.5", ""], [f"'{start}cmd", "a-b", "", "'="]]
 
 
 def test_names_and_comments_of_raters_are_text_in_every_table(make_review: Make, tmp_path: Path) -> None:

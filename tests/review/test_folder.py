@@ -1,4 +1,4 @@
-"""Fields from a folder of pictures."""
+"""Fields from a folder of images."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ def folder(tmp_path: Path) -> Path:
     """Two methods, eight fields: six of one class."""
     for level, method in enumerate(("edsr", "srgan")):
         for number in range(8):
-            path = tmp_path / "pictures" / method / ("NILM" if number < 6 else "HSIL") / f"{number}.png"
+            path = tmp_path / "images" / method / ("NILM" if number < 6 else "HSIL") / f"{number}.png"
             path = path.with_suffix(".tif") if level else path
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((8, 8, 3), 10 * number + level, np.uint8)).save(path)
-    (tmp_path / "pictures" / "notes").mkdir()
-    return tmp_path / "pictures"
+    (tmp_path / "images" / "notes").mkdir()
+    return tmp_path / "images"
 
 
-def test_pictures_of_one_name_are_one_field(folder: Path) -> None:
+def test_images_of_one_name_are_one_field(folder: Path) -> None:
     assert is_folder_of_methods(folder)
     fields = list(fields_of_folder(folder, SMALL))
     assert len(fields) == 6
     for field in fields:
         number = int(field.name.rpartition("/")[2])
-        assert {method: picture[0, 0, 0] for method, picture in field.pictures.items()} == {
+        assert {method: image[0, 0, 0] for method, image in field.images.items()} == {
             "edsr": 10 * number, "srgan": 10 * number + 1}  # fmt: skip
     assert Counter(field.label for field in fields) == {"NILM": 4, "HSIL": 2}
 
 
-def test_a_picture_that_lacks_or_cannot_be_read_is_named(folder: Path) -> None:
+def test_a_image_that_lacks_or_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "srgan" / "NILM" / "3.tif").unlink()
-    with pytest.raises(OptionError, match="pictures/srgan lacks 1 of 8 pictures, such as NILM/3"):
+    with pytest.raises(OptionError, match="images/srgan lacks 1 of 8 images, such as NILM/3"):
         next(fields_of_folder(folder, SMALL))
     (folder / "edsr" / "NILM" / "3.png").unlink()
     for file in folder.rglob("*.png"):
-        file.write_bytes(b"no picture")
-    with pytest.raises(OptionError, match=r"\.png can't be read as a picture"):
+        file.write_bytes(b"no image")
+    with pytest.raises(OptionError, match=r"\.png can't be read as an image"):
         next(fields_of_folder(folder, SMALL))
 
 

@@ -165,7 +165,7 @@ def test_nothing_that_a_file_could_bring_along_may_run(rated: Path) -> None:
         "{}",
         "null",
         '{"format": "napari-pathsrgan review key", "version": "2.5"}',
-        '{"format": "napari-pathsrgan review key", "version": 2, "pictures": {"a": {"method": 3}}}',
+        '{"format": "napari-pathsrgan review key", "version": 3, "images": {"a": {"method": 3}}}',
     ],
 )
 def test_keys_of_any_shape_are_refused(text: str, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_key_that_knows_other_images_is_refused(rated: Path, capsys: pytest.Ca
     key.write_text(json.dumps(record | {"content": "0" * 64}))
     assert main(["review", "report", str(rated), "--key", str(key)]) == 2
     assert "shows other images or trials" in capsys.readouterr().err
-    record["pictures"] = dict(list(record["pictures"].items())[:3])
+    record["images"] = dict(list(record["images"].items())[:3])
     key.write_text(json.dumps(record))
     assert main(["review", "report", str(rated), "--key", str(key)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

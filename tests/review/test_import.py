@@ -11,7 +11,7 @@ import pytest
 
 from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OptionError, ReviewFileError
-from napari_pathsrgan.review.exchange import Resolution, export_copy, import_ratings
+from napari_pathsrgan.review.import_export import Resolution, export_copy, import_ratings
 from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.raters import drop_rater, known_raters
 from napari_pathsrgan.review.results import compute_results

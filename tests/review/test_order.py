@@ -88,14 +88,14 @@ def left_of_pairs(path: Path, key: Key, rater: str) -> dict[tuple[str, str], lis
     seen: dict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
     with Session(path, rater) as session:
         while session.place is not None:
-            left, right = (key.pictures[name] for name in session.trial.pictures)
+            left, right = (key.images[name] for name in session.trial.images)
             pair = (min(left.method, right.method), max(left.method, right.method))
             seen[pair][left.patch] = left.method == pair[0]
             session.rate(2, 1.0)
     return {pair: [own[field] for field in sorted(own)] for pair, own in seen.items()}
 
 
-def test_sides_are_balanced_for_each_pair_of_methods_and_drawn_anew_for_each_rater(make_review: Make) -> None:
+def test_sides_are_balanced_for_each_pair_of_methods_and_bootstrap_weights_for_each_rater(make_review: Make) -> None:
     path, key = make_review(patches=10, mode="pair", repeats=0, warm_up=0, side=4)
     seen = {rater: left_of_pairs(path, key, rater) for rater in "AB"}
     for own in seen.values():

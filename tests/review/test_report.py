@@ -121,7 +121,7 @@ def test_pairs_have_preferences(tmp_path: Path) -> None:
     assert results.iccs == {}
     assert results.alphas["nominal"].value == pytest.approx(1.0)
     assert [one.compared for one in results.preferences] == [36, 36, 36]
-    assert any("left picture was chosen in 50 %" in note for note in results.notes)
+    assert any("left image was chosen in 50 %" in note for note in results.notes)
     heads = [title for title, _ in tables(results)]
     assert "Choices" in heads
     scores = scores_of(ratings, ["bicubic", "lite", "real"], "pair")

@@ -13,7 +13,7 @@ import pytest
 
 from napari_pathsrgan.commands.app import main
 from napari_pathsrgan.errors import OutputError, ReviewFileError
-from napari_pathsrgan.review.exchange import export_copy, import_ratings
+from napari_pathsrgan.review.import_export import export_copy, import_ratings
 from napari_pathsrgan.review.key import Key
 from napari_pathsrgan.review.raters import known_raters
 from napari_pathsrgan.review.rescue import rescue

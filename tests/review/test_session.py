@@ -1,4 +1,4 @@
-"""Rating: every rating on disk before the next picture, whatever happens."""
+"""Rating: every rating on disk before the next image, whatever happens."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def test_a_session_from_the_first_page_to_the_last(make_review: Make) -> None:
         assert session.rater == "A"
         assert session.mode == "single"
         assert [score for score, _ in session.anchors] == [1, 5]
-        assert [key.pictures[name].method for _, name in session.anchors] == ["bicubic", "real"]
+        assert [key.images[name].method for _, name in session.anchors] == ["bicubic", "real"]
         assert (session.progress.number, session.progress.total, session.progress.warm_up) == (1, 1, True)
         while session.place is not None:
             trial = session.trial
-            (name,) = trial.pictures
+            (name,) = trial.images
             assert session.image(name).shape == (32, 32, 3)
-            assert trial.warm_up == (key.pictures[name].use == "warm-up") == (session.place == 0)
+            assert trial.warm_up == (key.images[name].use == "warm-up") == (session.place == 0)
             seen.append(name)
             session.rate(1 + session.place % 5, 1.5)
         assert (session.progress.number, session.progress.total) == (22, 22)
         with pytest.raises(LookupError):
             session.rate(1, 0.0)
     assert len(seen) == 1 + 5 * 4 + 2
-    assert {key.pictures[name].method for name in seen[1:]} == set(key.methods)
+    assert {key.images[name].method for name in seen[1:]} == set(key.methods)
     assert rated(path) == [(place, 1 + place % 5) for place in range(23)]
 
 
-def test_a_session_goes_on_at_the_same_picture(make_review: Make) -> None:
+def test_a_session_goes_on_at_the_same_image(make_review: Make) -> None:
     path, _ = make_review()
     with Session(path, "A") as session:
         for score in (3, 4, None):
@@ -120,7 +120,7 @@ def test_pairs_have_sides_drawn_by_lot(make_review: Make) -> None:
         assert session.anchors == []
         while session.place is not None:
             trial = session.trial
-            left, right = (key.pictures[name] for name in trial.pictures)
+            left, right = (key.images[name] for name in trial.images)
             assert left.patch == right.patch
             assert left.method != right.method
             left_first += left.method < right.method
@@ -159,7 +159,7 @@ def test_a_rater_needs_a_name(make_review: Make, name: str) -> None:
 # ---------------------------------------------------------------------- when writing fails
 
 
-def test_a_full_disk_is_told_before_the_next_picture(make_review: Make) -> None:
+def test_a_full_disk_is_told_before_the_next_image(make_review: Make) -> None:
     """Every file grows no further: what a full disk looks like to SQLite."""
     path, _ = make_review()
     with Session(path, "A") as session:
@@ -262,17 +262,17 @@ def test_a_file_of_another_version_is_refused(make_review: Make) -> None:
         Session(path, "B")
 
 
-def test_missing_pictures_are_counted(make_review: Make) -> None:
+def test_missing_images_are_counted(make_review: Make) -> None:
     path = begun(make_review)
     change(path, "DELETE FROM images WHERE id IN (SELECT first FROM trials LIMIT 2)")
     with pytest.raises(ReviewFileError, match=r"(lacks 2 of 23 images|changed after).*3 ratings"):
         Session(path, "A", go_on=True)
 
 
-def test_a_picture_that_goes_missing_meanwhile_is_told(make_review: Make) -> None:
+def test_a_image_that_goes_missing_meanwhile_is_told(make_review: Make) -> None:
     path, _ = make_review()
     with Session(path, "A") as session:
-        (name,) = session.trial.pictures
+        (name,) = session.trial.images
         change(path, f"DELETE FROM images WHERE id = '{name}'")
         with pytest.raises(ReviewFileError, match="missing"):
             session.image(name)

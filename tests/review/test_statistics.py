@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from napari_pathsrgan.errors import MissingPartError
 from napari_pathsrgan.review.agreement import consistencies, intraclass_correlation, krippendorff_alpha, require
-from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, gather_choices, preferences
+from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, count_choices, preferences
 from napari_pathsrgan.review.statistics import build_matrix, compare_methods, opinion_scores
 
 from .ratings import rating
@@ -166,7 +166,7 @@ def test_choices_are_counted_from_their_sides() -> None:
         rating("B", "f1", ("lite", "real"), SAME),
         rating("B", "f2", ("real", "lite"), None),
     ]
-    choices = gather_choices(ratings, ["lite", "real", "new"])
+    choices = count_choices(ratings, ["lite", "real", "new"])
     np.testing.assert_array_equal(choices.sum(axis=(0, 1)), [[0, 0.5, 0], [2.5, 0, 0], [0, 0, 0]])
     np.testing.assert_array_equal(choices[:, :, 1, 0], [[1, 1], [0.5, 0]])
     (lite, real, new), _ = preferences(choices, ["lite", "real", "new"], 100)
@@ -188,7 +188,7 @@ def choose_all(raters: int, fields: int, seed: int, alike: bool = False) -> np.n
             for rater in range(raters):
                 first = said[0] if alike else said[rater]
                 ratings.append(rating(f"r{rater}", f"f{field}", (METHODS[a], METHODS[b]), LEFT if first else RIGHT))
-    return gather_choices(ratings, METHODS)
+    return count_choices(ratings, METHODS)
 
 
 def widths(choices: np.ndarray) -> np.ndarray:
@@ -216,7 +216,7 @@ def test_raters_who_all_say_the_same_are_no_more_evidence_than_one() -> None:
 
 def test_one_choice_has_no_interval() -> None:
     (lite, _), bounded = preferences(
-        gather_choices([rating("A", "f", ("lite", "real"), LEFT)], ["lite", "real"]), METHODS[1:4:2]
+        count_choices([rating("A", "f", ("lite", "real"), LEFT)], ["lite", "real"]), METHODS[1:4:2]
     )
     assert bounded
     assert math.isfinite(lite.ability)

@@ -16,8 +16,8 @@ import pytest
 from napari_pathsrgan.errors import OptionError, OutputError, ReviewFileError
 from napari_pathsrgan.review import study
 from napari_pathsrgan.review.design import Design
-from napari_pathsrgan.review.exchange import export_copy, import_ratings
 from napari_pathsrgan.review.image import decode, encode
+from napari_pathsrgan.review.import_export import export_copy, import_ratings
 from napari_pathsrgan.review.key import Key, find_key, new_key_path, read_key
 from napari_pathsrgan.review.raters import known_raters
 from napari_pathsrgan.review.scores import read_scores
@@ -30,7 +30,7 @@ Make = Callable[..., tuple[Path, Key]]
 
 
 def rate(path: Path, rater: str, count: int | None = None, score: int = 3) -> None:
-    """Rate so many more pictures; all by default."""
+    """Rate so many more images; all by default."""
     with Session(path, rater, go_on=True) as session:
         while session.place is not None and count != 0:
             session.rate(score, 1.0)
@@ -59,17 +59,17 @@ def test_images_are_kept_to_the_pixel_and_none_compresses_better() -> None:
         decode(stored[1][:-500], "1", 40, 30)
 
 
-def test_the_key_knows_every_picture_and_the_review_no_method(make_review: Make) -> None:
+def test_the_key_knows_every_image_and_the_review_no_method(make_review: Make) -> None:
     path, key = make_review(patches=4)
     assert read_key(path.with_suffix(".key.json")) == key
     assert key.methods == list(METHODS)
-    uses = [entry.use for entry in key.pictures.values()]
+    uses = [entry.use for entry in key.images.values()]
     assert (uses.count("rating"), uses.count("warm-up"), uses.count("example")) == (16, 1, 2)
-    assert len({entry.patch for entry in key.pictures.values()}) == 4 + 1 + 1
+    assert len({entry.patch for entry in key.images.values()}) == 4 + 1 + 1
     content = path.read_bytes().replace(b"SQLite", b"").replace(b"sqlite", b"")
     for word in (*METHODS, "field-", "case-", "HSIL"):
         assert word.encode() not in content
-    assert {row[0] for row in table(path, "SELECT id FROM images")} == set(key.pictures)
+    assert {row[0] for row in table(path, "SELECT id FROM images")} == set(key.images)
     assert sorted(p.name for p in path.parent.iterdir()) == ["study.key.json", "study.review"]
 
 
@@ -96,15 +96,15 @@ def test_sets_that_differ_are_refused(tmp_path: Path) -> None:
         write_study(path, path.with_suffix(".key.json"), Design(patches=2, warm_up=0, anchors=0), sets, extremes)
 
     first, second = patch_sets(2)
-    lacking = replace(second, pictures={name: second.pictures[name] for name in METHODS[:-1]})
+    lacking = replace(second, images={name: second.images[name] for name in METHODS[:-1]})
     with pytest.raises(OptionError, match="field-1 is not there in every method: real"):
         write(first, lacking)
-    small = replace(second, pictures={**second.pictures, "lite": np.zeros((32, 30, 3), np.uint8)})
+    small = replace(second, images={**second.images, "lite": np.zeros((32, 30, 3), np.uint8)})
     with pytest.raises(OptionError, match="field-1 of lite has 30 × 32 pixels, others have 32 × 32"):
         write(first, small)
     with pytest.raises(OptionError, match="nothing to compare"):
         write(*patch_sets(2, methods=("lite",)))
-    with pytest.raises(OptionError, match="no pictures of “edsr”"):
+    with pytest.raises(OptionError, match="no images of “edsr”"):
         write(first, second, extremes=("bicubic", "edsr"))
 
 
@@ -152,7 +152,7 @@ def test_scores_join_ratings_and_methods(make_review: Make) -> None:
         read_scores(path, key)
     with Session(path, "A") as session:
         while session.place is not None:
-            method = key.pictures[session.trial.pictures[0]].method
+            method = key.images[session.trial.images[0]].method
             session.rate(2 + METHODS.index(method), 1.0)
     rate(path, "B", 4)
     scores = read_scores(path, key)
@@ -178,7 +178,7 @@ def test_keys_that_are_none_are_refused(make_review: Make) -> None:
     for change, sentence in (
         ({"version": 5}, "version 5"),
         ({"format": "x"}, "is no review's key"),
-        ({"pictures": 3}, "no"),
+        ({"images": 3}, "no"),
     ):
         file.write_text(json.dumps(record | change))
         with pytest.raises(ReviewFileError, match=sentence):

@@ -375,7 +375,7 @@ def use_review(path: Path) -> None:
         lambda: scores.read_scores(review, key.read_key(path / "study.key.json")),
         lambda: exchange.import_ratings(copy, [review]),
         lambda: session.Session(review, "B", go_on=True).close(),
-        lambda: [session.Session(review, "C").image(name) for name in session.Session(review, "C").trial.pictures],
+        lambda: [session.Session(review, "C").image(name) for name in session.Session(review, "C").trial.images],
         lambda: rescue.rescue(review, path / "rescued.csv"),
         lambda: rescue.rescue(review, path / "rescued.review", copy),
     ):

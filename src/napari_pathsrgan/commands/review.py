@@ -14,7 +14,7 @@ from napari_pathsrgan.commands.output import columns, print_result
 from napari_pathsrgan.errors import OptionError
 
 if TYPE_CHECKING:
-    from napari_pathsrgan.review.exchange import Imported
+    from napari_pathsrgan.review.import_export import Imported
 
 GROUP = CommandGroup("review", "Let people rate images blind, and report what their ratings say.")
 
@@ -114,7 +114,7 @@ class ExportOptions(StatusOptions):
 
 def export(options: ExportOptions, as_json: bool) -> None:
     """Write a copy without ratings for a rater elsewhere; or, to a name ending in .csv, the ratings."""
-    from napari_pathsrgan.review.exchange import export_copy, export_ratings
+    from napari_pathsrgan.review.import_export import export_copy, export_ratings
 
     review, out = options.review, options.out
     if out.suffix.lower() == ".csv":
@@ -145,7 +145,7 @@ class ImportOptions(StatusOptions):
 
 def import_copies(options: ImportOptions, as_json: bool) -> None:
     """Bring the ratings of copies back into a review, all of them or nothing; what is there already stays as it is."""
-    from napari_pathsrgan.review.exchange import Resolution, import_ratings
+    from napari_pathsrgan.review.import_export import Resolution, import_ratings
 
     if not options.copies:
         raise OptionError("There is no copy to import.", "Give the files that raters sent back.")

@@ -116,8 +116,8 @@ def new(options: NewOptions, as_json: bool) -> None:
         design = design if extremes else replace(design, anchors=0)
         with progress("Making images") as report:
             key = write_study(options.review, key_file, design, source.sets(design), extremes, source.made, report)
-    rated = sum(entry.use == "rating" for entry in key.pictures.values())
-    record = {"review": options.review, "key": key_file, "methods": key.methods, "pictures": rated}
+    rated = sum(entry.use == "rating" for entry in key.images.values())
+    record = {"review": options.review, "key": key_file, "methods": key.methods, "images": rated}
     lines = [
         f"{rated} images of {design.patches} fields by {', '.join(key.methods)}",
         f"For raters: {options.review}",

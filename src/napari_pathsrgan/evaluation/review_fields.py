@@ -68,14 +68,12 @@ def fields_of_pairs(
     for index in draw_stratified(strata, design.fields_needed, design.seed):
         row = int(rows[index])
         lr, _, hr = pairs[row]
-        pictures: dict[str, Pixels] = {BICUBIC: enlarge(lr, 4), REAL: hr}
-        pictures |= {name: model.apply(lr)[1] for name, model in models.items()}
+        images: dict[str, Pixels] = {BICUBIC: enlarge(lr, 4), REAL: hr}
+        images |= {name: model.apply(lr)[1] for name, model in models.items()}
         measures = {
-            name: {"psnr": psnr(picture, hr), "ssim": ssim(picture, hr)}
-            for name, picture in pictures.items()
-            if name != REAL
+            name: {"psnr": psnr(image, hr), "ssim": ssim(image, hr)} for name, image in images.items() if name != REAL
         }
-        yield PatchSet(f"row {row}", pictures, str(table["label"][row]), str(table["slide"][row]), measures)
+        yield PatchSet(f"row {row}", images, str(table["label"][row]), str(table["slide"][row]), measures)
 
 
 @dataclass(frozen=True)
@@ -152,10 +150,10 @@ def fields_of_slides(
         place = places[index]
         where = (0, 4 * place.row, 4 * place.col, HR_PX, HR_PX)
         seen = computed[id(place.area)]
-        pictures: dict[str, Pixels] = {BICUBIC: next(iter(seen.values())).read_bicubic(*where)}
-        pictures |= {name: one.read(*where) for name, one in seen.items()}
+        images: dict[str, Pixels] = {BICUBIC: next(iter(seen.values())).read_bicubic(*where)}
+        images |= {name: one.read(*where) for name, one in seen.items()}
         name = place.area.slide.path.name
-        yield PatchSet(f"{name} row {where[1]} col {where[2]}", pictures, place.label, name)
+        yield PatchSet(f"{name} row {where[1]} col {where[2]}", images, place.label, name)
 
 
 def _places(area: Area, mpp: float, wanted: int, least_foreground: float, rng: np.random.Generator) -> Iterator[_Place]:
@@ -168,8 +166,8 @@ def _places(area: Area, mpp: float, wanted: int, least_foreground: float, rng: n
     found = 0
     for index in [at for at, label in enumerate(labels) if label is not None][:_MOST_PROBES]:
         row, col = (int(part) for part in corners[index])
-        picture = area.slide.read_grid(mpp, row, col, LR_PX, LR_PX)
-        foreground = float((foreground_weight(picture, background) > 0.5).mean())
+        image = area.slide.read_grid(mpp, row, col, LR_PX, LR_PX)
+        foreground = float((foreground_weight(image, background) > 0.5).mean())
         if foreground >= least_foreground:
             yield _Place(area, row, col, labels[index] or "", foreground)
             found += 1

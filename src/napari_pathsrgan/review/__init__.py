@@ -1,1 +1,1 @@
-"""Mean opinion scores: pictures rated blind by people, and what their ratings say. Knows no torch and no window."""
+"""Mean opinion scores: images rated blind by people, and what their ratings say. Knows no torch and no window."""

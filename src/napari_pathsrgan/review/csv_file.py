@@ -16,12 +16,20 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     ----------
     path : Path
     rows : iterable of sequences
-        Numbers stay numbers, also negative ones.
+        Numbers stay numbers, also negative ones that are text already.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_as_text(cell) for cell in row] for row in rows)
 
 
 def _as_text(cell: object) -> object:
-    is_formula = isinstance(cell, str) and cell.lstrip(" \n\v\f").startswith(_FORMULA_STARTS)
+    is_formula = isinstance(cell, str) and cell.lstrip(" \n\v\f").startswith(_FORMULA_STARTS) and not _is_number(cell)
     return f"'{cell}" if is_formula else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -20,8 +20,8 @@ GREY = 128
 """Grey level of the window around every image: neutral, and half as bright as a slide's background."""
 
 _QUESTIONS = {
-    "single": "How good is this picture? Judge whether it is clear and whether its texture looks natural.",
-    "pair": "Which of the two pictures is better: clearer, and more natural in its texture?",
+    "single": "How good is this image? Judge whether it is clear and whether its texture looks natural.",
+    "pair": "Which of the two images is better: clearer, and more natural in its texture?",
 }
 MAX_TEXT = 4000
 """Characters of a title or a question."""
@@ -36,19 +36,19 @@ class Design:
     title : str
         What raters see above the first page.
     mode : {"single", "pair"}
-        One picture at a time, rated 1 to 5, or two of the same field, of which the better is chosen.
+        One image at a time, rated 1 to 5, or two of the same field, of which the better is chosen.
     patches : int
         Fields to rate, each in every method.
     repeats : int
-        Pictures that each rater sees a second time, not knowing, to measure how consistent they are.
+        Images that each rater sees a second time, not knowing, to measure how consistent they are.
     warm_up : int
-        Pictures to get used to it before the first that counts; of other fields.
+        Images to get used to it before the first that counts; of other fields.
     anchors : int
         Examples each of 1 and of 5 on the first page; of other fields.
     question : str
         What raters are asked; by default the paper's clarity and natural texture (Ma et al. 2020, § IV).
     zoom : int
-        Screen pixels per picture pixel, the same for every rater.
+        Screen pixels per image pixel, the same for every rater.
     seed : int
         Of what is drawn.
     """
@@ -92,17 +92,17 @@ class PatchSet:
     ----------
     name : str
         Tells it from every other, for the organiser alone.
-    pictures : mapping of str to (H, W, 3) uint8
+    images : mapping of str to (H, W, 3) uint8
         By method; all of one size.
     label : str
         Class of the cells in it; empty without one.
     slide : str
     measures : mapping of str to mapping of str to float
-        By method, what was measured against the real picture: ``psnr`` (dB), ``ssim``.
+        By method, what was measured against the real image: ``psnr`` (dB), ``ssim``.
     """
 
     name: str
-    pictures: Mapping[str, Pixels]
+    images: Mapping[str, Pixels]
     label: str = ""
     slide: str = ""
     measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A review's fields from a folder with a folder of pictures for each method."""
+"""A review's fields from a folder with a folder of images for each method."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 
 def is_folder_of_methods(path: Path) -> bool:
-    """Whether a path holds folders with pictures in them."""
-    return path.is_dir() and any(_pictures(folder) for folder in _folders(path))
+    """Whether a path holds folders with images in them."""
+    return path.is_dir() and any(_images(folder) for folder in _folders(path))
 
 
 def fields_of_folder(path: Path, design: Design) -> Iterator[PatchSet]:
@@ -29,7 +29,7 @@ def fields_of_folder(path: Path, design: Design) -> Iterator[PatchSet]:
     Parameters
     ----------
     path : Path
-        A folder for each method, with pictures of the same names (whatever they end in). ``HSIL/17.png`` in it is of
+        A folder for each method, with images of the same names (whatever they end in). ``HSIL/17.png`` in it is of
         class HSIL.
     design : Design
 
@@ -41,16 +41,16 @@ def fields_of_folder(path: Path, design: Design) -> Iterator[PatchSet]:
     Raises
     ------
     OptionError
-        If a method lacks a picture, one can't be read, or there are too few.
+        If a method lacks an image, one can't be read, or there are too few.
     """
-    methods = {folder.name: _pictures(folder) for folder in _folders(path)}
+    methods = {folder.name: _images(folder) for folder in _folders(path)}
     methods = {name: files for name, files in methods.items() if files}
     every = sorted({name for files in methods.values() for name in files})
     for method, files in methods.items():
         lacking = [name for name in every if name not in files]
         if lacking:
             raise OptionError(
-                f"{path.name}/{method} lacks {len(lacking)} of {len(every)} pictures, such as {lacking[0]}.",
+                f"{path.name}/{method} lacks {len(lacking)} of {len(every)} images, such as {lacking[0]}.",
                 "Give every method the same fields, by the same names.",
             )
     labels = [str(Path(name).parent) if len(Path(name).parts) > 1 else "" for name in every]
@@ -63,8 +63,8 @@ def _folders(path: Path) -> list[Path]:
     return sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Pictures below a folder by their path without what it ends in."""
+def _images(folder: Path) -> dict[str, Path]:
+    """Images below a folder by their path without what it ends in."""
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES)
     return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
 
@@ -75,5 +75,5 @@ def _read(path: Path) -> Pixels:
             return np.asarray(image.convert("RGB"), np.uint8)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise OptionError(
-            f"{path} can't be read as a picture.", "Save it again as PNG, or remove it in every method."
+            f"{path} can't be read as an image.", "Save it again as PNG, or remove it in every method."
         ) from error

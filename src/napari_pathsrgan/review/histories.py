@@ -59,7 +59,7 @@ def read_history(db: sqlite3.Connection, path: Path, rater: str) -> History:
         If it holds anything that this rater can't have done in this review, or the tables contradict each other.
     """
     with store.explain_damage(path):
-        mode, order = store.facts(db)["mode"], drawn_order(db, rater)
+        mode, order = store.facts(db)["mode"], trial_order(db, rater)
         events = read_events(db, rater)
         tables, places = _tables_outcome(db, rater), _places(db, rater)
     try:
@@ -86,7 +86,7 @@ def read_events(db: sqlite3.Connection, rater: str) -> list[Event]:
     return [Event(*row) for row in rows]
 
 
-def drawn_order(db: sqlite3.Connection, rater: str) -> list[tuple[str, bool]]:
+def trial_order(db: sqlite3.Connection, rater: str) -> list[tuple[str, bool]]:
     """The trials in the order drawn for a rater, practice first, and whether their sides are swapped."""
     facts = store.facts(db)
     order: list[tuple[str, bool]] = []
@@ -110,7 +110,7 @@ def enrol(db: sqlite3.Connection, rater: str, hold: str = "") -> None:
     db.execute("INSERT INTO raters VALUES (?, ?)", (rater, hold or new_hold()))
     db.executemany(
         "INSERT INTO places VALUES (?, ?, ?, ?)",
-        [(rater, place, trial, int(swapped)) for place, (trial, swapped) in enumerate(drawn_order(db, rater))],
+        [(rater, place, trial, int(swapped)) for place, (trial, swapped) in enumerate(trial_order(db, rater))],
     )
 
 

@@ -1,4 +1,4 @@
-"""The organiser's key: which method each picture of a review comes from. Raters never get this file."""
+"""The organiser's key: which method each image of a review comes from. Raters never get this file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from napari_pathsrgan.private_files import open_private, private_folder
 from napari_pathsrgan.review import store
 
 _MOST_BYTES, _MOST_VALUES = 64 * 2**20, 4_000_000
-FORMAT, VERSION = "napari-pathsrgan review key", 2
+FORMAT, VERSION = "napari-pathsrgan review key", 3
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a picture comes from.
+    """Where an image comes from.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Entry:
     label, slide : str
         Class and slide of the field.
     measures : dict of str to float
-        ``psnr`` and ``ssim`` against the real picture, where there is one.
+        ``psnr`` and ``ssim`` against the real image, where there is one.
     """
 
     method: str
@@ -58,8 +58,8 @@ class Key:
     content : str
         Hash of what the review shows; see `store.content_hash`.
     methods : list of str
-    pictures : dict of str to Entry
-        By name of the picture in the review file.
+    images : dict of str to Entry
+        By name of the image in the review file.
     made : dict
         Design, sources and versions, in plain values.
     """
@@ -67,7 +67,7 @@ class Key:
     study: str
     content: str
     methods: list[str]
-    pictures: dict[str, Entry]
+    images: dict[str, Entry]
     made: dict[str, Any]
 
     def dumps(self) -> str:

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_expit
 
-from napari_pathsrgan.review.statistics import Array, drawn_anew
+from napari_pathsrgan.review.statistics import Array, bootstrap_weights
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.scores import Rating
@@ -44,7 +44,7 @@ class Preference:
     compared: float
 
 
-def gather_choices(ratings: Sequence[Rating], methods: Sequence[str]) -> Array:
+def count_choices(ratings: Sequence[Rating], methods: Sequence[str]) -> Array:
     """Sort choices by rater and field; repeats are left out.
 
     Returns
@@ -130,10 +130,10 @@ def preferences(
     Parameters
     ----------
     choices : (R, P, M, M) float64
-        From `gather_choices`.
+        From `count_choices`.
     methods : sequence of str, (M,)
     resamplings, seed : int
-        Of the intervals; see `statistics.drawn_anew`.
+        Of the intervals; see `statistics.bootstrap_weights`.
     """
     wins = choices.sum(axis=(0, 1))
     abilities, bounded = bradley_terry(wins)
@@ -155,7 +155,7 @@ def _intervals(choices: Array, abilities: Array, resamplings: int, seed: int) ->
     groups = connected_components(_linked(choices.sum(axis=(0, 1))), directed=False)[0]
     fits: list[Array] = []
     start = np.nan_to_num(abilities)
-    for by_rater, by_patch in drawn_anew(raters, patches, resamplings, seed):
+    for by_rater, by_patch in bootstrap_weights(raters, patches, resamplings, seed):
         of_raters = (by_rater @ choices.reshape(raters, -1)).reshape(len(by_rater), patches, count, count)
         fits += [
             bradley_terry(wins, start)[0]

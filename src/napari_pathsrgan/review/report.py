@@ -193,14 +193,14 @@ def _page(results: Results) -> str:
     )
     title = html.escape(results.title)
     notes = "".join(f'<p class="note">{html.escape(note)}</p>\n' for note in results.notes)
-    drawn = "".join(f"<figure><h2>{html.escape(name)}</h2>\n{picture}</figure>\n" for name, picture in plots)
+    drawn = "".join(f"<figure><h2>{html.escape(name)}</h2>\n{image}</figure>\n" for name, image in plots)
     shown = "".join(f"<h2>{html.escape(name)}</h2>\n{_html_table(rows)}\n" for name, rows in tables(results))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>
 <style>{_STYLE}</style></head><body>
 <h1>{title}</h1>
-<p>Computed pictures, not for diagnosis.</p>
+<p>Computed images, not for diagnosis.</p>
 {notes}<div class="plots">{drawn}</div>{shown}
 <p><small>{_legend(results)}</small></p>
 </body></html>
@@ -221,7 +221,7 @@ def _legend(results: Results) -> str:
         " comparisons (Holm). ICC(2,1), ICC(2,k): agreement of one rater and of the raters' mean (Shrout &amp; Fleiss"
         " 1979), over the images that the given number of raters all rated. α and κ: 1 is agreement, 0 is chance; α's"
         " interval is a bootstrap over fields. Rater's scale: in standard deviations of that rater's own ratings."
-        " PSNR and SSIM against the real pictures. The paper's MOS is of other slides and other raters."
+        " PSNR and SSIM against the real images. The paper's MOS is of other slides and other raters."
     )
 
 

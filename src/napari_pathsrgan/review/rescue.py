@@ -11,7 +11,7 @@ from napari_pathsrgan.atomic_write import atomic_write, refuse_existing
 from napari_pathsrgan.errors import OutputError, PathSRGANError, ReviewFileError
 from napari_pathsrgan.review import histories, store
 from napari_pathsrgan.review.events import replay
-from napari_pathsrgan.review.exchange import outcome_rows, trials_by_name, write_ratings
+from napari_pathsrgan.review.import_export import outcome_rows, trials_by_name, write_ratings
 from napari_pathsrgan.review.pages import readable_rows
 from napari_pathsrgan.review.salvage import RaterRows, readable_raters
 from napari_pathsrgan.review.schema import MAX_ROWS
@@ -70,7 +70,7 @@ def _rescue_table(raters: list[RaterRows], out: Path, study: Path | None) -> Res
         trials = {} if study is None else trials_by_name(db)
         mode = "single" if study is None else store.facts(db)["mode"]
         for rater in raters:
-            order: list[tuple[str, bool]] = [] if study is None else histories.drawn_order(db, rater.name)
+            order: list[tuple[str, bool]] = [] if study is None else histories.trial_order(db, rater.name)
             outcome = replay(rater.events(mode), MAX_ROWS, mode)
             rows += outcome_rows(rater.name, outcome, order, trials)
     write_ratings(out, rows)

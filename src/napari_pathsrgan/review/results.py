@@ -16,7 +16,7 @@ from napari_pathsrgan.review.agreement import (
     intraclass_correlation,
     krippendorff_alpha,
 )
-from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, gather_choices, preferences
+from napari_pathsrgan.review.preference import LEFT, RIGHT, Preference, count_choices, preferences
 from napari_pathsrgan.review.statistics import (
     Array,
     Comparison,
@@ -46,7 +46,7 @@ class Results:
         By method; empty for pairs, as is `comparisons`.
     comparisons : list of Comparison
     preferences : list of Preference
-        By method; empty for single pictures.
+        By method; empty for single images.
     iccs : dict of str to Icc
         By method, over its fields; and under "" over all images, whose methods differ as well. Empty for pairs.
     alphas : dict of str to Estimate
@@ -57,7 +57,7 @@ class Results:
     notes : list of str
         What to know before one believes the figures.
     flagged : int
-        How many pictures raters flagged or commented on.
+        How many images raters flagged or commented on.
     study : str
         Identifier of the study.
     """
@@ -97,7 +97,7 @@ def compute_results(scores: Scores) -> Results:
     preferred: list[Preference] = []
     iccs: dict[str, Icc] = {}
     if scores.mode == "pair":
-        preferred, bounded = preferences(gather_choices(scores.ratings, scores.methods), scores.methods)
+        preferred, bounded = preferences(count_choices(scores.ratings, scores.methods), scores.methods)
         alphas = {"nominal": krippendorff_alpha(by_rater, "nominal", fields)}
         notes += _pair_notes(scores, bounded)
     else:
@@ -172,7 +172,7 @@ def _pair_notes(scores: Scores, bounded: bool) -> list[str]:
     notes = []
     if sides:
         notes.append(
-            f"The left picture was chosen in {sides.count(LEFT) / len(sides) * 100:.0f} % of {len(sides)} choices."
+            f"The left image was chosen in {sides.count(LEFT) / len(sides) * 100:.0f} % of {len(sides)} choices."
         )
     if bounded:
         notes.append("Some methods never lost to others: half a choice each way was added to every pair compared.")

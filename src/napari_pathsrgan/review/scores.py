@@ -1,4 +1,4 @@
-"""What was rated, and whose picture it was: a review and the organiser's key brought together."""
+"""What was rated, and whose image it was: a review and the organiser's key brought together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pathsrgan.errors import ReviewFileError
 from napari_pathsrgan.review import histories, store
 from napari_pathsrgan.review.events import Outcome, Remark
-from napari_pathsrgan.review.exchange import trials_by_name
+from napari_pathsrgan.review.import_export import trials_by_name
 
 if TYPE_CHECKING:
     from napari_pathsrgan.review.key import Entry, Key
@@ -84,7 +84,7 @@ class Scores:
         Without those of the warm-up.
     raters : list of RaterState
     measures : dict of str to dict of str to float
-        Mean ``psnr`` and ``ssim`` of each method over the fields rated, where there are real pictures.
+        Mean ``psnr`` and ``ssim`` of each method over the fields rated, where there are real images.
     study : str
         Identifier of the study, the same in its review files and its key.
     """
@@ -147,7 +147,7 @@ def _check_key(db: sqlite3.Connection, facts: dict[str, str], key: Key, path: Pa
             f"The key belongs to another review than {path.name}.", "Give this review's own with --key."
         )
     images = {name for (name,) in db.execute("SELECT id FROM images")}
-    whole = set(key.pictures) == images and {one.method for one in key.pictures.values()} <= set(key.methods)
+    whole = set(key.images) == images and {one.method for one in key.images.values()} <= set(key.methods)
     if facts["content"] != key.content or not whole:
         raise ReviewFileError(
             f"{path.name} shows other images or trials than its key knows.", "Take both files as they were made."
@@ -157,7 +157,7 @@ def _check_key(db: sqlite3.Connection, facts: dict[str, str], key: Key, path: Pa
 def _read_rater(db: sqlite3.Connection, path: Path, rater: str, key: Key) -> tuple[RaterState, list[Rating]]:
     """How far a rater is, and what counts of their ratings: nothing of one who was dropped."""
     trials = trials_by_name(db)
-    order = histories.drawn_order(db, rater)
+    order = histories.trial_order(db, rater)
     counted = [place for place, (trial, _) in enumerate(order) if not trials[trial][2]]
     if (dropped := histories.dropped_reason(db, rater)) is not None:
         done = store.number(
@@ -177,7 +177,7 @@ def _rating(
     rater: str, place: int, order: list[tuple[str, bool]], trial: tuple[Any, ...], outcome: Outcome, key: Key
 ) -> Rating:
     name, swapped = order[place]
-    shown = [key.pictures[image] for image in (reversed(trial[:2]) if swapped else trial[:2]) if image]
+    shown = [key.images[image] for image in (reversed(trial[:2]) if swapped else trial[:2]) if image]
     score, remark = outcome.scores[place], outcome.remarks.get(place, Remark())
     return Rating(
         rater, place, shown[0].patch, shown[0].label, shown[0].slide, tuple(one.method for one in shown), score.value,
@@ -188,7 +188,7 @@ def _rating(
 def _measures(key: Key) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for method in key.methods:
-        own: list[Entry] = [one for one in key.pictures.values() if one.method == method and one.use == "rating"]
+        own: list[Entry] = [one for one in key.images.values() if one.method == method and one.use == "rating"]
         for name in own[0].measures if own else ():
             values = [one.measures[name] for one in own if name in one.measures]
             found.setdefault(method, {})[name] = sum(values) / len(values)

@@ -30,7 +30,7 @@ class _Rating:
 
 
 class Session:
-    """A rater's session; opened again, it goes on at the same picture.
+    """A rater's session; opened again, it goes on at the same image.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ class Session:
             (self.rater, self.place),
         ).fetchone()
         first, second, swapped, warm_up, score, rated, flagged, comment = row
-        pictures = (first,) if second is None else (second, first) if swapped else (first, second)
-        return Trial(self.place, pictures, bool(warm_up), score, bool(rated), bool(flagged), comment or "")
+        images = (first,) if second is None else (second, first) if swapped else (first, second)
+        return Trial(self.place, images, bool(warm_up), score, bool(rated), bool(flagged), comment or "")
 
     @property
     def progress(self) -> Progress:
@@ -118,7 +118,7 @@ class Session:
 
     @property
     def anchors(self) -> list[tuple[int, str]]:
-        """Examples for the first page: score and name of the picture, the worst first."""
+        """Examples for the first page: score and name of the image, the worst first."""
         return [(int(score), str(name)) for score, name in self._db.execute(
             "SELECT score, image FROM anchors ORDER BY score, image")]  # fmt: skip
 

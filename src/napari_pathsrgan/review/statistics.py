@@ -151,7 +151,7 @@ def mean_of(values: Array) -> float:
     return float(there.mean()) if there.size else float("nan")
 
 
-def drawn_anew(raters: int, patches: int, resamplings: int, seed: int = 0) -> Iterator[tuple[Array, Array]]:
+def bootstrap_weights(raters: int, patches: int, resamplings: int, seed: int = 0) -> Iterator[tuple[Array, Array]]:
     """Draw raters and fields with replacement, for a bootstrap.
 
     Raters differ and so do fields, so ratings are no independent sample: each draw takes some raters and some fields,

@@ -5,7 +5,7 @@ random, and they lie in the file in the order of those names. Every write is a t
 file, when it returns (rollback journal, synchronous): a killed program loses nothing, a copy of the file alone has
 everything, and any number of processes may share the file.
 
-Files come from strangers: `review.soundness` checks one before anything of it is used.
+Files come from strangers: `review.validation` checks one before anything of it is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pathsrgan.errors import OutputError, RatingNotSavedError, ReviewFileError
-from napari_pathsrgan.review import soundness
+from napari_pathsrgan.review import validation
 from napari_pathsrgan.review.image import digest
 from napari_pathsrgan.review.salvage import damaged
 from napari_pathsrgan.review.schema import (
@@ -73,7 +73,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     path = Path(path)
     _check_library()
-    soundness.check_bytes(path)
+    validation.check_bytes(path)
     with explain_damage(path):
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None
@@ -81,7 +81,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         with explain_damage(path):
             _harden(db)
-            soundness.check_database(db, path)
+            validation.check_database(db, path)
             _check_content(db, path)
     except BaseException:
         db.close()
@@ -100,7 +100,7 @@ def open_study(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
     try:
         _harden(db)
-        soundness.check_study(db, path)
+        validation.check_study(db, path)
     except BaseException:
         db.close()
         raise

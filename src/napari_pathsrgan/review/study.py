@@ -1,4 +1,4 @@
-"""Write a review: a file for raters with pictures under random names, and the organiser's key."""
+"""Write a review: a file for raters with images under random names, and the organiser's key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_pathsrgan.review.key import Entry, Key, write_key
 from napari_pathsrgan.review.order import FieldBalance, balanced_fields
 
 _DICE = secrets.SystemRandom()
-"""Decides what a rater might otherwise work out from a seed: names of pictures, which is left, which warms up."""
+"""Decides what a rater might otherwise work out from a seed: names of images, which is left, which warms up."""
 
 
 def write_study(
@@ -46,7 +46,7 @@ def write_study(
     extremes : (str, str), optional
         Methods that the examples of 1 and of 5 are taken from. Without them the first page has none.
     made : dict, optional
-        What the pictures are made from, for the key.
+        What the images are made from, for the key.
     progress : callable (done, total), optional
 
     Returns
@@ -97,13 +97,13 @@ def _fill(
     study = _name()
     methods: list[str] = []
     shape: Sequence[int] = ()
-    pictures: dict[str, Entry] = {}
+    images: dict[str, Entry] = {}
     uses = _uses(design, bool(extremes))
     balances: dict[str, Iterator[FieldBalance]] = {}
     db.execute("BEGIN")
     for done, (patch, use) in enumerate(zip(_all_of(sets, len(uses)), uses, strict=True), 1):
         if not methods:
-            methods, shape = sorted(patch.pictures), next(iter(patch.pictures.values())).shape
+            methods, shape = sorted(patch.images), next(iter(patch.images.values())).shape
             _check_methods(methods, extremes)
             kinds = len(methods) if design.mode == "single" else math.comb(len(methods), 2)
             balances = {"rating": balanced_fields(kinds, _DICE), "warm-up": balanced_fields(1, _DICE)}
@@ -115,10 +115,10 @@ def _fill(
             chosen = _DICE.sample(methods, 1 if design.mode == "single" else 2)
         ids = {method: _name() for method in chosen}
         for method, name in ids.items():
-            stored = encode(patch.pictures[method], name)
+            stored = encode(patch.images[method], name)
             db.execute("INSERT INTO images VALUES (?, ?, ?)", (name, digest(stored), stored))
             measures = dict(patch.measures.get(method, {}))
-            pictures[name] = Entry(method, patch.name, use, patch.label, patch.slide, measures)
+            images[name] = Entry(method, patch.name, use, patch.label, patch.slide, measures)
         if use == "example":
             db.executemany("INSERT INTO anchors VALUES (?, ?)", zip(ids.values(), (1, 5), strict=True))
         else:
@@ -130,7 +130,7 @@ def _fill(
     content = store.content_hash(db)
     db.execute("INSERT INTO facts VALUES ('content', ?)", (content,))
     db.execute("COMMIT")
-    return Key(study, content, methods, pictures, {"design": asdict(design), **made})
+    return Key(study, content, methods, images, {"design": asdict(design), **made})
 
 
 def _name() -> str:
@@ -182,24 +182,24 @@ def _facts(design: Design, study: str, shape: Sequence[int]) -> dict[str, str]:
 
 def _check_methods(methods: Sequence[str], extremes: tuple[str, str] | None) -> None:
     if len(methods) < 2:
-        raise OptionError("There is only one method: nothing to compare.", "Give pictures of at least two.")
+        raise OptionError("There is only one method: nothing to compare.", "Give images of at least two.")
     for method in extremes or ():
         if method not in methods:
             raise OptionError(
-                f"There are no pictures of “{method}” to show as examples.", f"Choose among {', '.join(methods)}."
+                f"There are no images of “{method}” to show as examples.", f"Choose among {', '.join(methods)}."
             )
 
 
 def _check_alike(patch: PatchSet, methods: Sequence[str], shape: Sequence[int]) -> None:
-    if sorted(patch.pictures) != list(methods):
-        lacking = sorted(set(methods) ^ set(patch.pictures))
+    if sorted(patch.images) != list(methods):
+        lacking = sorted(set(methods) ^ set(patch.images))
         raise OptionError(
             f"{patch.name} is not there in every method: {', '.join(lacking)}.", "Give the same fields of each method."
         )
-    for method, picture in patch.pictures.items():
-        if picture.shape != tuple(shape):
+    for method, image in patch.images.items():
+        if image.shape != tuple(shape):
             raise OptionError(
-                f"{patch.name} of {method} has {picture.shape[1]} × {picture.shape[0]} pixels, others have"
+                f"{patch.name} of {method} has {image.shape[1]} × {image.shape[0]} pixels, others have"
                 f" {shape[1]} × {shape[0]}.",
-                "Cut all pictures to one size: a size of its own would give a method away.",
+                "Cut all images to one size: a size of its own would give a method away.",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SCORES = {"single": (1, 2, 3, 4, 5), "pair": (1, 2, 3)}
-"""Single pictures: 1 bad to 5 excellent. Pairs: 1 left, 2 no difference, 3 right."""
+"""Single images: 1 bad to 5 excellent. Pairs: 1 left, 2 no difference, 3 right."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Trial:
     ----------
     place : int
         From 0, warm-up included.
-    pictures : tuple of str
-        Names of one picture, or of the left and the right one.
+    images : tuple of str
+        Names of one image, or of the left and the right one.
     warm_up : bool
         Whether it doesn't count.
     score : int or None
@@ -28,7 +28,7 @@ class Trial:
     """
 
     place: int
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     warm_up: bool
     score: int | None
     rated: bool
@@ -43,7 +43,7 @@ class Progress:
     Attributes
     ----------
     number, total : int
-        Of the picture that is shown, from 1: among those to warm up, or among those that count.
+        Of the image that is shown, from 1: among those to warm up, or among those that count.
     warm_up : bool
     """
 

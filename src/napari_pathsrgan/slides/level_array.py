@@ -23,7 +23,7 @@ KEPT_CHUNKS = 20
 #: Grey level of what the file does not give, where somebody is told of it instead of an error: no stain looks like it.
 UNREADABLE_GREY = 96
 
-Tell = Callable[[SlideUnreadableError], None]
+OnUnreadable = Callable[[SlideUnreadableError], None]
 
 
 class Levelled(Protocol):
@@ -62,7 +62,7 @@ class LevelArray:
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, slide: Levelled, index: int, unreadable: Tell | None = None) -> None:
+    def __init__(self, slide: Levelled, index: int, unreadable: OnUnreadable | None = None) -> None:
         self._slide = slide
         self._index = index
         self._unreadable = unreadable
@@ -114,7 +114,7 @@ class LevelArray:
         return resample_region(read, shape, (1.0, 1.0), float(self._factor), row, col, height, width)
 
 
-def lazy_level(slide: Levelled, index: int, unreadable: Tell | None = None) -> da.Array:
+def lazy_level(slide: Levelled, index: int, unreadable: OnUnreadable | None = None) -> da.Array:
     """Wrap a level for dask in chunks of 512 × 512 × 3.
 
     Its name follows from the slide's cache id, so dask's caches know a slide that is opened again.

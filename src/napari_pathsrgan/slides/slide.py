@@ -24,7 +24,7 @@ from napari_pathsrgan.errors import (
 )
 from napari_pathsrgan.slides.colour import srgb_transform
 from napari_pathsrgan.slides.computed import find_computed
-from napari_pathsrgan.slides.level_array import Tell, lazy_level
+from napari_pathsrgan.slides.level_array import OnUnreadable, lazy_level
 from napari_pathsrgan.slides.resample import choose_level, grid_length, resample_region
 from napari_pathsrgan.types import Pixels
 
@@ -149,7 +149,7 @@ class Slide:
         if self._pixel_size_um is None:
             raise MissingMppError(
                 f"{self.path.name} does not say how wide its pixels are.",
-                "Tell the pixel size in µm with --mpp, for example --mpp 1.465 for a 4× scan.",
+                "Give the pixel size in µm with --mpp, for example --mpp 1.465 for a 4× scan.",
             )
         return self._pixel_size_um
 
@@ -310,7 +310,7 @@ class Slide:
             mpps.append(mpps[-1] * 2.0)
         return tuple(mpps)
 
-    def pyramid(self, unreadable: Tell | None = None) -> list[da.Array]:
+    def pyramid(self, unreadable: OnUnreadable | None = None) -> list[da.Array]:
         """Make one lazy array per level, each (rows, cols, 3) uint8 in chunks of 512 × 512 × 3.
 
         Levels half as large are added while the coarsest is longer than 1024 px; they're computed from the file's

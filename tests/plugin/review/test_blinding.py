@@ -54,7 +54,7 @@ def words_of(widget: QWidget) -> set[str]:
 
 
 def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
-    """What is known of each picture: from the file, and from the window of two raters while it is shown."""
+    """What is known of each image: from the file, and from the window of two raters while it is shown."""
     content = path.read_bytes()
     known: dict[str, list[float]] = {}
     for number, rater in enumerate("AB"):
@@ -64,7 +64,7 @@ def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
         db = widget.session._db
         while widget.session.place is not None:
             trial = widget.session.trial
-            for side, name in enumerate(trial.pictures):
+            for side, name in enumerate(trial.images):
                 (row_trial, field, trial_name) = db.execute(
                     "SELECT trials.rowid, field, id FROM trials JOIN places ON trial = id"
                     " WHERE rater = ? AND place = ?",
@@ -88,7 +88,7 @@ def seen_by_raters(path: Path, qtbot: QtBot) -> dict[str, list[float]]:
 
 
 def right_guesses(features: np.ndarray, methods: list[str]) -> int:
-    """How many methods a forest of trees guesses right of pictures it has not learnt from."""
+    """How many methods a forest of trees guesses right of images it has not learnt from."""
     forest = RandomForestClassifier(60, max_features=None, random_state=0)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return int(np.sum(cross_val_predict(forest, features, methods, cv=folds) == np.array(methods)))
@@ -103,12 +103,12 @@ def test_methods_cannot_be_told_apart(
     monkeypatch.setattr(study, "_DICE", random.Random(6))
     path, key = make_review(patches=40 if mode == "single" else 25, side=24, warm_up=0, anchors=0, mode=mode)
     known = seen_by_raters(path, qtbot)
-    names = [name for name, entry in key.pictures.items() if name in known and entry.use == "rating"]
-    methods = [key.pictures[name].method for name in names]
+    names = [name for name, entry in key.images.items() if name in known and entry.use == "rating"]
+    methods = [key.images[name].method for name in names]
     features = np.array([known[name] for name in names], np.float64)
     by_chance = binom.ppf(0.999, len(names), 0.25)
     assert right_guesses(features, methods) <= by_chance
-    # The same program is not blind: were pictures compressed, their lengths would do.
+    # The same program is not blind: were images compressed, their lengths would do.
     with Session(path, "A", go_on=True) as session:
         lengths = [compressed_length(session.image(name)) for name in names]
     assert right_guesses(np.column_stack([features, lengths]), methods) > 0.8 * len(names)

@@ -78,9 +78,7 @@ def test_the_first_page_says_what_to_judge_and_shows_examples(make_review: Make,
     assert not widget.rating
 
 
-def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
-    make_review: Make, open_widget: Open, qtbot: QtBot
-) -> None:
+def test_images_are_shown_to_the_pixel_on_grey_at_one_place(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review(zoom=2)
     widget = open_widget(path)
     places = set()
@@ -88,7 +86,7 @@ def test_pictures_are_shown_to_the_pixel_on_grey_at_one_place(
         (rect,) = widget.page.view.image_rects()
         places.add((rect.x(), rect.y(), rect.width(), rect.height()))
         seen = grabbed(widget)
-        (name,) = widget.session.trial.pictures
+        (name,) = widget.session.trial.images
         inside = seen[rect.y() : rect.y() + 64, rect.x() : rect.x() + 64]
         np.testing.assert_array_equal(inside, np.kron(widget.session.image(name), np.ones((2, 2, 1), int)))
         outside = np.ones(seen.shape[:2], bool)
@@ -242,10 +240,10 @@ def test_a_rating_that_can_not_be_saved_is_told_kept_and_tried_again(
     assert rated(path) == [(0, 4)]
 
 
-def test_damaged_pictures_can_be_passed_over(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
+def test_damaged_images_can_be_passed_over(make_review: Make, open_widget: Open, qtbot: QtBot) -> None:
     path, _ = make_review()
     with Session(path, "A") as session:
-        (name,) = session.trial.pictures
+        (name,) = session.trial.images
     with sqlite3.connect(path) as db:
         db.execute("UPDATE images SET pixels = zeroblob(length(pixels)) WHERE id = ?", (name,))
     db.close()
@@ -367,7 +365,7 @@ def test_no_rating_is_lost_or_doubled_by_twenty_kills(make_review: Make, start: 
             time.sleep(moments.uniform(0.0, 0.8))
             rater.kill()
         else:
-            assert rater.wait_shown() == done  # it goes on at the same picture
+            assert rater.wait_shown() == done  # it goes on at the same image
             end = min(done + moments.randint(2, 8), 59 * (life + 1) // 20)  # kills all along the way, none after it
             rater.press("".join(str(score_at(place)) for place in range(done, end)))
             time.sleep(moments.uniform(0.0, 0.05))

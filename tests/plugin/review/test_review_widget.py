@@ -77,13 +77,13 @@ def test_a_review_is_made_copied_brought_back_and_reported(
     dock: ReviewWidget, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for method in ("a", "b"):
-        (tmp_path / "pictures" / method).mkdir(parents=True)
+        (tmp_path / "images" / method).mkdir(parents=True)
         for number in range(8):
-            picture = np.random.default_rng([number, ord(method)]).integers(0, 256, (16, 16, 3), np.uint8)
-            Image.fromarray(picture).save(tmp_path / "pictures" / method / f"{number}.png")
+            image = np.random.default_rng([number, ord(method)]).integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(image).save(tmp_path / "images" / method / f"{number}.png")
     monkeypatch.setenv("PATHSRGAN_KEYS", str(tmp_path / "keys"))
     review, copy = tmp_path / "study.review", tmp_path / "copy.review"
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "pictures"))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "images"))
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(copy if review.exists() else review), ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([str(copy)], ""))
     opened: list[str] = []

@@ -132,7 +132,7 @@ class RatingWidget(QWidget):
 
     def _show_images(self) -> None:
         try:
-            self.page.view.show_images([self.session.image(name) for name in self.session.trial.pictures])
+            self.page.view.show_images([self.session.image(name) for name in self.session.trial.images])
         except PathSRGANError as error:
             self.page.view.show_note(str(error))
 

@@ -141,7 +141,7 @@ def _csv_rows(db: sqlite3.Connection, path: Path) -> Iterator[tuple[object, ...]
     trials = trials_by_name(db)
     for rater in histories.rater_names(db):
         history = histories.read_history(db, path, rater)
-        yield from outcome_rows(rater, history.outcome, histories.drawn_order(db, rater), trials)
+        yield from outcome_rows(rater, history.outcome, histories.trial_order(db, rater), trials)
 
 
 def import_ratings(path: Path, copies: Sequence[Path], resolution: Resolution = Resolution()) -> list[Imported]:
