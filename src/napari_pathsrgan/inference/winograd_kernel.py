@@ -2,6 +2,26 @@
 
 F(2 × 2, 3 × 3) of Lavin & Gray 2016: four output pixels take 16 products per pair of channels in place of 36, and no
 more of the input than their own 3 × 3 surrounds, so that what lies beyond a window changes no bit.
+
+A tile is 2 × 2 output pixels y, computed from 4 × 4 input pixels d and a 3 × 3 kernel g:
+
+    y = Aᵀ [ Σ over input channels of (G g Gᵀ) ⊙ (Bᵀ d B) ] A
+
+    Bᵀ = | 1  0 −1  0 |    G = |  1    0    0  |    Aᵀ = | 1  1  1  0 |
+         | 0  1  1  0 |        | 1/2  1/2  1/2 |         | 0  1 −1 −1 |
+         | 0 −1  1  0 |        | 1/2 −1/2  1/2 |
+         | 0  1  0 −1 |        |  0    0    1  |
+
+⊙ multiplies the 16 entries ("points") one by one, so that for each point the sum over channels is a matrix product of
+(tiles, inputs) by (inputs, outputs). G g Gᵀ is computed once, when a layer is made (`winograd_layer`). The code written
+here does the rest for `TILES` tiles at a time, in three passes over memory that stays in a core's second cache:
+
+1. `_transform`: Bᵀ d B of each tile, `INPUT_LANES` channels per instruction → ``transformed[point, tile, channel]``
+2. `_multiply`: the 16 matrix products, `_ROWS` tiles × `OUTPUT_LANES` channels in registers → ``products``
+3. `_transform_back`: Aᵀ m A, bias, floor (ReLU), up to two residuals added, and the store, which may shuffle pixels
+
+Whoever changes it: tests/inference/test_winograd.py compares layers and networks with torch's convolutions, and
+benchmarks/network.py shows the speed. `_ROWS` suits the registers of AVX2, `TILES` the second cache.
 """
 
 from __future__ import annotations
@@ -106,6 +126,7 @@ class _Convolution:
         across = code.sdiv(code.add(code.add(width, of["column_phase"]), _INT(1)), _INT(2))
         with self._loop(_INT(0), of["tiles"], TILES) as first:
             count = self._least(_INT(TILES), code.sub(of["tiles"], first))
+            # Rounded up to whole groups of `_ROWS`: those beyond the last tile repeat it, and nobody reads them.
             whole = self._times(code.sdiv(code.add(count, _INT(_ROWS - 1)), _INT(_ROWS)), _INT(_ROWS))
             with self._loop(_INT(0), whole) as tile:
                 index = self._least(code.add(first, tile), code.sub(of["tiles"], _INT(1)))
@@ -162,6 +183,8 @@ class _Convolution:
         """Sums over the input channels, which stay in registers."""
         code = self._code
         nothing = ir.Constant(_PANEL, [0.0] * OUTPUT_LANES)
+        # One load of 16 weights serves `_ROWS` tiles: their sums, two registers each, the weights' two and one for the
+        # value leave one of AVX2's 16 registers free.
         with self._loop(_INT(0), self._of["inputs"], carried=[nothing] * len(rows)) as (channel, sums):
             weights = self._load(self._at(panel, self._times(channel, _INT(OUTPUT_LANES))), _PANEL)
             for number, row in enumerate(rows):
@@ -199,6 +222,7 @@ class _Convolution:
             group = code.sdiv(channel, _INT(INPUT_LANES))
             goes_to = code.load(code.gep(of["places"], [group], source_etype=_INT), typ=_INT)
             for value, (inside, added, more, out) in zip(values, pixels, strict=True):
+                # A tile at the border has pixels beyond the output; the memory there may be another row's.
                 with code.if_then(inside):
                     above = code.fadd(value, bias)
                     above = code.select(code.fcmp_ordered(">", above, floor), above, floor)
