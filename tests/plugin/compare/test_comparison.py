@@ -288,7 +288,7 @@ def test_closing_the_dock_leaves_the_canvas_as_it_was(make_window: Callable[...,
     assert [layer.name for layer in window.viewer.layers] == ["4× scan · 1465 nm per px"]
     assert window.viewer.layers[0].visible
     assert not [child for child in canvas.children() if child is comparison.overlay]
-    assert comparison._stencils._attached == {}
+    assert comparison._clips._attached == {}
 
 
 def test_a_mark_says_which_panes_are_being_worked_on(make_window: Callable[..., Window], slide_path: Path) -> None:

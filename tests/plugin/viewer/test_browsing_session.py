@@ -560,7 +560,7 @@ def test_an_int8_preview_is_called_one_and_its_tiles_are_no_others(
     layer, _ = window.view("SR-20")
     name, exact = layer.name, window.drawn(layer)[3].copy()
 
-    session.restart(replace(session.settings, precision="int8"))
+    session.restart(replace(session.compute.settings, precision="int8"))
     window.wait_sharp()
     assert layer.name == f"{name} · int8 preview"
     assert session.compute.service.process.status.precision == "int8"
@@ -569,7 +569,7 @@ def test_an_int8_preview_is_called_one_and_its_tiles_are_no_others(
     assert off.max() > 0
     assert off.mean() < 6
 
-    session.restart(replace(session.settings, precision="fp32"))
+    session.restart(replace(session.compute.settings, precision="fp32"))
     assert session.progress()[0] > 0  # the exact tiles are still there
     window.wait_sharp()
     assert layer.name == name
