@@ -33,7 +33,7 @@ def scan(tmp_path: Path, slide_path: Path) -> Path:
 
 @pytest.fixture
 def pairs_path(tmp_path: Path, scan: Path) -> Path:
-    """Three slides: one scan against itself in two ways, and single pictures."""
+    """Three slides: one scan against itself in two ways, and single images."""
     path = tmp_path / "pairs.zarr"
 
     def cut(_row: np.void) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ def test_only_the_last_choice_is_shown(dock: RegistrationWidget, qtbot: QtBot) -
 
 def test_pictures_without_scans_and_lost_scans_are_told(dock: RegistrationWidget, qtbot: QtBot, scan: Path) -> None:
     dock.slides.setCurrentIndex(2)
-    qtbot.waitUntil(lambda: "made from single pictures" in dock.messages.text, timeout=30_000)
+    qtbot.waitUntil(lambda: "made from single images" in dock.messages.text, timeout=30_000)
     assert len(dock.viewer.layers) == 0
     scan.unlink()
     dock.slides.setCurrentIndex(1)
@@ -110,7 +110,7 @@ def test_pictures_without_scans_and_lost_scans_are_told(dock: RegistrationWidget
 
 def test_another_file_in_a_scans_place_is_refused(pairs_path: Path, scan: Path, other_slide_path: Path) -> None:
     pairs = PairsFile(pairs_path)
-    with pytest.raises(OptionError, match="single pictures"):
+    with pytest.raises(OptionError, match="single images"):
         open_scans(pairs, 2, 20)
     shutil.copy(other_slide_path, scan)
     with pytest.raises(SlideNotFoundError, match="not the file any more"):
