@@ -172,7 +172,7 @@ CONSISTENCY = register_view_kind(
     ViewKind(
         "consistency",
         "Disagreement with the scan · SR-20× computed",
-        "disagreement with the scan",
+        "disagreement",
         "The computed 20× view, orange where it disagrees with the scan (default: hidden); begins after some seconds",
         content="consistency",
         derive=_disagreement,
