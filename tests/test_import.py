@@ -51,7 +51,7 @@ def test_every_module_of_the_plugin_loads_without_torch() -> None:
 
 @pytest.mark.parametrize("name", [name for name in napari_pathsrgan.__all__ if name != "__version__"])
 def test_public_names_come_from_their_homes(name: str) -> None:
-    home = importlib.import_module(napari_pathsrgan._HOMES[name])
+    home = importlib.import_module(f"napari_pathsrgan.{napari_pathsrgan._HOMES[name]}")
     assert getattr(napari_pathsrgan, name) is getattr(home, name)
     assert name in dir(napari_pathsrgan)
 
