@@ -8,6 +8,7 @@ import pytest
 from tests.plugin.conftest import Window, write_slide
 from tests.plugin.crosses import PLACES_UM, draw_crosses
 
+from napari_pathsrgan.plugin.compare import modes
 from napari_pathsrgan.plugin.layers.scan_layer import SLIDE_KEY
 from napari_pathsrgan.registration.config import RegistrationConfig
 from napari_pathsrgan.registration.cutting import provenance
@@ -90,12 +91,12 @@ def test_scans_can_be_swiped_and_go_with_their_slide(
     comparison = window.dock.comparison
     comparison.choose(first=window.view("SR-20")[0])
     comparison.choose(second=window.viewer.layers[-1])
-    comparison.set_mode(comparison.mode.SWIPE)
+    comparison.set_mode(modes.SWIPE)
     window.settle()
     assert [layer.name.split(" · ")[0] for layer in (comparison.first, comparison.second)] == [
         "SR-20× computed", "20× scan",
     ]  # fmt: skip
-    comparison.set_mode(comparison.mode.SIDE_BY_SIDE)
+    comparison.set_mode(modes.SIDE_BY_SIDE)
     slides = [scan.slide for _, scan in window.dock.scans._scans]
     window.viewer.layers.remove(window.viewer.layers[0])
     window.settle()
