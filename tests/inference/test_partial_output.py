@@ -86,7 +86,7 @@ def test_a_run_that_is_interrupted_names_what_it_computed(super_resolved: SuperR
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_whole_slide(super_resolved, tmp_path / "part.ome.zarr", SECOND, spread=stopping)
+        write_whole_slide(super_resolved, tmp_path / "part.ome.zarr", SECOND, executor=stopping)
     store = PyramidStore.open(tmp_path / "part.ome.zarr")
     assert store.areas.rectangles_um == (pytest.approx((0, 0, BLOCK_UM, BLOCK_UM)),)
     assert (level_pixels(store, 2) == 255).all()

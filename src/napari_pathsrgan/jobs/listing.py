@@ -5,6 +5,7 @@ Reading often costs little: a file is read again only if it has changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -196,8 +197,8 @@ def duration(seconds: float) -> str:
 
 
 def breakable(text: str) -> str:
-    """Let lines break after slashes, commas and underscores: names of files are wider than a dock."""
-    return "".join(f"{sign}\u200b" if sign in "/,_\\" else sign for sign in text)
+    """Let lines break after slashes, commas, underscores and dots: names of files are wider than a dock."""
+    return re.sub(r"[/,_\\]|\.(?=[a-zA-Z])", "\\g<0>\u200b", text)
 
 
 def describe_progress(job: Job) -> str:
