@@ -341,7 +341,7 @@ def write_svs(folder: Path) -> Path:
 
 def write_review(folder: Path) -> Path:
     """Write a folder with a review in which two have rated, its key, and a copy for others."""
-    from napari_pathsrgan.review import exchange, histories, session, study
+    from napari_pathsrgan.review import histories, import_export, session, study
     from napari_pathsrgan.review.design import Design, PatchSet
 
     lots = random.Random(0)
@@ -354,7 +354,7 @@ def write_review(folder: Path) -> Path:
         study.write_study(
             path, path.with_suffix(".key.json"), Design(patches=3, warm_up=0, anchors=0, repeats=1), fields
         )
-        exchange.export_copy(path, path.with_name("copy.review"))
+        import_export.export_copy(path, path.with_name("copy.review"))
         for rater in ("A", "B"):
             with session.Session(path, rater) as rating:
                 rating.comment("a fold of the cytoplasm")
@@ -366,14 +366,14 @@ def write_review(folder: Path) -> Path:
 def use_review(path: Path) -> None:
     """Report on a review, go on rating in it, import it and rescue its ratings; raise what the first of them does."""
     from napari_pathsrgan.errors import PathSRGANError
-    from napari_pathsrgan.review import exchange, key, raters, rescue, scores, session
+    from napari_pathsrgan.review import import_export, key, raters, rescue, scores, session
 
     review, copy = path / "study.review", path / "copy.review"
     refused: list[PathSRGANError] = []
     for use in (
         lambda: raters.known_raters(review),
         lambda: scores.read_scores(review, key.read_key(path / "study.key.json")),
-        lambda: exchange.import_ratings(copy, [review]),
+        lambda: import_export.import_ratings(copy, [review]),
         lambda: session.Session(review, "B", go_on=True).close(),
         lambda: [session.Session(review, "C").image(name) for name in session.Session(review, "C").trial.images],
         lambda: rescue.rescue(review, path / "rescued.csv"),

@@ -21,7 +21,7 @@ from napari_pathsrgan.inference.process import InferenceProcess
 from napari_pathsrgan.inference.whole_slide import write_whole_slide
 from napari_pathsrgan.models.zoo import user_folder
 from napari_pathsrgan.plugin.layers.computed_layer import SlideView
-from napari_pathsrgan.plugin.layers.view_kinds import BICUBIC, CONSISTENCY, SR_10, SR_20
+from napari_pathsrgan.plugin.layers.view_kinds import BICUBIC, CONSISTENCY, SCAN, SR_10, SR_20
 from napari_pathsrgan.plugin.viewer import advanced_panel
 from napari_pathsrgan.slides.openslide_source import OpenSlideSource
 from napari_pathsrgan.slides.pyramid_store import PyramidStore
@@ -411,7 +411,7 @@ def test_a_failure_to_change_over_to_a_loaded_model_is_told(
     def fail(*_: Any) -> None:
         raise SlideNotFoundError("The slide is gone.", "Open it again.")
 
-    monkeypatch.setattr(type(window.shown), "bind", fail)
+    monkeypatch.setattr(type(window.shown), "set_model", fail)
     window.dock.choose_model(other_model_path)
     window.until(lambda: window.dock.messages.text)
     assert "The slide is gone." in window.dock.messages.text
@@ -469,7 +469,7 @@ def test_hiding_a_view_drops_its_requests_and_removing_it_keeps_the_others(
     layer, view = window.view("SR-20")
     layer.visible = False
     assert not view.requested
-    assert not any(key.level == 0 for key in window.session.compute.service.scheduler._wishes.visible())
+    assert not any(key.level == 0 for key in window.session.compute.service.scheduler._requests.visible())
     assert not window.dock.form.boxes[SR_20].isChecked()
     window.session.compute.set_paused(False)
     layer.visible = True
@@ -490,7 +490,7 @@ def test_hiding_a_view_drops_its_requests_and_removing_it_keeps_the_others(
     window.settle()
     kinds = [layer.name.split(" · ")[0] for layer in window.viewer.layers]
     assert kinds == ["4× scan", SR_10.title, SR_20.title, BICUBIC.title]
-    boxes[None].click()
+    boxes[SCAN].click()
     assert not window.viewer.layers[0].visible
 
 
