@@ -78,6 +78,13 @@ def test_icc_leaves_out_who_rated_little_and_is_nan_without_enough() -> None:
         assert math.isnan(intraclass_correlation(values).average.value)
 
 
+def test_a_study_of_few_whole_steps_has_an_icc_without_a_warning() -> None:
+    """Mean squares of 0 make denominators of 0 in some draws."""
+    for values in ([[3.0, 3, 4], [3, 3, 4]], [[3.0, 3, 3], [4, 4, 4]], [[1.0, 2], [2, 1]]):
+        found = intraclass_correlation(np.array(values))
+        assert not found.single.low > found.single.high
+
+
 def test_raters_who_agree_to_the_last_have_an_icc_of_one() -> None:
     found = intraclass_correlation(np.tile(np.arange(6.0), (3, 1)))
     assert found.single.value == found.average.value == pytest.approx(1.0)

@@ -125,7 +125,10 @@ def _correlations(of_raters: Array, of_targets: Array, rest: Array, raters: int,
 
 
 def _with_limits(value: float, drawn: Array) -> Estimate:
-    low, high = np.nanpercentile(drawn, (2.5, 97.5))
+    there = drawn[np.isfinite(drawn)]
+    if not there.size:
+        return Estimate(value, math.nan, math.nan)
+    low, high = np.percentile(there, (2.5, 97.5))
     return Estimate(value, max(-1.0, float(low)), min(1.0, float(high)))
 
 
