@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_pathsrgan.review.scores import RaterState, Rating, Scores
+
+SHROUT_FLEISS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], np.float64
+).T
+"""Shrout & Fleiss 1979, *Psychological Bulletin* 86: 420–428, Table 2; here (judges, targets)."""
 
 
 def rating(

@@ -13,10 +13,7 @@ from statsmodels.stats.anova import anova_lm
 
 from napari_pathsrgan.review.multi_rater import build_table, compare_means, estimate_mean, mean_squares
 
-SHROUT_FLEISS = np.array(
-    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], np.float64
-).T
-"""Shrout & Fleiss 1979, *Psychological Bulletin* 86: 420-428, Table 2; here (judges, targets)."""
+from .ratings import SHROUT_FLEISS
 
 
 def ratings(raters: int, cases: int, methods: int, seed: int = 0, rater_method: float = 0.3) -> np.ndarray:

@@ -16,12 +16,7 @@ from napari_pathsrgan.review.agreement import consistencies, intraclass_correlat
 from napari_pathsrgan.review.preference import LEFT, RIGHT, SAME, bradley_terry, count_choices, preferences
 from napari_pathsrgan.review.statistics import build_matrix, compare_methods, opinion_scores
 
-from .ratings import rating
-
-SHROUT_FLEISS = np.array(
-    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], np.float64
-).T
-"""Shrout & Fleiss 1979, *Psychological Bulletin* 86: 420–428, Table 2; here (judges, targets)."""
+from .ratings import SHROUT_FLEISS, rating
 
 METHODS = ["bicubic", "lite", "paper", "real"]
 

@@ -11,6 +11,10 @@ from torch.nn import functional
 from napari_pathsrgan.models.perceptual import CUTS, PerceptualNetwork, load_perceptual
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from napari_pathsrgan.types import Pixels
 
 
@@ -40,4 +44,15 @@ class PerceptualDistance:
         pictures = torch.from_numpy(np.stack([computed, real])).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
             maps = [functional.normalize(features, dim=1) for features in self._network.at(pictures, tuple(CUTS))]
-        return float(np.mean([float((one[0] - one[1]).pow(2).sum(0).mean()) for one in maps]))
+        return distance_of_maps(maps)
+
+
+def distance_of_maps(maps: Sequence[Tensor]) -> float:
+    """Squared difference of two images' features, summed over features and averaged over places, then over depths.
+
+    Parameters
+    ----------
+    maps : sequence of (2, C, h, w) float
+        Both images' feature maps at several depths, of length 1 at every place.
+    """
+    return float(np.mean([float((one[0] - one[1]).pow(2).sum(0).mean()) for one in maps]))

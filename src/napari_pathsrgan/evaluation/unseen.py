@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_pathsrgan.evaluation.perceptual import distance_of_maps
 from napari_pathsrgan.models.efficientnet import EfficientNetFeatures
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,4 +29,4 @@ class UnseenDistance:
         images = torch.from_numpy(np.stack([computed, real])).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
             maps = self._features(images)
-        return float(np.mean([float((one[0] - one[1]).pow(2).sum(0).mean()) for one in maps]))
+        return distance_of_maps(maps)

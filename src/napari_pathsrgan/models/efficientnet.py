@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_pathsrgan.errors import OptionError
+from napari_pathsrgan.models.perceptual import CUTS
 
-CUTS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-"""VGG16's names for five depths, by which a training chooses them."""
 DEPTHS = len(CUTS)
 """Resolutions at which features are taken: after the last block of 1/2, 1/4, 1/8, 1/16 and 1/32."""
 

@@ -56,19 +56,23 @@ class EdsrStage1(nn.Module):
         return features, self.picture(features)
 
 
-class EdsrStage2(nn.Module):
-    """EDSR from its first PixelShuffle on.
+class ShuffleTail(nn.Module):
+    """What follows the first PixelShuffle of EDSR and of SRResNet: the second one and the last convolution.
 
     Parameters
     ----------
     width : int
         Channels.
+    activation : nn.Module
+        After the shuffle: none in EDSR, a PReLU in SRResNet.
+    kernel : int
+        Of the last convolution: 3 in EDSR, 9 in SRResNet.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: nn.Module, kernel: int) -> None:
         super().__init__()
-        self.upsample = ShuffleUp(width, width, nn.Identity())
-        self.picture = conv(width, 3)
+        self.upsample = ShuffleUp(width, width, activation)
+        self.picture = conv(width, 3, kernel)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, width, H, W) → image (N, 3, 2H, 2W)."""
@@ -176,24 +180,4 @@ class SrresnetStage2(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs, H, W) → image (N, 3, 2H, 2W)."""
         out: Tensor = self.picture(self.features(features))
-        return out
-
-
-class SrresnetTail(nn.Module):
-    """SRResNet from its first PixelShuffle on: the second one and the last convolution.
-
-    Parameters
-    ----------
-    width : int
-        Channels.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.upsample = ShuffleUp(width, width, nn.PReLU())
-        self.picture = conv(width, 3, 9)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, width, H, W) → image (N, 3, 2H, 2W)."""
-        out: Tensor = self.picture(self.upsample(features))
         return out

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Level = Literal["nominal", "ordinal", "interval"]
 
-_DRAWS = 20_000
 _RESAMPLINGS = 500
 
 
@@ -107,10 +106,7 @@ def intraclass_correlation(values: Array, seed: int = 0) -> Icc:
     if raters < 2 or targets < 2 or np.ptp(complete) == 0:
         return Icc(nothing, nothing, targets, raters)
     found = mean_squares(complete)
-    rng = np.random.default_rng(seed)
-    of_raters, of_targets, rest = (
-        square * df / rng.chisquare(df, _DRAWS) for square, df in zip(found[:3], found[3:], strict=True)
-    )
+    of_raters, of_targets, rest = found.draw(np.random.default_rng(seed))
     ones, means = _correlations(of_raters, of_targets, rest, raters, targets)
     one, mean = _correlations(np.array(found.raters), np.array(found.cases), np.array(found.rest), raters, targets)
     return Icc(_with_limits(float(one), ones), _with_limits(float(mean), means), targets, raters)

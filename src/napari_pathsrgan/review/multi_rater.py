@@ -140,6 +140,14 @@ class MeanSquares(NamedTuple):
             spread += self.rest**2 / self.rest_df if self.rest_df else 0.0
         return self.variance**2 / spread if spread else math.inf
 
+    def draw(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Draw what the expected mean squares may be: each divided by draws of its χ² over its degrees of freedom."""
+        by_raters, by_cases, of_rest = (
+            square * df / rng.chisquare(df, _DRAWS) if df else np.zeros(_DRAWS)
+            for square, df in zip(self[:3], self[3:], strict=True)
+        )
+        return by_raters, by_cases, of_rest
+
 
 def mean_squares(values: Array, filled: float = 0.0) -> MeanSquares:
     """Split a table into mean squares.
@@ -196,11 +204,7 @@ def estimate_mean(values: Array, filled: float = 0.0, seed: int = 0) -> Estimate
     if found.variance <= 0 or not (found.raters_df or found.cases_df):
         return Estimate(mean, math.nan, math.nan)
     rng = np.random.default_rng(seed)
-    scaled = (
-        square * df / rng.chisquare(df, _DRAWS) if df else np.zeros(_DRAWS)
-        for square, df in zip(found[:3], found[3:], strict=True)
-    )
-    by_rater, by_case, rest = scaled
+    by_rater, by_case, rest = found.draw(rng)
     variances = by_rater + np.maximum(by_case - rest, 0) if found.raters_df else by_case
     half = float(np.quantile(np.abs(rng.standard_normal(_DRAWS)) * np.sqrt(variances / (raters * cases)), 0.95))
     return Estimate(mean, mean - half, mean + half)

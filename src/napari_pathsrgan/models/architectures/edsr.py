@@ -38,11 +38,13 @@ class Edsr(Architecture):
 
     def build(self, options: EdsrOptions) -> Generator:
         """See `Architecture.build`."""
+        from torch import nn
+
         from napari_pathsrgan.models.generator import Generator
-        from napari_pathsrgan.models.residual_stages import EdsrStage1, EdsrStage2
+        from napari_pathsrgan.models.residual_stages import EdsrStage1, ShuffleTail
 
         stage1 = EdsrStage1(options.width, options.blocks, options.scale)
-        return Generator(stage1, EdsrStage2(options.width), bicubic_skip=False)
+        return Generator(stage1, ShuffleTail(options.width, nn.Identity(), 3), bicubic_skip=False)
 
 
 ARCHITECTURE = Edsr()

@@ -34,11 +34,13 @@ class Srresnet(Architecture):
 
     def build(self, options: SrresnetOptions) -> Generator:
         """See `Architecture.build`."""
+        from torch import nn
+
         from napari_pathsrgan.models.generator import Generator
-        from napari_pathsrgan.models.residual_stages import SrresnetStage1, SrresnetTail
+        from napari_pathsrgan.models.residual_stages import ShuffleTail, SrresnetStage1
 
         stage1 = SrresnetStage1(options.width, options.blocks, picture_kernel=3)
-        return Generator(stage1, SrresnetTail(options.width), bicubic_skip=False)
+        return Generator(stage1, ShuffleTail(options.width, nn.PReLU(), 9), bicubic_skip=False)
 
 
 ARCHITECTURE = Srresnet()
